@@ -1,0 +1,171 @@
+package apisecret
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"segura-enable/internal/strictjson"
+)
+
+// Action is what is asked for: Segura's "activate" or "deactivate".
+type Action string
+
+// The actions, as a document spells them.
+const (
+	Enable  Action = "enable"
+	Disable Action = "disable"
+)
+
+// MaxReason is how long a reason may be, in code points.
+const MaxReason = 256
+
+// Request asks for API secrets to be enabled or disabled.
+type Request struct {
+	Action      Action
+	Identifiers []Identifier // in the order asked for, each once; at least one
+	Single      bool         // asked for as `identifier`, not as `identifiers`
+	Reason      string       // for the audit log; may be empty
+}
+
+// Document is what a caller sent: a request, or the wish for a self-check.
+type Document struct {
+	Request
+	Check bool
+}
+
+// Field is the name of a member of a document.
+type Field string
+
+// The fields that a document may have, where the door lets it.
+const (
+	FieldIdentifier  Field = "identifier"
+	FieldIdentifiers Field = "identifiers"
+	FieldReason      Field = "reason"
+	FieldAction      Field = "action"
+	FieldCheck       Field = "check"
+)
+
+// Form says what a door accepts.
+type Form struct {
+	Fields         []Field
+	MaxIdentifiers int  // as sent, repeats included
+	IgnoreUnknown  bool // unknown fields are skipped; a known one in other letter case is an error all the same
+}
+
+// Read reads a document of this form. Its error is a sentence for the caller and
+// repeats no value. Without identifier fields in the form, the request has no
+// identifiers either.
+func (f Form) Read(data []byte) (Document, error) {
+	members, err := strictjson.Object(data)
+	if err != nil {
+		return Document{}, err
+	}
+	d := Document{Request: Request{Action: Enable}}
+	present := map[Field]bool{}
+	for _, member := range members {
+		name := Field(member.Name)
+		switch known := slices.Contains(f.Fields, name); {
+		case known:
+			present[name] = true
+			if err := f.readField(&d, name, member.Value); err != nil {
+				return Document{}, err
+			}
+		case !f.IgnoreUnknown || f.otherCase(member.Name):
+			return Document{}, fmt.Errorf("unknown field %s", strictjson.Quote(member.Name))
+		}
+	}
+	return d, f.complete(&d, present)
+}
+
+// otherCase tells whether the name is one of the form's in other letter case.
+func (f Form) otherCase(name string) bool {
+	return slices.ContainsFunc(f.Fields, func(known Field) bool { return strings.EqualFold(string(known), name) })
+}
+
+func (f Form) readField(d *Document, name Field, value json.RawMessage) (err error) {
+	switch name {
+	case FieldIdentifier:
+		d.Single = true
+		d.Identifiers = make([]Identifier, 1)
+		if d.Identifiers[0], err = decodeIdentifier(value); err != nil {
+			return fmt.Errorf("identifier is %w", err)
+		}
+	case FieldIdentifiers:
+		d.Identifiers, err = f.decodeIdentifiers(value)
+	case FieldReason:
+		d.Reason, err = decodeReason(value)
+	case FieldAction:
+		d.Action, err = decodeAction(value)
+	case FieldCheck:
+		d.Check = string(value) == "true"
+		if !d.Check {
+			err = errors.New("check can only be true")
+		}
+	}
+	return err
+}
+
+func (f Form) decodeIdentifiers(value json.RawMessage) ([]Identifier, error) {
+	elements, ok := strictjson.Array(value)
+	if !ok {
+		return nil, errors.New("identifiers is not an array")
+	}
+	if len(elements) == 0 {
+		return nil, errors.New("identifiers is empty")
+	}
+	if len(elements) > f.MaxIdentifiers {
+		return nil, fmt.Errorf("identifiers has %d elements, at most %d are allowed", len(elements), f.MaxIdentifiers)
+	}
+	list := make([]Identifier, 0, len(elements))
+	seen := make(map[Identifier]bool, len(elements))
+	for at, element := range elements {
+		i, err := decodeIdentifier(element)
+		if err != nil {
+			return nil, fmt.Errorf("identifiers[%d] is %w", at, err)
+		}
+		if !seen[i] {
+			seen[i] = true
+			list = append(list, i)
+		}
+	}
+	return list, nil
+}
+
+func decodeReason(value json.RawMessage) (string, error) {
+	reason, ok := strictjson.String(value)
+	if !ok {
+		return "", errors.New("reason is not a string")
+	}
+	if n := utf8.RuneCountInString(reason); n > MaxReason {
+		return "", fmt.Errorf("reason has %d characters, at most %d are allowed", n, MaxReason)
+	}
+	return reason, nil
+}
+
+func decodeAction(value json.RawMessage) (Action, error) {
+	text, ok := strictjson.String(value)
+	if action := Action(text); ok && (action == Enable || action == Disable) {
+		return action, nil
+	}
+	return "", errors.New(`action is neither "enable" nor "disable"`)
+}
+
+// complete checks what no field can tell alone.
+func (f Form) complete(d *Document, present map[Field]bool) error {
+	one, several := present[FieldIdentifier], present[FieldIdentifiers]
+	switch {
+	case present[FieldCheck] && len(present) > 1:
+		return errors.New("check stands alone: it enables nothing and takes no other field")
+	case present[FieldCheck] || !slices.Contains(f.Fields, FieldIdentifiers):
+		return nil
+	case one && several:
+		return errors.New("identifier and identifiers exclude each other")
+	case !one && !several:
+		return errors.New("one of identifier and identifiers is required")
+	}
+	return nil
+}

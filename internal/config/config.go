@@ -1,0 +1,127 @@
+// Package config reads the environment of both functions. Whatever cannot be
+// used is an error that names its variable; nothing falls back silently.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"segura-enable/internal/apisecret"
+)
+
+// MaxDefaultIdentifiers bounds SEGURA_DEFAULT_IDENTIFIERS.
+const MaxDefaultIdentifiers = 10_000
+
+// Upper bounds of the two counts, past which the function would only starve
+// itself: Lambda gives a process 1,024 file descriptors.
+const (
+	maxConcurrency = 900
+	maxAttempts    = 100
+)
+
+// Config is the environment, read and checked.
+type Config struct {
+	SecretID            string                 // SEGURA_SECRET_ID: name or ARN of the AWS secret
+	CredentialsTTL      time.Duration          // SEGURA_CREDENTIALS_TTL: how long a fetched AWS secret is reused
+	AttemptTimeout      time.Duration          // SEGURA_ATTEMPT_TIMEOUT: limit of one attempt of any call
+	MaxAttempts         int                    // SEGURA_MAX_ATTEMPTS: against transient faults, the first included
+	MaxConcurrency      int                    // SEGURA_MAX_CONCURRENCY: calls in flight at once, in one invocation
+	AllowedIdentifiers  apisecret.Set          // SEGURA_ALLOWED_IDENTIFIERS: empty allows any
+	DefaultIdentifiers  []apisecret.Identifier // SEGURA_DEFAULT_IDENTIFIERS: for a bare scheduled event
+	AllowedEventSources []string               // SEGURA_ALLOWED_EVENT_SOURCES: empty allows any
+}
+
+// Load reads the variables through getenv, which returns the empty string for
+// one that is not set; an empty variable means its default. The error joins all
+// faults found, each naming its variable.
+func Load(getenv func(string) string) (Config, error) {
+	r := reader{getenv: getenv}
+	c := Config{
+		SecretID:            r.required("SEGURA_SECRET_ID"),
+		CredentialsTTL:      r.duration("SEGURA_CREDENTIALS_TTL", 5*time.Minute),
+		AttemptTimeout:      r.duration("SEGURA_ATTEMPT_TIMEOUT", 10*time.Second),
+		MaxAttempts:         r.count("SEGURA_MAX_ATTEMPTS", 4, maxAttempts),
+		MaxConcurrency:      r.count("SEGURA_MAX_CONCURRENCY", 8, maxConcurrency),
+		AllowedIdentifiers:  r.set("SEGURA_ALLOWED_IDENTIFIERS"),
+		DefaultIdentifiers:  r.list("SEGURA_DEFAULT_IDENTIFIERS"),
+		AllowedEventSources: r.words("SEGURA_ALLOWED_EVENT_SOURCES"),
+	}
+	return c, errors.Join(r.faults...)
+}
+
+// reader collects the faults.
+type reader struct {
+	getenv func(string) string
+	faults []error
+}
+
+func (r *reader) fault(name, format string, args ...any) {
+	r.faults = append(r.faults, fmt.Errorf(name+": "+format, args...))
+}
+
+func (r *reader) required(name string) string {
+	value := r.getenv(name)
+	if strings.TrimSpace(value) == "" {
+		r.fault(name, "is required: the name or ARN of the AWS secret with the Segura client credentials")
+	}
+	return value
+}
+
+func (r *reader) duration(name string, fallback time.Duration) time.Duration {
+	value := r.getenv(name)
+	if value == "" {
+		return fallback
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		r.fault(name, "%q is not a duration above zero such as 90s or 5m", value)
+	}
+	return d
+}
+
+func (r *reader) count(name string, fallback, most int) int {
+	value := r.getenv(name)
+	if value == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most {
+		r.fault(name, "%q is not a whole number from 1 to %d", value, most)
+	}
+	return n
+}
+
+func (r *reader) set(name string) apisecret.Set {
+	s, err := apisecret.ParseSet(r.getenv(name))
+	if err != nil {
+		r.fault(name, "%w", err)
+	}
+	return s
+}
+
+func (r *reader) list(name string) []apisecret.Identifier {
+	list, err := r.set(name).Identifiers(MaxDefaultIdentifiers)
+	if err != nil {
+		r.fault(name, "%w", err)
+	}
+	return list
+}
+
+func (r *reader) words(name string) []string {
+	value := r.getenv(name)
+	if value == "" {
+		return nil
+	}
+	var words []string
+	for word := range strings.SplitSeq(value, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			r.fault(name, "%q has an empty element", value)
+			break
+		}
+		words = append(words, word)
+	}
+	return words
+}
