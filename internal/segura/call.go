@@ -1,0 +1,78 @@
+package segura
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"segura-enable/internal/apisecret"
+)
+
+// Answer is a call that succeeded.
+type Answer struct {
+	Outcome    apisecret.Outcome
+	HTTPStatus int
+	Message    string // Segura's, free of credentials
+	RequestID  string // the gateway's; may be empty
+}
+
+// Do enables or disables an API secret, as the action says: one call, attempted
+// once, with the given token.
+//
+// Source: Segura's pages "POST | Enable API secret" and "POST | Disable API
+// secret", whose word for it is to activate and to deactivate. Both are
+// idempotent, so that a call may be repeated after any fault.
+func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Identifier, t *Token) (Answer, *Fault) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.addresses.call(action, i), http.NoBody)
+	if err != nil {
+		return Answer{}, internalFault()
+	}
+	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
+	r, fault := c.send(ctx, request)
+	if fault != nil {
+		return Answer{}, fault
+	}
+	said := readContent(r.body)
+	message, requestID := c.quote(r, said, t.value.Reveal())
+	if outcome, ok := readOutcome(action, r, said); ok {
+		return Answer{outcome, r.status, message, requestID}, nil
+	}
+	fault = replyFault(r, said, time.Now())
+	fault.UpstreamMessage, fault.UpstreamRequestID = message, requestID
+	return Answer{}, fault
+}
+
+// Connect opens a new connection to the base URL and sends one HEAD; any reply
+// is a success.
+func (c *Client) Connect(ctx context.Context) *Fault {
+	config := c.transport.TLSClientConfig.Clone()
+	config.ClientSessionCache = nil
+	fresh := &Client{options: c.options, referer: c.referer, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
+	fresh.transport.DisableKeepAlives = true
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.addresses.base.String(), http.NoBody)
+	if err != nil {
+		return internalFault()
+	}
+	_, fault := fresh.send(ctx, request)
+	return fault
+}
+
+// quote returns what the reply says in words, and the gateway's number for the
+// request, with nothing of the credentials or the token in either.
+func (c *Client) quote(r reply, said content, token string) (message, requestID string) {
+	secrets := append(c.parts(), token)
+	message = redact(said.message, secrets...)
+	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
+		if id != "" {
+			requestID = redact(id, secrets...)
+			break
+		}
+	}
+	return message, requestID[:min(len(requestID), maxRequestID)]
+}
+
+// internalFault is the fault of a request that could not even be made, which New
+// excludes.
+func internalFault() *Fault {
+	return NewFault(apisecret.InternalError)
+}

@@ -1,0 +1,178 @@
+// Package segura is the HTTP client of Segura's MySafe API: it obtains access
+// tokens, enables and disables API secrets, and reads what Segura and the
+// gateway in front of it reply, in every generation. It knows nothing of AWS;
+// what is done with many identifiers is left to its caller.
+package segura
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2/clientcredentials"
+
+	"segura-enable/internal/flight"
+)
+
+// Options are what a Client needs besides the credentials.
+type Options struct {
+	UserAgent      string        // of every request
+	AttemptTimeout time.Duration // limit of one attempt, from dialing to the reply's last byte
+	Retry          Retry         // of a token call; calls that enable are repeated by the caller
+	Connections    int           // how many calls may be in flight at once
+
+	// OnTokenCall is told of each token call, with how long it took. It may be
+	// nil, and is called by several goroutines at once.
+	OnTokenCall func(context.Context, time.Duration)
+}
+
+// Client calls one Segura with one set of credentials. It may be used by several
+// goroutines at once.
+type Client struct {
+	options   Options
+	addresses addresses
+	referer   string
+	form      func() *clientcredentials.Config // behind a function, where no print finds the client credentials
+	parts     func() []string                  // the credentials, to keep them out of what is passed on
+	transport *http.Transport
+	lastUse   atomic.Int64 // Unix seconds
+
+	certificateAsked *atomic.Bool // whether a server ever asked for ours
+
+	cached atomic.Pointer[Token]
+	flight flight.Group[*Token]
+}
+
+// Limits of what is read of a reply, in bytes; Segura's replies are far shorter.
+const (
+	maxBody   = 256 << 10
+	maxHeader = 64 << 10
+)
+
+// idleTimeout is below the 60 to 75 seconds after which gateways commonly close
+// an idle connection.
+const idleTimeout = 50 * time.Second
+
+// New returns a client, or an error that names the field of the credentials that
+// cannot be used and repeats no value. It connects to nothing.
+func New(c Credentials, o Options) (*Client, error) {
+	if c.ClientID == "" || c.ClientSecret.Reveal() == "" {
+		return nil, errors.New("client_id and client_secret are required")
+	}
+	addresses, err := newAddresses(c)
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsFunc(c.Referer, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, errors.New("referer has characters that a header cannot carry")
+	}
+	form, err := newTokenForm(c, addresses.token)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{options: o, addresses: addresses, referer: c.Referer, form: form, parts: c.parts, certificateAsked: new(atomic.Bool)}
+	config, err := newTLSConfig(c, client.certificateAsked)
+	if err != nil {
+		return nil, err
+	}
+	client.transport = newTransport(config, o)
+	return client, nil
+}
+
+// newTLSConfig notes in asked whether a server ever asks for our certificate.
+func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+	}
+	if c.CACertificate != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(c.CACertificate)) {
+			return nil, errors.New("ca_certificate holds no certificate in PEM")
+		}
+	}
+	var pair tls.Certificate // without a certificate, none is presented
+	if key := c.ClientKey.Reveal(); c.ClientCertificate != "" || key != "" {
+		var err error
+		if pair, err = tls.X509KeyPair([]byte(c.ClientCertificate), []byte(key)); err != nil {
+			return nil, errors.New("client_certificate and client_key are not a pair in PEM")
+		}
+	}
+	// Presented whatever authorities the gateway names: it may know only the root
+	// of a longer chain.
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		asked.Store(true)
+		return &pair, nil
+	}
+	return config, nil
+}
+
+func newTransport(config *tls.Config, o Options) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: o.AttemptTimeout}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    o.AttemptTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        o.Connections,
+		MaxIdleConnsPerHost:    o.Connections,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // the replies are short, and a bomb stays packed
+		HTTP2: &http.HTTP2Config{
+			// A connection whose other end vanished is given up.
+			SendPingTimeout: o.AttemptTimeout,
+			PingTimeout:     o.AttemptTimeout,
+		},
+	}
+}
+
+// send sends a request and reads its whole reply, within one attempt's timeout.
+// Redirects are replies like any other. The fault says that there was no reply;
+// one that came is for the caller to judge.
+func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault) {
+	c.dropStaleConnections()
+	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
+	defer cancel()
+	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(attempt)))
+	if err != nil {
+		return reply{}, c.sendFault(ctx, attempt, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	r := reply{status: response.StatusCode, header: response.Header}
+	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
+		r.incomplete = readFault(ctx, attempt)
+	}
+	return r, nil
+}
+
+// prepare sets the headers that every request has.
+func (c *Client) prepare(request *http.Request) *http.Request {
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", c.options.UserAgent)
+	if c.referer != "" {
+		request.Header.Set("Referer", c.referer)
+	}
+	return request
+}
+
+// dropStaleConnections closes idle connections that the other side has probably
+// closed. The transport's own timer does not count the time for which Lambda
+// froze the process; the wall clock does.
+func (c *Client) dropStaleConnections() {
+	now := time.Now().Unix()
+	if last := c.lastUse.Swap(now); now-last >= int64(idleTimeout.Seconds()) {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// Close closes the idle connections. A client that is still in use goes on
+// working.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }

@@ -1,0 +1,71 @@
+package segura
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+)
+
+// AuthStyle is how the token request carries the client credentials.
+type AuthStyle string
+
+// The styles; the zero value means AuthBody.
+const (
+	AuthBody  AuthStyle = "body"  // in the form
+	AuthBasic AuthStyle = "basic" // in an Authorization header, form-encoded first (RFC 6749, 2.3.1)
+)
+
+// Credentials are the client credentials of a MySafe access key and all that it
+// takes to use them. They show themselves in no print, log or encoding.
+type Credentials struct {
+	BaseURL           string // https address of Segura, with or without a trailing slash or a path prefix
+	TokenURL          string // Access Token URL; empty: {BaseURL}/api/oauth2/token
+	ClientID          string
+	ClientSecret      Sensitive
+	Tenant            string // parameter of the token request; empty: not sent
+	CACertificate     string // PEM bundle, trusted instead of the system's roots; empty: those
+	ClientCertificate string // PEM, with ClientKey; both or neither
+	ClientKey         Sensitive
+	Referer           string // header of every request; empty: not sent
+	EnablePath        string // with {identifier}; empty: DefaultEnablePath
+	DisablePath       string // with {identifier}; empty: DefaultDisablePath
+	AuthStyle         AuthStyle
+}
+
+// Equal tells whether both are the same in every field.
+func (c Credentials) Equal(other Credentials) bool {
+	secret, key := c.ClientSecret.Reveal() == other.ClientSecret.Reveal(), c.ClientKey.Reveal() == other.ClientKey.Reveal()
+	c.ClientSecret, c.ClientKey = Sensitive{}, Sensitive{}
+	other.ClientSecret, other.ClientKey = Sensitive{}, Sensitive{}
+	return secret && key && c.plain() == other.plain()
+}
+
+// plain returns the fields that compare with ==.
+func (c Credentials) plain() [10]string {
+	return [...]string{
+		c.BaseURL, c.TokenURL, c.ClientID, c.Tenant, c.CACertificate, c.ClientCertificate,
+		c.Referer, c.EnablePath, c.DisablePath, string(c.AuthStyle),
+	}
+}
+
+// parts lists every text that must not be seen outside, in each form in which
+// it is sent.
+func (c Credentials) parts() []string {
+	id, secret := url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret.Reveal())
+	return []string{
+		c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(),
+		id, secret, url.QueryEscape(c.Tenant),
+		base64.StdEncoding.EncodeToString([]byte(id + ":" + secret)),
+	}
+}
+
+// Format implements fmt.Formatter, for every verb.
+func (Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue implements slog.LogValuer.
+func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON implements json.Marshaler.
+func (Credentials) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

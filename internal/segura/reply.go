@@ -1,0 +1,251 @@
+package segura
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"segura-enable/internal/strictjson"
+)
+
+// reply is what came back over the wire, not yet judged.
+type reply struct {
+	status     int
+	header     http.Header
+	body       []byte
+	incomplete *Fault // why the body could not be read to its end; nil if it was
+}
+
+// content is what a reply says, whichever generation of Segura or of the gateway
+// in front of it wrote it. The pages "POST | Enable API secret" of versions 3.32
+// to 4 show several forms of the same envelope; the gateway has its own, in JSON
+// and in plain text.
+type content struct {
+	readable  bool     // an object in JSON, or the gateway's plain text
+	cutShort  bool     // JSON that ends before it is complete
+	message   string   // the first of message, Message and mensagem that says anything
+	texts     []string // every text that may name the cause
+	statuses  []int    // the statuses inside the envelope
+	flagged   bool     // the envelope calls itself an error, or has an exception
+	code      int      // Segura's own code, such as 1005; 0: none
+	requestID string
+	members   map[string]json.RawMessage // of the outermost object
+}
+
+// readContent reads a body. A body that is neither JSON nor the gateway's plain
+// text is not readable, and says nothing.
+func readContent(body []byte) content {
+	text := bytes.TrimSpace(bytes.TrimPrefix(bytes.ToValidUTF8(body, []byte("\uFFFD")), []byte("\uFEFF")))
+	switch {
+	case len(text) == 0:
+		return content{}
+	case text[0] == '{':
+		return readObject(text)
+	case text[0] == '<' || text[0] == '[':
+		return content{}
+	default:
+		return readPlainText(string(text))
+	}
+}
+
+// readPlainText reads the gateway's answer to a request without Accept: the
+// message on the first line, `request_id: …` on the second.
+func readPlainText(text string) content {
+	message, rest, _ := strings.Cut(text, "\n")
+	message = strings.TrimSpace(message)
+	c := content{readable: true, message: message, texts: []string{message}}
+	for line := range strings.Lines(rest) {
+		if id, found := strings.CutPrefix(strings.TrimSpace(line), "request_id:"); found {
+			c.requestID = strings.TrimSpace(id)
+		}
+	}
+	return c
+}
+
+func readObject(text []byte) content {
+	outer, ok := object(text)
+	if !ok {
+		return content{cutShort: isPrefix(text)}
+	}
+	c := content{readable: true, members: outer}
+	envelope, ok := object(outer["response"])
+	if ok {
+		c.addStatus(outer["code"])
+	} else {
+		envelope = outer
+	}
+	for _, name := range []string{"message", "Message", "mensagem"} {
+		c.addText(envelope[name])
+	}
+	for _, text := range c.texts {
+		if c.message == "" {
+			c.message = text
+		}
+	}
+	c.addStatus(envelope["status"])
+	c.flagged = isTrue(envelope["error"]) || isTrue(envelope["erro"])
+	c.addText(envelope["error"])
+	c.addText(envelope["error_description"])
+	c.addException(envelope["exception"])
+	if ok {
+		c.addException(outer["exception"])
+		c.addText(outer["message"])
+	}
+	for _, text := range c.texts {
+		if c.code == 0 {
+			c.code = leadingCode(text)
+		}
+	}
+	c.requestID, _ = strictjson.String(outer["request_id"])
+	return c
+}
+
+// addException notes the cause where Segura knows it. Its code may be no Segura
+// code at all (400, with a text in Portuguese, in a 500): it is ignored then.
+func (c *content) addException(value json.RawMessage) {
+	exception, ok := object(value)
+	if !ok {
+		return
+	}
+	c.flagged = true
+	if code, ok := number(exception["code"]); ok && isSeguraCode(code) && c.code == 0 {
+		c.code = code
+	}
+	c.addText(exception["message"])
+	if c.message == "" {
+		c.message, _ = strictjson.String(exception["message"])
+	}
+}
+
+func (c *content) addText(value json.RawMessage) {
+	if text, ok := strictjson.String(value); ok && text != "" {
+		c.texts = append(c.texts, text)
+	}
+}
+
+func (c *content) addStatus(value json.RawMessage) {
+	if value == nil || string(value) == "null" {
+		return
+	}
+	status, _ := number(value) // what is no number is a status that nobody knows
+	c.statuses = append(c.statuses, status)
+}
+
+// says tells whether any text of the reply holds the phrase, which is in lower
+// case; letter case and white space do not matter.
+func (c content) says(phrase string) bool {
+	for _, text := range c.texts {
+		if strings.Contains(fold(text), phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// fold returns text in lower case with every run of white space made one space.
+func fold(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
+
+// object decodes a JSON object; a repeated name makes it unreadable, since what
+// it says would depend on the order.
+func object(value json.RawMessage) (map[string]json.RawMessage, bool) {
+	members, err := strictjson.Object(value)
+	if err != nil {
+		return nil, false
+	}
+	byName := make(map[string]json.RawMessage, len(members))
+	for _, member := range members {
+		byName[member.Name] = member.Value
+	}
+	return byName, true
+}
+
+// isPrefix tells whether text is the beginning of JSON rather than no JSON.
+func isPrefix(text []byte) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	var value json.RawMessage
+	err := decoder.Decode(&value)
+	return err != nil && strings.Contains(err.Error(), "unexpected EOF")
+}
+
+// number decodes a whole number, as a JSON number or a string.
+func number(value json.RawMessage) (int, bool) {
+	text, ok := strictjson.String(value)
+	if !ok {
+		text = string(value)
+	}
+	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, false
+	}
+	return int(f), true
+}
+
+// isTrue reads a flag, whether it is a boolean, a number or a string. A string
+// that is none of these is an error's name, as OAuth 2.0 has it.
+func isTrue(value json.RawMessage) bool {
+	if text, ok := strictjson.String(value); ok {
+		switch fold(text) {
+		case "", "false", "0", "null", "none", "no":
+			return false
+		}
+		return true
+	}
+	n, isNumber := number(value)
+	return string(value) == "true" || isNumber && n != 0
+}
+
+// isSeguraCode tells Segura's own codes, such as 1005, from HTTP statuses.
+func isSeguraCode(n int) bool { return n >= 1000 && n <= 9999 }
+
+// leadingCode returns the code in front of a message such as "1005: Api secret
+// not found", or 0.
+func leadingCode(message string) int {
+	message = strings.TrimSpace(message)
+	end := strings.IndexFunc(message, func(r rune) bool { return r < '0' || r > '9' })
+	if end != 4 || message[end] != ':' && !unicode.IsSpace(rune(message[end])) {
+		return 0
+	}
+	code, err := strconv.Atoi(message[:end])
+	if err != nil || !isSeguraCode(code) {
+		return 0
+	}
+	return code
+}
+
+// maxRetryAfter bounds what an upstream may ask for; more is as good as never.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter returns how long the upstream asks to wait: Retry-After in seconds
+// or as a date, RateLimit-Reset in seconds, or X-RateLimit-Reset as a Unix time.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if text := h.Get("Retry-After"); text != "" {
+		if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+			return wait(seconds)
+		}
+		if at, err := http.ParseTime(text); err == nil {
+			return wait(at.Sub(now).Seconds())
+		}
+	}
+	if seconds, err := strconv.ParseFloat(h.Get("RateLimit-Reset"), 64); err == nil {
+		return wait(seconds)
+	}
+	if at, err := strconv.ParseFloat(h.Get("X-RateLimit-Reset"), 64); err == nil {
+		return wait(at - float64(now.UnixMilli())/1000)
+	}
+	return 0
+}
+
+func wait(seconds float64) time.Duration {
+	if !(seconds > 0) { //nolint:staticcheck // QF1001: written so that NaN is zero too.
+		return 0
+	}
+	if seconds > maxRetryAfter.Seconds() {
+		return maxRetryAfter
+	}
+	return time.Duration(seconds * float64(time.Second))
+}

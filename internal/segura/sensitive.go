@@ -1,0 +1,79 @@
+package segura
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+const redacted = "[redacted]"
+
+// Sensitive is a text that no print, log or encoding shows. It is kept behind a
+// function, because fmt reads the strings in unexported fields without asking
+// their methods. The zero value is the empty text.
+type Sensitive struct{ reveal func() string }
+
+// Hide returns text as a Sensitive.
+func Hide(text string) Sensitive { return Sensitive{func() string { return text }} }
+
+// Reveal returns the text. Only what goes to Segura may call it.
+func (s Sensitive) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
+
+// Format implements fmt.Formatter, for every verb.
+func (Sensitive) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue implements slog.LogValuer.
+func (Sensitive) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON implements json.Marshaler.
+func (Sensitive) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// Limits of what is kept of the upstream's text.
+const (
+	maxMessage   = 512 // bytes
+	maxRequestID = 128 // bytes
+	window       = 8   // this many bytes in common with a credential are taken for a part of it
+)
+
+// redact returns text with everything masked that it has in common with one of
+// the credentials, since a hostile or chatty upstream may quote what it was
+// sent. Parts shorter than eight bytes are not recognized, unless they are the
+// whole of a credential.
+func redact(text string, credentials ...string) string {
+	if len(text) > maxMessage {
+		text = text[:maxMessage]
+	}
+	masked := make([]bool, len(text))
+	for _, credential := range credentials {
+		mark(masked, text, credential)
+	}
+	var b strings.Builder
+	for at := 0; at < len(text); at++ {
+		if !masked[at] {
+			b.WriteByte(text[at])
+		} else if at == 0 || !masked[at-1] {
+			b.WriteString(redacted)
+		}
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+func mark(masked []bool, text, credential string) {
+	size := min(window, len(credential))
+	if size == 0 {
+		return
+	}
+	for at := 0; at+size <= len(text); at++ {
+		if strings.Contains(credential, text[at:at+size]) {
+			for i := at; i < at+size; i++ {
+				masked[i] = true
+			}
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package segura
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"segura-enable/internal/apisecret"
+)
+
+// sendFault judges an error of the transport: no reply came. Its sentences are
+// all our own, because Go's name hosts and certificates, which the AWS secret
+// holds. ctx is the caller's, attempt the one with the attempt's limit.
+func (c *Client) sendFault(ctx, attempt context.Context, err error) *Fault {
+	var timeout net.Error
+	switch text := err.Error(); {
+	case ctx.Err() != nil:
+		return NewFault(apisecret.DeadlineExceeded)
+	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
+		fault := NewFault(apisecret.UpstreamTimeout)
+		fault.NoReply = true
+		return fault
+	case c.rejected(err) != "":
+		fault := unreachable(c.rejected(err))
+		fault.Retryable = false
+		return fault
+	case strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list"):
+		return NewFault(apisecret.UnexpectedResponse)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return NewFault(apisecret.UpstreamInvalidResponse)
+	default:
+		return unreachable(describe(err))
+	}
+}
+
+// readFault judges an error in the middle of a reply's body.
+func readFault(ctx, attempt context.Context) *Fault {
+	switch {
+	case ctx.Err() != nil:
+		return NewFault(apisecret.DeadlineExceeded)
+	case attempt.Err() != nil:
+		fault := NewFault(apisecret.UpstreamTimeout)
+		fault.NoReply = true
+		return fault
+	default:
+		return NewFault(apisecret.UpstreamInvalidResponse)
+	}
+}
+
+func unreachable(cause string) *Fault {
+	return &Fault{failure: apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause), NoReply: true}
+}
+
+// describe says what kept a connection from being made, and what to do about it.
+func describe(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return "its name cannot be resolved. Check base_url and token_url in the AWS secret, and the name servers that the function uses."
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "it was refused. Check that Segura is up, and the port in the AWS secret."
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "there is no route to it. Check the function's subnets, routes and security groups."
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF):
+		return "it was closed before a reply came. Try again; if it persists, check firewalls and proxies in between."
+	default:
+		return "the TLS handshake or the connection failed. Try again; if it persists, check firewalls and proxies in between."
+	}
+}
+
+// rejected says which certificate or TLS version was rejected, if that is the
+// cause: trying again would not help.
+func (c *Client) rejected(err error) string {
+	const theirs = "Segura's certificate was rejected: "
+	var (
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		other     *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &authority):
+		return theirs + "its authority is not trusted. Put the authority's certificate into ca_certificate in the AWS secret."
+	case errors.As(err, &host):
+		return theirs + "it is for another host. Check base_url and token_url in the AWS secret."
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return theirs + "it has expired, or is not valid yet. Renew it."
+	case errors.As(err, &invalid) || errors.As(err, &other):
+		return theirs + "it cannot be verified. Check Segura's certificate and ca_certificate in the AWS secret."
+	}
+	return c.rejectedByPeer(err)
+}
+
+// rejectedByPeer knows a TLS version that is too old, and the alerts with which
+// a server rejects our certificate. The crypto/tls package does not export them;
+// they are recognized by their text.
+func (c *Client) rejectedByPeer(err error) string {
+	text := err.Error()
+	if strings.Contains(text, "unsupported protocol version") || strings.Contains(text, "protocol version not supported") {
+		return "it speaks no TLS version from 1.2 on. Update Segura's TLS settings; older versions are never spoken."
+	}
+	var operation *net.OpError
+	if !errors.As(err, &operation) || operation.Op != "remote error" {
+		return ""
+	}
+	alert := operation.Err.Error()
+	for _, about := range []string{"certificate", "access denied", "handshake failure"} {
+		// Servers with TLS 1.2 name a missing certificate a handshake failure, which
+		// has other causes too.
+		if strings.Contains(alert, about) && (about != "handshake failure" || c.certificateAsked.Load()) {
+			return "it rejected our certificate or the lack of one. Check client_certificate and client_key in the AWS secret against the access key."
+		}
+	}
+	return ""
+}
