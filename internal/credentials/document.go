@@ -1,0 +1,63 @@
+package credentials
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"segura-enable/internal/segura"
+	"segura-enable/internal/strictjson"
+)
+
+// Parse reads the document in the AWS secret. Unknown fields are ignored; an
+// optional field that is null or empty counts as absent. Whether the values can
+// be used is for segura.New to tell. Errors name the field and repeat no value.
+func Parse(document []byte) (segura.Credentials, error) {
+	members, err := strictjson.Object(document)
+	if err != nil {
+		return segura.Credentials{}, fmt.Errorf("the AWS secret is %w", err)
+	}
+	var c segura.Credentials
+	for _, member := range members {
+		set, known := fields[member.Name]
+		if !known || string(member.Value) == "null" {
+			continue
+		}
+		text, ok := strictjson.String(member.Value)
+		if !ok {
+			return segura.Credentials{}, fmt.Errorf("%s is not a string", member.Name)
+		}
+		set(&c, text)
+	}
+	return c, required(members)
+}
+
+// fields says where each field goes.
+var fields = map[string]func(*segura.Credentials, string){
+	"base_url":           func(c *segura.Credentials, v string) { c.BaseURL = v },
+	"token_url":          func(c *segura.Credentials, v string) { c.TokenURL = v },
+	"client_id":          func(c *segura.Credentials, v string) { c.ClientID = v },
+	"client_secret":      func(c *segura.Credentials, v string) { c.ClientSecret = segura.Hide(v) },
+	"tenant":             func(c *segura.Credentials, v string) { c.Tenant = v },
+	"ca_certificate":     func(c *segura.Credentials, v string) { c.CACertificate = v },
+	"client_certificate": func(c *segura.Credentials, v string) { c.ClientCertificate = v },
+	"client_key":         func(c *segura.Credentials, v string) { c.ClientKey = segura.Hide(v) },
+	"referer":            func(c *segura.Credentials, v string) { c.Referer = v },
+	"enable_path":        func(c *segura.Credentials, v string) { c.EnablePath = v },
+	"disable_path":       func(c *segura.Credentials, v string) { c.DisablePath = v },
+	"auth_style":         func(c *segura.Credentials, v string) { c.AuthStyle = segura.AuthStyle(v) },
+}
+
+func required(members []strictjson.Member) error {
+	present := map[string]bool{}
+	for _, member := range members {
+		present[member.Name] = !isEmpty(member.Value)
+	}
+	for _, name := range []string{"base_url", "client_id", "client_secret"} {
+		if !present[name] {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	return nil
+}
+
+func isEmpty(value json.RawMessage) bool { return string(value) == "null" || string(value) == `""` }

@@ -1,0 +1,90 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go/logging"
+)
+
+// maxReply bounds a reply of Secrets Manager, in bytes; a secret has at most
+// 64 KiB.
+const maxReply = 1 << 20
+
+// NewSecretsManager returns a client of AWS Secrets Manager, configured by the
+// environment as the AWS SDK defines it. Shared configuration files and the EC2
+// metadata service, neither of which Lambda has, are not looked for: that saves
+// start-up time. The error is one of configuration and can be shown.
+func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration) (*secretsmanager.Client, error) {
+	config, err := awsconfig.LoadDefaultConfig(ctx,
+		awsconfig.WithSharedConfigFiles([]string{}),
+		awsconfig.WithSharedCredentialsFiles([]string{}),
+		awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		awsconfig.WithLogger(logging.Nop{}),
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	buildable, ok := config.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, errors.New("AWS configuration: its HTTP client is of another kind than expected")
+	}
+	return secretsmanager.NewFromConfig(config, func(o *secretsmanager.Options) {
+		o.HTTPClient = &httpClient{http.Client{
+			Transport:     buildable.GetTransport(),
+			Timeout:       attemptTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}}
+	}), nil
+}
+
+// httpClient notes attempts that fail on their own, and bounds what is read.
+type httpClient struct{ http http.Client }
+
+var _ aws.HTTPClient = (*httpClient)(nil)
+
+// Do implements aws.HTTPClient.
+func (c *httpClient) Do(request *http.Request) (*http.Response, error) {
+	response, err := c.http.Do(request)
+	if err != nil {
+		note(request.Context())
+		return nil, err
+	}
+	if response.StatusCode >= 500 {
+		note(request.Context())
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(response.Body, maxReply), response.Body}
+	return response, nil
+}
+
+// attempts tells whether an attempt of one read failed while there was time left.
+type attempts struct{ n atomic.Int32 }
+
+func (a *attempts) failed() bool { return a.n.Load() > 0 }
+
+type attemptsKey struct{}
+
+func withAttempts(ctx context.Context) (context.Context, *attempts) {
+	a := &attempts{}
+	return context.WithValue(ctx, attemptsKey{}, a), a
+}
+
+func note(ctx context.Context) {
+	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && ctx.Err() == nil {
+		a.n.Add(1)
+	}
+}

@@ -1,0 +1,164 @@
+// Package credentials keeps the Segura client credentials that it reads from AWS
+// Secrets Manager. What they mean on the wire is left to package segura.
+package credentials
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/flight"
+	"segura-enable/internal/segura"
+)
+
+// SecretsManager is the one call of AWS Secrets Manager that this package makes.
+type SecretsManager interface {
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+}
+
+// Source hands out a Segura client made of the AWS secret, reading it when it
+// must. It may be used by several goroutines at once.
+type Source struct {
+	SecretsManager SecretsManager
+	SecretID       string        // name or ARN
+	TTL            time.Duration // how long a read secret is used without reading it again
+	StalePatience  time.Duration // how long a caller waits for a read while an expired copy is at hand
+	Segura         segura.Options
+	Log            *slog.Logger
+	OnRead         func(context.Context) // told of each read; may be nil
+
+	mu      sync.Mutex
+	current copyOfSecret
+	reading flight.Group[*segura.Client]
+}
+
+// copyOfSecret is what the last successful read found; without a client it is
+// none.
+type copyOfSecret struct {
+	credentials segura.Credentials
+	client      *segura.Client
+	readAt      time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+}
+
+// Client returns a client made of the AWS secret. An expired copy of it goes on
+// being used while reading it again fails with a retryable fault; a denial or a
+// deletion ends its use.
+func (s *Source) Client(ctx context.Context) (*segura.Client, *apisecret.Error) {
+	held := s.held()
+	if held.client != nil && time.Now().Round(0).Sub(held.readAt) < s.TTL {
+		return held.client, nil
+	}
+	if held.client == nil {
+		return s.Reread(ctx)
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.patience(ctx))
+	defer cancel()
+	client, fault := s.Reread(bounded)
+	if fault != nil && fault.Retryable {
+		s.Log.WarnContext(ctx, "the AWS secret could not be read again, its expired copy is used", "code", fault.Code, "cause", fault.Message)
+		return held.client, nil
+	}
+	return client, fault
+}
+
+// patience bounds the wait for a read when an expired copy would do: a third of
+// the time left, so that the call itself can still be made.
+func (s *Source) patience(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(s.StalePatience, time.Until(deadline)/3)
+	}
+	return s.StalePatience
+}
+
+// Reread reads the AWS secret whatever the cache holds, one read at a time
+// however many callers wait. If it has not changed, the client is the same one
+// as before.
+func (s *Source) Reread(ctx context.Context) (*segura.Client, *apisecret.Error) {
+	client, err := s.reading.Do(ctx, func(ctx context.Context) (*segura.Client, error) {
+		client, fault := s.read(ctx)
+		if fault != nil {
+			return nil, fault
+		}
+		return client, nil
+	})
+	var fault *apisecret.Error
+	switch {
+	case err == nil:
+		return client, nil
+	case errors.As(err, &fault):
+		return nil, fault
+	default:
+		return nil, timeRanOut()
+	}
+}
+
+func (s *Source) held() copyOfSecret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+func (s *Source) hold(c copyOfSecret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = c
+}
+
+func (s *Source) read(ctx context.Context) (*segura.Client, *apisecret.Error) {
+	if s.OnRead != nil {
+		s.OnRead(ctx)
+	}
+	document, fault := s.fetch(ctx)
+	if fault == nil {
+		var client *segura.Client
+		if client, fault = s.use(document); fault == nil {
+			return client, nil
+		}
+	}
+	if !fault.Retryable {
+		s.hold(copyOfSecret{})
+	}
+	return nil, fault
+}
+
+// fetch reads the AWS secret's document.
+func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
+	ctx, attempts := withAttempts(ctx)
+	output, err := s.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.SecretID)})
+	if err != nil {
+		fault, cause := readFault(ctx, err, attempts.failed())
+		s.Log.WarnContext(ctx, "the AWS secret could not be read", "code", fault.Code, "aws_error", cause)
+		return nil, fault
+	}
+	if output.SecretString != nil {
+		return []byte(*output.SecretString), nil
+	}
+	return output.SecretBinary, nil
+}
+
+// use makes a client of the document, or keeps the one there is if the
+// credentials have not changed.
+func (s *Source) use(document []byte) (*segura.Client, *apisecret.Error) {
+	parsed, err := Parse(document)
+	if err != nil {
+		return nil, unusable(err)
+	}
+	held := s.held()
+	next := copyOfSecret{credentials: parsed, client: held.client, readAt: time.Now().Round(0)}
+	if held.client == nil || !held.credentials.Equal(parsed) {
+		if next.client, err = segura.New(parsed, s.Segura); err != nil {
+			return nil, unusable(err)
+		}
+		if held.client != nil {
+			held.client.Close()
+		}
+	}
+	s.hold(next)
+	return next.client, nil
+}
