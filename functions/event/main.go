@@ -1,0 +1,30 @@
+// Command event is the function for EventBridge, Step Functions and direct
+// invocation.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"segura-enable/internal/event"
+	"segura-enable/internal/function"
+)
+
+// version is set when the function is built for deployment.
+var version = "1.0.0"
+
+func main() {
+	parts, err := function.New(context.Background(), version, os.Getenv, os.Stdout)
+	if err != nil {
+		os.Exit(1) // it has been logged
+	}
+	lambda.Start(&event.Door{
+		Runner:         parts.Runner,
+		Defaults:       parts.Config.DefaultIdentifiers,
+		AllowedSources: parts.Config.AllowedEventSources,
+		Telemetry:      parts.Telemetry,
+		Log:            parts.Log,
+	})
+}

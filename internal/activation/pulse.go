@@ -1,0 +1,132 @@
+package activation
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"segura-enable/internal/segura"
+)
+
+// pulse knows whether Segura shows any sign of life, so that a request for many
+// identifiers ends soon, and without hammering, where it shows none. An
+// identifier given up without any reply from Segura since it began makes it
+// suspect: from then on, identifiers are tried one at a time, as probes. A reply
+// to any of them ends the suspicion; a probe without one ends the request, and
+// the identifiers left fail with its fault. A token that is refused to every
+// identifier counts as no sign of life.
+//
+// The zero value is alive.
+type pulse struct {
+	count atomic.Int64
+
+	mu        sync.Mutex
+	suspected bool
+	probing   bool
+	dead      *segura.Fault
+	changed   chan struct{} // closed at the next change; nil if nobody waits
+}
+
+// enter waits until an identifier may be tried and tells whether it is a probe;
+// or it returns the fault of the last probe.
+func (p *pulse) enter(ctx context.Context) (probe bool, dead *segura.Fault) {
+	for {
+		p.mu.Lock()
+		if dead := p.dead; dead != nil || !p.suspected {
+			p.mu.Unlock()
+			return false, dead
+		}
+		if !p.probing {
+			p.probing = true
+			p.mu.Unlock()
+			return true, nil
+		}
+		if p.changed == nil {
+			p.changed = make(chan struct{})
+		}
+		changed := p.changed
+		p.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false, timeRanOut()
+		}
+	}
+}
+
+// leave ends what enter began.
+func (p *pulse) leave(probe bool) {
+	if probe {
+		p.change(func() { p.probing = false })
+	}
+}
+
+// beats returns how many signs of life there were so far.
+func (p *pulse) beats() int64 { return p.count.Load() }
+
+// beat notes a sign of life.
+func (p *pulse) beat() {
+	p.count.Add(1)
+	p.change(func() { p.suspected, p.dead = false, nil })
+}
+
+// missing notes an identifier that was given up with the fault; before is what
+// beats returned when it began.
+func (p *pulse) missing(before int64, probe bool, fault *segura.Fault) {
+	p.change(func() {
+		switch {
+		case p.count.Load() != before:
+		case probe:
+			p.dead = fault
+		default:
+			p.suspected = true
+		}
+	})
+}
+
+func (p *pulse) change(how func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	how()
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// pace holds all workers back while the gateway asks one of them to wait. The
+// zero value holds nobody back.
+type pace struct{ until atomic.Int64 } // Unix nanoseconds
+
+// spread keeps the workers from calling all at once when the wait is over.
+const spread = 100 * time.Millisecond
+
+// slow holds back calls for d, unless that would not end before ctx does: each
+// identifier is tried then all the same.
+func (p *pace) slow(ctx context.Context, d time.Duration) {
+	if deadline, ok := ctx.Deadline(); d <= 0 || ok && time.Until(deadline) <= d {
+		return
+	}
+	until := time.Now().Add(d).UnixNano()
+	for {
+		now := p.until.Load()
+		if now >= until || p.until.CompareAndSwap(now, until) {
+			return
+		}
+	}
+}
+
+// wait waits until calls may be made and tells whether there is time left for one.
+func (p *pace) wait(ctx context.Context) bool {
+	for {
+		left := time.Duration(p.until.Load() - time.Now().UnixNano())
+		if p.until.Load() == 0 || left <= 0 {
+			return ctx.Err() == nil
+		}
+		if !segura.Sleep(ctx, left+rand.N(spread)) { //nolint:gosec // G404: jitter needs no secrecy.
+			return false
+		}
+	}
+}

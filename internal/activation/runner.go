@@ -1,0 +1,169 @@
+// Package activation carries out a request: one identifier or ten thousand, with
+// bounded concurrency, retries, re-authentication and a deadline, into one
+// result, with an audit line for each identifier. Enabling and disabling take
+// the same path. How a call looks on the wire is left to package segura, and
+// what the caller sent and sees to the doors.
+package activation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/segura"
+	"segura-enable/internal/telemetry"
+)
+
+// ClientSource hands out clients of Segura; credentials.Source is one.
+type ClientSource interface {
+	// Client returns a client made of the credentials at hand.
+	Client(context.Context) (*segura.Client, *apisecret.Error)
+
+	// Reread reads the credentials whatever a cache holds. The client is the same
+	// as before if they have not changed.
+	Reread(context.Context) (*segura.Client, *apisecret.Error)
+}
+
+// Runner carries out requests. It may be used by several goroutines at once.
+type Runner struct {
+	Clients     ClientSource
+	Allowed     apisecret.Set // identifiers that may be enabled or disabled; empty: any
+	Concurrency int           // calls in flight at once, in one request
+	Retry       segura.Retry  // of one call against transient faults
+	Telemetry   *telemetry.Telemetry
+	Log         *slog.Logger
+}
+
+// Run carries out a request. It always returns an item for each identifier, in
+// their order, and it does so before ctx ends.
+func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin telemetry.Origin) apisecret.Result {
+	work, cancel := reserve(ctx, len(request.Identifiers))
+	defer cancel()
+	job := &job{
+		Runner:  r,
+		request: request,
+		origin:  origin,
+		session: newSession(r.Clients),
+		items:   make([]apisecret.Item, len(request.Identifiers)),
+	}
+	workers := min(r.Concurrency, len(request.Identifiers))
+	if workers <= 1 {
+		job.work(work)
+	} else {
+		var group sync.WaitGroup
+		for range workers {
+			group.Go(func() { job.work(work) })
+		}
+		group.Wait()
+	}
+	return apisecret.Result{Action: request.Action, Items: job.items}
+}
+
+// Warm reads the credentials and obtains a token ahead of the first request. It
+// returns what kept it from doing so, which is no reason not to serve.
+func (r *Runner) Warm(ctx context.Context) *apisecret.Error {
+	_, fault := newSession(r.Clients).grant(ctx)
+	if fault != nil {
+		return fault.AsError()
+	}
+	return nil
+}
+
+// What is kept back of the invocation's time, so that the reply goes out before
+// Lambda ends the process: a part for the reply as such and one for each
+// identifier's audit line, but never more than a quarter of what is left.
+const (
+	reserveForReply = 500 * time.Millisecond
+	reserveForItem  = 50 * time.Microsecond
+)
+
+func reserve(ctx context.Context, items int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	wanted := reserveForReply + time.Duration(items)*reserveForItem
+	return context.WithDeadline(ctx, deadline.Add(-min(wanted, time.Until(deadline)/4)))
+}
+
+// job is one request being carried out by several workers.
+type job struct {
+	*Runner
+	request apisecret.Request
+	origin  telemetry.Origin
+	session *session
+	pulse   pulse
+	pace    pace
+	next    atomic.Int64
+	items   []apisecret.Item
+}
+
+// work takes identifiers until there are none left.
+func (j *job) work(ctx context.Context) {
+	for {
+		at := int(j.next.Add(1)) - 1
+		if at >= len(j.items) {
+			return
+		}
+		j.items[at] = j.one(ctx, j.request.Identifiers[at])
+	}
+}
+
+// one carries out the request for one identifier and leaves its audit line.
+func (j *job) one(ctx context.Context, i apisecret.Identifier) apisecret.Item {
+	began := time.Now()
+	t := &try{job: j, identifier: i}
+	entry := telemetry.Entry{Origin: j.origin, Action: j.request.Action, Reason: j.request.Reason}
+	entry.Item = apisecret.Item{Identifier: i, Outcome: apisecret.Failed}
+	answer, failure := t.guarded(ctx)
+	if failure != nil {
+		entry.Item.Error = failure
+	} else {
+		entry.Item.Outcome = answer.Outcome
+		entry.HTTPStatus, entry.UpstreamRequest, entry.UpstreamMessage = answer.HTTPStatus, answer.RequestID, answer.Message
+	}
+	entry.Item.Attempts = t.attempts
+	entry.Duration = time.Since(began)
+	telemetry.Done(ctx, entry.Item)
+	j.Telemetry.Audit(ctx, entry)
+	return entry.Item
+}
+
+// guarded turns a panic into a failure of this identifier alone.
+func (t *try) guarded(ctx context.Context) (answer segura.Answer, failure *apisecret.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			LogPanic(ctx, t.Log, p)
+			failure = apisecret.NewError(apisecret.InternalError, sayInternal)
+		}
+	}()
+	if !t.Allowed.IsEmpty() && !t.Allowed.Contains(t.identifier) {
+		return answer, apisecret.NewError(apisecret.NotAllowed, sayNotAllowed)
+	}
+	answer, fault := t.enter(ctx)
+	if fault != nil {
+		return answer, fault.AsError()
+	}
+	return answer, nil
+}
+
+const (
+	sayNotAllowed = "The identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was sent. Add it there if it may be enabled and disabled."
+	sayInternal   = "A fault of this function's. Report it as a bug, with the log of this invocation."
+)
+
+// LogPanic logs a recovered panic: where it happened, and what it says only if
+// the Go runtime said it, since any other value may hold a credential.
+func LogPanic(ctx context.Context, log *slog.Logger, p any) {
+	cause := fmt.Sprintf("%T", p)
+	if err, ok := p.(runtime.Error); ok {
+		cause = err.Error()
+	}
+	log.ErrorContext(ctx, "recovered from a panic", "cause", cause, "stack", string(debug.Stack()))
+}

@@ -1,0 +1,76 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"segura-enable/internal/strictjson"
+)
+
+// envelope is an EventBridge event.
+//
+// Source: Amazon EventBridge's page "AWS service event metadata", and the page
+// "Managing targets" of EventBridge Scheduler for its default payload.
+type envelope struct {
+	source    string
+	id        string
+	resources []string
+	detail    json.RawMessage
+}
+
+// readEnvelope tells an EventBridge event from a document sent directly by its
+// detail-type, source and detail. Other fields of the envelope may come and go:
+// a replayed event has replay-name.
+func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
+	members, err := strictjson.Object(payload)
+	if err != nil {
+		return envelope{}, false, err
+	}
+	byName := map[string]json.RawMessage{}
+	for _, member := range members {
+		byName[member.Name] = member.Value
+	}
+	for _, name := range []string{"detail-type", "source", "detail"} {
+		if _, ok := byName[name]; !ok {
+			return envelope{}, false, nil
+		}
+	}
+	source, ok := strictjson.String(byName["source"])
+	if !ok {
+		return envelope{}, true, errors.New("an EventBridge event whose source is not a string")
+	}
+	e = envelope{source: source, detail: byName["detail"]}
+	e.id, _ = strictjson.String(byName["id"])
+	_ = json.Unmarshal(byName["resources"], &e.resources) // other shapes name no caller
+	return e, true, nil
+}
+
+// isScheduled tells an event that EventBridge's rules or its Scheduler made. No
+// one else can: PutEvents refuses sources that begin with "aws.".
+func (e envelope) isScheduled() bool { return e.source == "aws.events" || e.source == "aws.scheduler" }
+
+// isBare tells whether detail is an empty object; Scheduler's default payload
+// has one as a string.
+func (e envelope) isBare() bool {
+	detail := []byte(e.detail)
+	if text, ok := strictjson.String(e.detail); ok {
+		detail = []byte(text)
+	}
+	members, err := strictjson.Object(detail)
+	return err == nil && len(members) == 0
+}
+
+// caller returns the ARN of the rule or the schedule. Only a scheduled event
+// proves it: the resources of any other are whatever its publisher wrote.
+func (e envelope) caller() string {
+	if !e.isScheduled() {
+		return ""
+	}
+	at := slices.IndexFunc(e.resources, func(arn string) bool { return strings.HasPrefix(arn, "arn:") })
+	if at < 0 {
+		return ""
+	}
+	return e.resources[at]
+}

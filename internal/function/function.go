@@ -1,0 +1,122 @@
+// Package function is what both functions share: it reads the environment, wires
+// the rooms together and warms them up. It decides nothing about requests.
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"segura-enable/internal/activation"
+	"segura-enable/internal/config"
+	"segura-enable/internal/credentials"
+	"segura-enable/internal/segura"
+	"segura-enable/internal/telemetry"
+)
+
+// warmUp bounds what start-up does ahead of the first invocation.
+const warmUp = 2 * time.Second
+
+// sideConnections are those to Segura beside the calls': the token's.
+const sideConnections = 1
+
+// Parts are what a door is made of.
+type Parts struct {
+	Config    config.Config
+	Runner    *activation.Runner
+	Telemetry *telemetry.Telemetry
+	Log       *slog.Logger
+}
+
+// New reads the environment through getenv, wires the parts, and fetches the AWS
+// secret and a token ahead; that no failure of the latter ends start-up is left
+// to the first invocation to tell. out is standard output, version the build's.
+// The error, one line that names each variable at fault, has been logged.
+func New(ctx context.Context, version string, getenv func(string) string, out io.Writer) (Parts, error) {
+	logger := lambdacontext.NewLogger()
+	log.SetFlags(0)
+	log.SetOutput(telemetry.StandardLog{Log: logger})
+	settings, err := config.Load(getenv)
+	if err != nil {
+		logger.ErrorContext(ctx, "the configuration cannot be used: "+oneLine(err))
+		return Parts{}, err
+	}
+	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)
+	if err != nil {
+		logger.ErrorContext(ctx, "the AWS configuration cannot be used", "cause", err.Error())
+		return Parts{}, err
+	}
+	parts := wire(settings, version, secretsManager, logger, telemetry.Options{
+		Out:      out,
+		Format:   getenv("AWS_LAMBDA_LOG_FORMAT"),
+		Level:    getenv("AWS_LAMBDA_LOG_LEVEL"),
+		Function: getenv("AWS_LAMBDA_FUNCTION_NAME"),
+	})
+	logger.InfoContext(ctx, "starting", "version", version)
+	parts.warm(ctx)
+	return parts, nil
+}
+
+func wire(c config.Config, version string, api credentials.SecretsManager, logger *slog.Logger, o telemetry.Options) Parts {
+	retry := segura.Retry{MaxAttempts: c.MaxAttempts}
+	t := telemetry.New(o)
+	source := &credentials.Source{
+		SecretsManager: api,
+		SecretID:       c.SecretID,
+		TTL:            c.CredentialsTTL,
+		StalePatience:  c.AttemptTimeout,
+		Segura: segura.Options{
+			UserAgent:      fmt.Sprintf("segura-enable/%s (AWS Lambda)", version),
+			AttemptTimeout: c.AttemptTimeout,
+			Retry:          retry,
+			Connections:    c.MaxConcurrency*lambdacontext.MaxConcurrency() + sideConnections,
+			OnTokenCall:    telemetry.TokenCall,
+		},
+		Log:    logger,
+		OnRead: telemetry.CredentialRefresh,
+	}
+	return Parts{
+		Config: c,
+		Runner: &activation.Runner{
+			Clients:     source,
+			Allowed:     c.AllowedIdentifiers,
+			Concurrency: c.MaxConcurrency,
+			Retry:       retry,
+			Telemetry:   t,
+			Log:         logger,
+		},
+		Telemetry: t,
+		Log:       logger,
+	}
+}
+
+func (p Parts) warm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(p.Telemetry.CarryOver(ctx), warmUp)
+	defer cancel()
+	if fault := p.Runner.Warm(ctx); fault != nil {
+		p.Log.WarnContext(ctx, "start-up could not obtain a token ahead; the first invocation tries again",
+			"code", fault.Code, "cause", fault.Message)
+	}
+}
+
+// oneLine joins the lines of a joined error.
+func oneLine(err error) string {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return err.Error()
+	}
+	text := ""
+	for at, one := range joined.Unwrap() {
+		if at > 0 {
+			text += "; "
+		}
+		text += one.Error()
+	}
+	return text
+}

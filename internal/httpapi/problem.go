@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"segura-enable/internal/apisecret"
+)
+
+// invalidRequest is the code of a request that cannot be understood. It belongs
+// to this door, not to an identifier.
+const invalidRequest apisecret.Code = "invalid_request"
+
+// problem is a body of application/problem+json (RFC 9457).
+type problem struct {
+	Type       string               `json:"type"`
+	Title      string               `json:"title"`
+	Status     int                  `json:"status"`
+	Detail     string               `json:"detail"`
+	Instance   string               `json:"instance,omitempty"`
+	Code       apisecret.Code       `json:"code"`
+	Retryable  bool                 `json:"retryable"`
+	Identifier apisecret.Identifier `json:"identifier,omitempty"`
+	SeguraCode int                  `json:"segura_code,omitempty"`
+
+	retryAfter time.Duration
+	allow      string
+}
+
+// typePrefix makes a problem's type a URI; the code is its last part.
+const typePrefix = "urn:segura-enable:problem:"
+
+// defaultRetryAfter is what a client is asked to wait where the upstream asked
+// for nothing.
+const defaultRetryAfter = 5 * time.Second
+
+// answers says how each code looks over HTTP. A code that is not listed is a bad
+// gateway.
+var answers = map[apisecret.Code]struct {
+	status int
+	title  string
+}{
+	apisecret.NotFound:                {http.StatusNotFound, "API secret not found"},
+	apisecret.AccessDenied:            {http.StatusForbidden, "Segura denies access"},
+	apisecret.NotAllowed:              {http.StatusForbidden, "Identifier not allowed"},
+	apisecret.RateLimited:             {http.StatusServiceUnavailable, "Segura limits the rate of requests"},
+	apisecret.UpstreamTimeout:         {http.StatusGatewayTimeout, "Segura did not answer in time"},
+	apisecret.DeadlineExceeded:        {http.StatusGatewayTimeout, "Time ran out"},
+	apisecret.CredentialsUnavailable:  {http.StatusInternalServerError, "Segura credentials unavailable"},
+	apisecret.InternalError:           {http.StatusInternalServerError, "Internal error"},
+	apisecret.AuthenticationFailed:    {http.StatusBadGateway, "Segura refuses the credentials"},
+	apisecret.UpstreamError:           {http.StatusBadGateway, "Segura failed"},
+	apisecret.UpstreamInvalidResponse: {http.StatusBadGateway, "Invalid response from Segura"},
+	apisecret.UpstreamUnreachable:     {http.StatusBadGateway, "Segura unreachable"},
+	apisecret.UnexpectedResponse:      {http.StatusBadGateway, "Unexpected response from Segura"},
+}
+
+// problemFor returns the problem of a failure.
+func problemFor(failure *apisecret.Error) *problem {
+	answer, ok := answers[failure.Code]
+	if !ok {
+		answer.status, answer.title = http.StatusBadGateway, "Segura could not be used"
+	}
+	p := &problem{
+		Title: answer.title, Status: answer.status, Detail: failure.Message,
+		Code: failure.Code, Retryable: failure.Retryable, SeguraCode: failure.SeguraCode,
+	}
+	if p.Retryable {
+		p.retryAfter = max(failure.RetryAfter, time.Second)
+		if failure.RetryAfter == 0 {
+			p.retryAfter = defaultRetryAfter
+		}
+	}
+	return p
+}
+
+// invalid returns the problem of a request that cannot be understood.
+func invalid(status int, detail string) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: invalidRequest}
+}
+
+// render returns the problem as a response; id is the request's.
+func (p *problem) render(id string) response {
+	p.Type = typePrefix + string(p.Code)
+	if id != "" {
+		p.Instance = "urn:uuid:" + id
+	}
+	r := response{StatusCode: p.Status, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: string(encode(p))}
+	if p.retryAfter > 0 {
+		r.Headers["Retry-After"] = strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds())))
+	}
+	if p.allow != "" {
+		r.Headers["Allow"] = p.allow
+	}
+	return r
+}
