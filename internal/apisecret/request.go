@@ -78,7 +78,7 @@ func (f Form) Read(data []byte) (Document, error) {
 			return Document{}, fmt.Errorf("unknown field %s", strictjson.Quote(member.Name))
 		}
 	}
-	return d, f.complete(&d, present)
+	return d, f.complete(present)
 }
 
 // otherCase tells whether the name is one of the form's in other letter case.
@@ -155,7 +155,7 @@ func decodeAction(value json.RawMessage) (Action, error) {
 }
 
 // complete checks what no field can tell alone.
-func (f Form) complete(d *Document, present map[Field]bool) error {
+func (f Form) complete(present map[Field]bool) error {
 	one, several := present[FieldIdentifier], present[FieldIdentifiers]
 	switch {
 	case present[FieldCheck] && len(present) > 1:

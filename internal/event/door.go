@@ -84,6 +84,7 @@ func (d *Door) check(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("self-check: %w", err)
 	}
+	d.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
 	if result.Check != activation.Passed {
 		return nil, d.functionError(ctx, CheckFailed, string(text))
 	}

@@ -44,7 +44,7 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	log.SetOutput(telemetry.StandardLog{Log: logger})
 	settings, err := config.Load(getenv)
 	if err != nil {
-		logger.ErrorContext(ctx, "the configuration cannot be used: "+oneLine(err))
+		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", oneLine(err))
 		return Parts{}, err
 	}
 	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)

@@ -241,11 +241,12 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 }
 
 func wait(seconds float64) time.Duration {
-	if !(seconds > 0) { //nolint:staticcheck // QF1001: written so that NaN is zero too.
+	switch {
+	case math.IsNaN(seconds) || seconds <= 0:
 		return 0
-	}
-	if seconds > maxRetryAfter.Seconds() {
+	case seconds > maxRetryAfter.Seconds():
 		return maxRetryAfter
+	default:
+		return time.Duration(seconds * float64(time.Second))
 	}
-	return time.Duration(seconds * float64(time.Second))
 }

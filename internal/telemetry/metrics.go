@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -149,19 +150,16 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		{"Enabled", "Count"}, {"AlreadyEnabled", "Count"}, {"Disabled", "Count"}, {"AlreadyDisabled", "Count"},
 		{"Failed", "Count"}, {"Attempts", "Count"}, {"CredentialRefresh", "Count"},
 	}
-	for name, s := range map[string]samples{"CallLatency": i.calls, "TokenLatency": i.tokens} {
-		if s.seen > 0 {
-			values[name] = s.values
-			definitions = append(definitions, metric{name, "Milliseconds"})
-		}
+	if i.calls.seen > 0 {
+		values["CallLatency"] = i.calls.values
+		definitions = append(definitions, metric{"CallLatency", "Milliseconds"})
+	}
+	if i.tokens.seen > 0 {
+		values["TokenLatency"] = i.tokens.values
+		definitions = append(definitions, metric{"TokenLatency", "Milliseconds"})
 	}
 	t.line(ctx, values, definitions, []string{"Function"})
-	codes := make([]apisecret.Code, 0, len(i.codes))
-	for code := range i.codes {
-		codes = append(codes, code)
-	}
-	slices.Sort(codes)
-	for _, code := range codes {
+	for _, code := range slices.Sorted(maps.Keys(i.codes)) {
 		failed := map[string]any{"Failed": i.codes[code], "Code": code}
 		t.line(ctx, failed, []metric{{"Failed", "Count"}}, []string{"Function", "Code"})
 	}

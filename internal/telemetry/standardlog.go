@@ -29,7 +29,7 @@ func (w StandardLog) Write(line []byte) (int, error) {
 		}
 		return len(line), nil
 	}
-	w.Log.Error(withoutQuoted(text))
+	w.Log.Error("a library logged", "text", withoutQuoted(text))
 	return len(line), nil
 }
 

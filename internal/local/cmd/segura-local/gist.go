@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// gist is what matters of an event to a reader: the HTTP request in an event of
+// API Gateway, what makes an EventBridge event what it is, and any other event
+// as it is. Headers are left out: they carry credentials.
+func gist(event []byte) string {
+	var shape struct {
+		// of a payload of version 1.0, and of 2.0
+		HTTPMethod, Path, RawPath string
+		RequestContext            *requestContext
+		Body                      string
+		IsBase64Encoded           bool
+
+		// of EventBridge
+		DetailType *string `json:"detail-type"`
+		Source     string
+		Resources  []string
+		Detail     json.RawMessage
+	}
+	if json.Unmarshal(event, &shape) != nil {
+		return layOut(event)
+	}
+	switch {
+	case shape.RequestContext != nil:
+		c := shape.RequestContext
+		body := shape.Body
+		if decoded, err := base64.StdEncoding.DecodeString(body); err == nil && shape.IsBase64Encoded {
+			body = string(decoded)
+		}
+		return httpGist(c.HTTP.Method+shape.HTTPMethod, shape.RawPath+shape.Path, c.caller(), body)
+	case shape.DetailType != nil:
+		text := fmt.Sprintf("%s from %s", *shape.DetailType, shape.Source)
+		if len(shape.Resources) > 0 {
+			text += ", " + strings.Join(shape.Resources, ", ")
+		}
+		return printable(text) + "\ndetail " + layOut(shape.Detail)
+	default:
+		return layOut(event)
+	}
+}
+
+func httpGist(method, path, caller, body string) string {
+	text := printable(method + " " + path)
+	if caller != "" {
+		text += " by " + printable(caller)
+	}
+	if body != "" {
+		text += "\n" + layOut([]byte(body))
+	}
+	return text
+}
+
+// requestContext is the part of an event that says who calls what.
+type requestContext struct {
+	HTTP     struct{ Method string }
+	Identity struct{ UserArn string }
+	// Authorizer has other forms too, which name the caller in other ways.
+	Authorizer json.RawMessage
+}
+
+func (c *requestContext) caller() string {
+	var authorizer struct{ IAM struct{ UserArn string } }
+	if json.Unmarshal(c.Authorizer, &authorizer) != nil {
+		return c.Identity.UserArn
+	}
+	return c.Identity.UserArn + authorizer.IAM.UserArn
+}
+
+func statusText(status int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
+}

@@ -1,0 +1,132 @@
+// Command segura-local runs the functions of this repository on this machine,
+// against a simulated Segura and a local Secrets Manager: no AWS account, no
+// Segura, no container.
+//
+//	segura-local run              sends every sample of events/ and checks what comes of it
+//	segura-local run FILE         sends one event; - reads it from standard input
+//	segura-local serve            keeps the API function up behind http://127.0.0.1:3000
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // something is not as it should be
+	exitUsage  = 2
+)
+
+const usage = `Usage: segura-local COMMAND [flags]
+
+Commands:
+  run [FILE]   send every sample of events/, or the event in FILE (- is standard input)
+  serve        keep the API function up behind HTTP until Ctrl-C
+
+Run a command with -h for its flags.
+`
+
+// terminal is where the command reads from and writes to.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+	color    bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx = untilOrphaned(ctx)
+	code := command(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, wantsColor(os.Stdout)})
+	stop()
+	os.Exit(code)
+}
+
+// command runs one subcommand and returns the exit code.
+func command(ctx context.Context, args []string, t terminal) int {
+	if len(args) == 0 {
+		fmt.Fprint(t.err, usage)
+		return exitUsage
+	}
+	var err error
+	switch args[0] {
+	case "run":
+		err = run(ctx, args[1:], t)
+	case "serve":
+		err = serve(ctx, args[1:], t)
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(t.out, usage)
+	default:
+		fmt.Fprintf(t.err, "segura-local: there is no command %q\n\n%s", args[0], usage)
+		return exitUsage
+	}
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage // the flags have said why
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(t.err, "segura-local: interrupted")
+	default:
+		fmt.Fprintf(t.err, "segura-local: %v\n", err)
+	}
+	return exitFailed
+}
+
+var errUsage = errors.New("usage")
+
+// parse reads flags of a subcommand that takes at most so many arguments.
+func parse(flags *flag.FlagSet, args []string, most int, t terminal) error {
+	flags.SetOutput(t.err)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return errUsage
+	}
+	if flags.NArg() > most {
+		fmt.Fprintf(t.err, "segura-local %s: too many arguments: %q\n", flags.Name(), flags.Args())
+		return errUsage
+	}
+	return nil
+}
+
+// untilOrphaned ends the context when `go run`, which started this program, is
+// gone: it does not pass SIGTERM on.
+func untilOrphaned(ctx context.Context) context.Context {
+	self, err := os.Executable()
+	if err != nil || !strings.Contains(self, string(filepath.Separator)+"go-build") {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	parent := os.Getppid()
+	go func() {
+		defer cancel()
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	return ctx
+}
+
+// wantsColor is true for a terminal, unless NO_COLOR asks for none.
+// https://no-color.org
+func wantsColor(out *os.File) bool {
+	info, err := out.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
