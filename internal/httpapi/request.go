@@ -27,6 +27,11 @@ type envelope struct {
 	Body              *string             `json:"body"`
 	IsBase64Encoded   bool                `json:"isBase64Encoded"`
 	RequestContext    requestContext      `json:"requestContext"`
+
+	// What an authorizer is asked has these; it is not served, since it comes
+	// before anybody is authorized.
+	MethodARN string `json:"methodArn"`
+	RouteARN  string `json:"routeArn"`
 }
 
 type requestContext struct {
@@ -87,7 +92,8 @@ func (e *envelope) methodAndPath() (method, path string, ok bool) {
 	case "", "1.0":
 		method, path = e.HTTPMethod, e.Path
 	}
-	return method, path, method != "" && path != "" && e.RequestContext.ELB == nil
+	foreign := e.MethodARN != "" || e.RouteARN != "" || e.RequestContext.ELB != nil
+	return method, path, method != "" && path != "" && !foreign
 }
 
 // body returns the body, decoded and of bounded size, or says why it is refused.

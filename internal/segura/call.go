@@ -3,6 +3,7 @@ package segura
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"segura-enable/internal/apisecret"
@@ -60,7 +61,7 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 // quote returns what the reply says in words, and the gateway's number for the
 // request, with nothing of the credentials or the token in either.
 func (c *Client) quote(r reply, said content, token string) (message, requestID string) {
-	secrets := append(c.parts(), token)
+	secrets := append(slices.Clip(c.parts()), token)
 	message = redact(said.message, secrets...)
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
 		if id != "" {

@@ -77,7 +77,12 @@ func New(c Credentials, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{options: o, addresses: addresses, referer: c.Referer, form: form, parts: c.parts, certificateAsked: new(atomic.Bool)}
+	parts := c.parts()
+	client := &Client{
+		options: o, addresses: addresses, referer: c.Referer, form: form,
+		parts:            func() []string { return parts },
+		certificateAsked: new(atomic.Bool),
+	}
 	config, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {
 		return nil, err

@@ -39,12 +39,13 @@ const (
 	maxMessage   = 512 // bytes
 	maxRequestID = 128 // bytes
 	window       = 8   // this many bytes in common with a credential are taken for a part of it
+	shortest     = 5   // a credential shorter than this is too common a text to look for
 )
 
 // redact returns text with everything masked that it has in common with one of
 // the credentials, since a hostile or chatty upstream may quote what it was
 // sent. Parts shorter than eight bytes are not recognized, unless they are the
-// whole of a credential.
+// whole of a credential of at least five.
 func redact(text string, credentials ...string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage]
@@ -65,10 +66,10 @@ func redact(text string, credentials ...string) string {
 }
 
 func mark(masked []bool, text, credential string) {
-	size := min(window, len(credential))
-	if size == 0 {
+	if len(credential) < shortest {
 		return
 	}
+	size := min(window, len(credential))
 	for at := 0; at+size <= len(text); at++ {
 		if strings.Contains(credential, text[at:at+size]) {
 			for i := at; i < at+size; i++ {

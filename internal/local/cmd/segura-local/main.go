@@ -42,12 +42,14 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	color    bool
+
+	bootstraps map[string]string // functions that are compiled already, by name
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx = untilOrphaned(ctx)
-	code := command(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, wantsColor(os.Stdout)})
+	code := command(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, color: wantsColor(os.Stdout)})
 	stop()
 	os.Exit(code)
 }

@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// lineWidth is how long a line of JSON may get before it is laid out over
-// several.
-const lineWidth = 96
+const (
+	lineWidth = 96  // of JSON, before it is laid out over several lines
+	maxLines  = 120 // of one document
+)
 
 // page writes for a person. What it writes goes through the table of
 // confidential values first.
@@ -62,41 +63,63 @@ func (p *page) rule(title, about string) {
 		p.faint(strings.Repeat("─", max(lineWidth+labelWidth-utf8.RuneCountInString(line), 2))) + "\n")
 }
 
-// layOut formats JSON for reading: what fits on a line stays on one. Text that is
-// no JSON comes back as it is.
+// layOut formats JSON for reading: what fits on a line stays on one, and no more
+// than so many lines are shown. Text that is no JSON comes back as it is.
 func layOut(document []byte) string {
 	var compact bytes.Buffer
 	if json.Compact(&compact, document) != nil {
-		return printable(string(document))
+		return shorten(printable(string(document)))
 	}
 	var out strings.Builder
 	writeValue(&out, compact.Bytes(), 0)
-	return out.String()
+	return shorten(out.String())
 }
 
+func shorten(text string) string {
+	lines := strings.Split(text, "\n")
+	if len(lines) <= maxLines {
+		return text
+	}
+	hidden := len(lines) - maxLines
+	head, tail := lines[:maxLines-5], lines[len(lines)-5:]
+	return strings.Join(head, "\n") + fmt.Sprintf("\n… %d more lines …\n", hidden) + strings.Join(tail, "\n")
+}
+
+// writeValue writes a container that does not fit on a line over several:
+// numbers, words and the like side by side, objects and arrays each on a line.
 func writeValue(out *strings.Builder, value json.RawMessage, depth int) {
-	if len(value) <= lineWidth-2*depth || value[0] != '{' && value[0] != '[' {
+	width := lineWidth - 2*depth
+	if len(value) <= width || value[0] != '{' && value[0] != '[' {
 		out.WriteString(spaced(value))
 		return
 	}
-	members, closing := elements(value), value[len(value)-1:]
+	indent := "\n" + strings.Repeat("  ", depth+1)
 	out.WriteByte(value[0])
+	column, afterContainer := width, false
+	members := elements(value)
 	for i, member := range members {
-		if i > 0 {
+		isContainer := member.value[0] == '{' || member.value[0] == '['
+		length := len(member.name) + len(member.value) + len(", : ")
+		if isContainer || afterContainer || column+length > width {
+			out.WriteString(indent)
+			column = 0
+		} else {
+			out.WriteByte(' ')
+		}
+		out.WriteString(member.name)
+		writeValue(out, member.value, depth+1)
+		if i < len(members)-1 {
 			out.WriteByte(',')
 		}
-		out.WriteString("\n" + strings.Repeat("  ", depth+1))
-		if member.name != "" {
-			out.WriteString(member.name + ": ")
-		}
-		writeValue(out, member.value, depth+1)
+		column, afterContainer = column+length, isContainer
 	}
-	out.WriteString("\n" + strings.Repeat("  ", depth) + string(closing))
+	out.WriteString(indent[:len(indent)-2])
+	out.WriteByte(value[len(value)-1])
 }
 
 // element is one member of an object, or of an array, where it has no name.
 type element struct {
-	name  string // with its quotes
+	name  string // in quotes, with a colon
 	value json.RawMessage
 }
 
@@ -107,11 +130,15 @@ func elements(container json.RawMessage) (all []element) {
 	for decoder.More() {
 		var e element
 		if container[0] == '{' {
-			var name json.RawMessage
-			_ = decoder.Decode(&name)
-			e.name = string(name)
+			name, err := decoder.Token()
+			if err != nil {
+				return all
+			}
+			e.name = fmt.Sprintf("%q: ", name)
 		}
-		_ = decoder.Decode(&e.value)
+		if decoder.Decode(&e.value) != nil {
+			return all
+		}
 		all = append(all, e)
 	}
 	return all

@@ -29,52 +29,62 @@ func run(ctx context.Context, args []string, t terminal) error {
 	if flags.NArg() == 1 {
 		*file = flags.Arg(0)
 	}
-	r := runner{page: &page{out: t.out, color: t.color}, logs: *logs}
+	r := newRunner(t, *logs)
 	if *file != "" {
 		return r.one(ctx, *file, *function, t.in)
 	}
-	return r.samples(ctx)
+	return r.samples(ctx, local.Samples)
 }
 
 // runner sends events and shows what comes of them.
 type runner struct {
-	page  *page
-	logs  bool
-	stack *local.Stack
+	page       *page
+	logs       bool
+	bootstraps map[string]string // what need not be compiled
+	stack      *local.Stack
 }
 
-// start starts the stack with the functions that are needed, and says so.
-func (r *runner) start(ctx context.Context, functions ...string) (func(), error) {
+func newRunner(t terminal, logs bool) *runner {
+	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps}
+}
+
+// start compiles and starts what is needed, and says so. The stack runs until
+// the function that it returns is called.
+func (r *runner) start(ctx context.Context, functions ...string) (stop func(), err error) {
 	r.page.print(r.page.bold("The Segura enable function, on this machine") + "\n")
 	workspace, err := os.MkdirTemp("", "segura-local")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to compile to: %w", err)
 	}
-	discard := func() { _ = os.RemoveAll(workspace) }
-	begin := time.Now()
-	bootstraps, err := local.Build(ctx, workspace, functions...)
-	if err != nil {
-		discard()
-		return nil, interrupted(ctx, err)
-	}
-	compiled := time.Since(begin)
-	r.stack, err = local.Start(ctx, local.Options{Functions: functions, Bootstraps: bootstraps})
-	if err != nil {
-		discard()
+	if err := r.startIn(ctx, workspace, functions); err != nil {
+		_ = os.RemoveAll(workspace)
 		return nil, interrupted(ctx, err)
 	}
 	r.page.confidential = r.stack.Confidential
 	for i, name := range functions {
 		init := r.stack.Function(name).InitDuration()
-		text := fmt.Sprintf("%s, started in %s", local.FunctionName(name), milliseconds(init))
-		if i == 0 {
-			text += ", compiled in " + milliseconds(compiled)
-		}
-		r.page.field(label(i, "function"), text)
+		r.page.field(label(i, "started"), local.FunctionName(name)+", ready in "+milliseconds(init))
 	}
 	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
 	r.page.field("secret", local.SecretName+" at "+r.stack.Secrets.URL())
-	return func() { _ = r.stack.Close(); discard() }, nil
+	return func() {
+		_ = r.stack.Close()
+		_ = os.RemoveAll(workspace)
+	}, nil
+}
+
+func (r *runner) startIn(ctx context.Context, workspace string, functions []string) (err error) {
+	bootstraps := r.bootstraps
+	if bootstraps == nil {
+		r.page.print("  " + r.page.faint("compiling …") + "\n")
+		begin := time.Now()
+		if bootstraps, err = local.Build(ctx, workspace, functions...); err != nil {
+			return err
+		}
+		r.page.field("compiled", "in "+milliseconds(time.Since(begin)))
+	}
+	r.stack, err = local.Start(ctx, local.Options{Functions: functions, Bootstraps: bootstraps})
+	return err
 }
 
 func label(i int, text string) string {
@@ -93,7 +103,7 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 // samples sends every sample and compares what comes of it.
-func (r *runner) samples(ctx context.Context) error {
+func (r *runner) samples(ctx context.Context, samples []local.Sample) error {
 	begin := time.Now()
 	stop, err := r.start(ctx, local.Event, local.API)
 	if err != nil {
@@ -101,7 +111,7 @@ func (r *runner) samples(ctx context.Context) error {
 	}
 	defer stop()
 	failed := 0
-	for i, sample := range local.Samples {
+	for i, sample := range samples {
 		if err := r.stack.Reset(); err != nil {
 			return err
 		}
@@ -109,7 +119,7 @@ func (r *runner) samples(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(local.Samples), sample.File), sample.About)
+		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
 		x, err := r.stack.Send(ctx, sample.Function, event)
 		if err != nil {
 			return interrupted(ctx, err)
@@ -119,7 +129,7 @@ func (r *runner) samples(ctx context.Context) error {
 			failed++
 		}
 	}
-	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(local.Samples)-failed, "sample", "samples"),
+	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample", "samples"),
 		failed, milliseconds(time.Since(begin)))
 	if failed > 0 {
 		return fmt.Errorf("%s not as they should be", plural(failed, "sample", "samples"))
@@ -131,11 +141,12 @@ func (r *runner) samples(ctx context.Context) error {
 func (r *runner) judge(sample local.Sample, x local.Exchange) bool {
 	faults := sample.Faults(x)
 	if len(faults) == 0 {
-		r.page.field("", r.page.good("✓ as it should be"))
+		r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
 		return true
 	}
+	r.page.field("took", took(x))
 	for _, fault := range faults {
-		r.page.field("", r.page.bad("✗ "+fault))
+		r.page.field("", r.page.bad("✗ "+printable(fault)))
 	}
 	return false
 }
@@ -168,6 +179,7 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 		return interrupted(ctx, err)
 	}
 	r.show(x)
+	r.page.field("took", took(x))
 	if len(x.Leaks) > 0 {
 		return fmt.Errorf("the function showed %s", strings.Join(x.Leaks, " and "))
 	}
@@ -194,8 +206,7 @@ func readEvent(file string, in io.Reader) ([]byte, error) {
 	return event, nil
 }
 
-// show writes what went in, what Segura was asked, what came out and how long
-// it took.
+// show writes what went in, what Segura was asked and what came out.
 func (r *runner) show(x local.Exchange) {
 	r.page.field("in", local.FunctionName(x.Function)+" ← "+gist(x.Event))
 	r.page.field("Segura", r.behind(x))
@@ -213,8 +224,9 @@ func (r *runner) show(x local.Exchange) {
 	if r.logs {
 		r.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
 	}
-	r.page.field("took", milliseconds(x.Invocation.Duration))
 }
+
+func took(x local.Exchange) string { return milliseconds(x.Invocation.Duration) }
 
 // behind says what Segura and Secrets Manager were asked, and what became of
 // the API secrets.
@@ -243,13 +255,15 @@ func exchangeLine(request seguratest.Request, x local.Exchange) string {
 		return line
 	}
 	before, known := x.Before[request.Identifier]
-	after := local.StateName(x.After[request.Identifier])
-	switch {
+	state := local.StateName(before)
+	switch after := local.StateName(x.After[request.Identifier]); {
 	case !known:
-		return line + "   does not exist"
-	case local.StateName(before) == after:
-		return line + "   " + after + ", as before"
+		return line + "   missing"
+	case state != after:
+		return line + "   " + state + " → " + after
+	case before.Missing || before.Forbidden:
+		return line + "   " + state
 	default:
-		return line + "   " + local.StateName(before) + " → " + after
+		return line + "   " + state + ", as before"
 	}
 }

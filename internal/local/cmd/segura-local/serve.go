@@ -41,13 +41,13 @@ func serve(ctx context.Context, args []string, t terminal) error {
 		return fmt.Errorf("listen: %w (another port: -port, or make serve PORT=…)", err)
 	}
 	defer listener.Close()
-	r := runner{page: &page{out: t.out, color: t.color}, logs: *logs}
+	r := newRunner(t, *logs)
 	stop, err := r.start(ctx, local.API)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	s := &endpoint{runner: &r, url: "http://" + listener.Addr().String()}
+	s := &endpoint{runner: r, url: "http://" + listener.Addr().String()}
 	s.introduce()
 	err = s.listen(ctx, listener)
 	r.page.print("\nended; no process is left\n")
