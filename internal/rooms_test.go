@@ -66,6 +66,7 @@ var rooms = []room{
 	// Stand-ins, which share nothing with what they test.
 	{path: "internal/segura/seguratest", local: true},
 	{path: "internal/acceptance", local: true},
+	{path: "internal/chaos/...", local: true},
 	{path: "internal/local/...", rooms: list("internal/segura/seguratest", "internal/local/..."), local: true},
 }
 

@@ -181,6 +181,11 @@ var httpFronts = map[string]func(method, path, body string, header map[string]st
 	"REST API": v1, "HTTP API": v2, "function URL": functionURL,
 }
 
+// payloads are the two forms of events that they use.
+var payloads = map[string]func(method, path, body string, header map[string]string) map[string]any{
+	"payload 1.0": v1, "payload 2.0": v2,
+}
+
 // auditOf are the audit lines of one invocation, by identifier; one that is
 // there twice is an error.
 func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {

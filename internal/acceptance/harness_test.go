@@ -578,11 +578,17 @@ func (w *world) check() {
 		}
 	}
 	if w.t.Failed() {
-		w.t.Logf("logs of %s:\n%s", w.functionName(), lastLines(w.function.Logs(), 60))
+		w.t.Logf("the last lines of %s, metrics left out:\n%s", w.functionName(), lastLines(w.function.Logs(), 12))
 	}
 }
 
-func lastLines(lines []string, n int) string {
+func lastLines(all []string, n int) string {
+	var lines []string
+	for _, text := range all {
+		if !strings.Contains(text, `"_aws"`) {
+			lines = append(lines, text[:min(len(text), 400)])
+		}
+	}
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 

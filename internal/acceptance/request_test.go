@@ -79,7 +79,7 @@ func TestIdentifier_anyOtherSpellingInAPathIsRefusedAndNothingIsSent(t *testing.
 		"٥", "５", "५", "⁵", "𝟝", " 5", "5 ", "5\t", "5\n", "5\x00", "5\u200b", "\ufeff5", "%20", "5%20", "5%00", "5%0a", "%",
 		"5,6", "5-7", "5;6", "5;x=1", "5&6", "5?6", "5#6", "5%2C6", "5%2F6", "5:6", "{identifier}", "%7Bidentifier%7D", "\"5\"", "[5]",
 	} {
-		for name, gateway := range httpFronts {
+		for name, gateway := range payloads {
 			w.refusesHTTP(t, fmt.Sprintf("%s, path identifier %q", name, text), gateway("POST", "/api-secrets/"+text+"/enable", "", nil), 400, 404)
 		}
 	}
@@ -382,7 +382,7 @@ func TestAPI_takesAHundredIdentifiersAndNotOneMore(t *testing.T) {
 		t.Errorf("100 identifiers: got %d %.500s, want 200 and all of them", a.status, a.body)
 	}
 	w.wasAsked(t, "100 identifiers", "enable", hundred...)
-	for name, gateway := range httpFronts {
+	for name, gateway := range payloads {
 		w.refusesHTTP(t, "101 identifiers, "+name, gateway("POST", "/api-secrets/enable", list("enable", upTo(1001, 1101)...), nil), 400)
 		w.refusesHTTP(t, "101 to disable, "+name, gateway("POST", "/api-secrets/disable", list("enable", upTo(1001, 1101)...), nil), 400)
 	}
@@ -475,7 +475,7 @@ func TestForeignEvents_areRefusedByTheEventFunction(t *testing.T) {
 	for name, payload := range foreign {
 		w.refuses(t, name, payload)
 	}
-	for name, gateway := range httpFronts {
+	for name, gateway := range payloads {
 		w.refuses(t, "of a "+name, encoded(t, gateway("POST", "/api-secrets/5/enable", "", nil)))
 		w.refuses(t, "of a "+name, encoded(t, gateway("POST", "/api-secrets/enable", `{"identifier":5}`, nil)))
 	}

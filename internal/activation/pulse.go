@@ -13,10 +13,10 @@ import (
 // pulse knows whether Segura shows any sign of life, so that a request for many
 // identifiers ends soon, and without hammering, where it shows none. An
 // identifier given up without any reply from Segura since it began makes it
-// suspect: from then on, identifiers are tried one at a time, as probes. A reply
-// to any of them ends the suspicion; a probe without one ends the request, and
-// the identifiers left fail with its fault. A token that is refused to every
-// identifier counts as no sign of life.
+// suspect: from then on, identifiers are tried one at a time, as probes, with one
+// attempt each. A reply to any of them ends the suspicion; a few probes without
+// one end the request, and the identifiers left fail with the last one's fault. A
+// token that is refused to every identifier counts as no sign of life.
 //
 // The zero value is alive.
 type pulse struct {
@@ -25,6 +25,7 @@ type pulse struct {
 	mu        sync.Mutex
 	suspected bool
 	probing   bool
+	probes    int // that failed in a row
 	dead      *segura.Fault
 	changed   chan struct{} // closed at the next change; nil if nobody waits
 }
@@ -69,7 +70,7 @@ func (p *pulse) beats() int64 { return p.count.Load() }
 // beat notes a sign of life.
 func (p *pulse) beat() {
 	p.count.Add(1)
-	p.change(func() { p.suspected, p.dead = false, nil })
+	p.change(func() { p.suspected, p.probes, p.dead = false, 0, nil })
 }
 
 // missing notes an identifier that was given up with the fault; before is what
@@ -78,12 +79,28 @@ func (p *pulse) missing(before int64, probe bool, fault *segura.Fault) {
 	p.change(func() {
 		switch {
 		case p.count.Load() != before:
-		case probe:
-			p.dead = fault
-		default:
+		case !probe:
 			p.suspected = true
+		case fault.NoReply:
+			p.failProbe(fault, silentProbes)
+		default:
+			p.failProbe(fault, refusedProbes)
 		}
 	})
+}
+
+// How many probes in a row must fail: fewer without a reply, since each may take
+// an attempt's whole timeout.
+const (
+	silentProbes  = 2
+	refusedProbes = 4
+)
+
+// failProbe is called with the lock held.
+func (p *pulse) failProbe(fault *segura.Fault, most int) {
+	if p.probes++; p.probes >= most {
+		p.dead = fault
+	}
 }
 
 func (p *pulse) change(how func()) {

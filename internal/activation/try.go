@@ -14,10 +14,6 @@ import (
 // once for one of changed credentials.
 const maxRefusals = 3
 
-// probeAttempts is how many attempts an identifier has that tries whether Segura
-// is back.
-const probeAttempts = 2
-
 // try is the request for one identifier.
 type try struct {
 	*job
@@ -34,7 +30,7 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 	}
 	retry := t.Retry
 	if probe {
-		retry.MaxAttempts = min(retry.MaxAttempts, probeAttempts)
+		retry.MaxAttempts = 1
 	}
 	before := t.pulse.beats()
 	defer t.pulse.leave(probe)

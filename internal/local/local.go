@@ -33,7 +33,7 @@ const (
 
 // What the functions are configured with, unless [Options] say otherwise.
 const (
-	SecretName         = "segura/mysafe-access-key" //nolint:gosec // the name of the AWS secret, not its value
+	SecretName         = "segura/mysafe-access-key"
 	AllowedIdentifiers = "1-999"
 	DefaultIdentifiers = "100-102"
 )

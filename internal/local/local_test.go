@@ -2,14 +2,18 @@ package local_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -207,6 +211,51 @@ func TestStart_runsWithoutFunctionsForOnesThatRunElsewhere(t *testing.T) {
 	}
 	if stack.Function(local.API) != nil {
 		t.Error("a function was started")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(stack.Segura.CACertificate()))
+	conn, err := tls.Dial("tcp", stack.Segura.Address(), &tls.Config{RootCAs: roots, ServerName: "host.docker.internal"})
+	if err != nil {
+		t.Errorf("Segura's certificate is not for the advertised host: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+}
+
+func TestPutSecret_writesTheAdvertisedHostAndTheOverrides(t *testing.T) {
+	stack := start(t, local.Options{Functions: []string{local.Event}, AdvertiseHost: "localhost",
+		Segura: seguratest.Options{TokenPath: "/oauth/token"}})
+	_, port, _ := net.SplitHostPort(stack.Segura.Address())
+
+	x := send(t, stack, local.Event, `{"check": true}`)
+	if len(x.Requests) != 2 || x.Requests[0].Host != "localhost:"+port || x.Requests[1].Path != "/pam/oauth/token" {
+		t.Errorf("got requests %+v", x.Requests)
+	}
+
+	stack.PutSecret(map[string]any{"base_url": nil})
+	x = send(t, stack, local.Event, `{"check": true}`)
+	if x.Invocation.ErrorType != "Segura.CheckFailed" || !strings.Contains(x.Invocation.ErrorMessage, "base_url") {
+		t.Errorf("without base_url: got %q %s", x.Invocation.ErrorType, x.Invocation.ErrorMessage)
+	}
+}
+
+func TestStart_offersOneProcessSeveralInvocationsAtOnce(t *testing.T) {
+	stack := start(t, local.Options{Functions: []string{local.Event}, MaxConcurrency: 4})
+	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(300*time.Millisecond), 4)
+
+	var group sync.WaitGroup
+	for identifier := 100; identifier < 104; identifier++ {
+		group.Go(func() {
+			inv, err := stack.Function(local.Event).Invoke(t.Context(), fmt.Appendf(nil, `{"identifier": %d}`, identifier))
+			if err != nil || inv.FunctionError {
+				t.Errorf("%d: got %v %s", identifier, err, inv.Payload)
+			}
+		})
+	}
+	group.Wait()
+
+	if got := stack.Segura.Peak(seguratest.KindEnable); got != 4 {
+		t.Errorf("got %d calls at once, want 4", got)
 	}
 }
 

@@ -187,14 +187,17 @@ func wordSet(list []string) map[string]bool {
 }
 
 // words returns the words of a message in lower case. An apostrophe belongs to
-// its word, whichever one is written.
+// its word, whichever one is written, and a hyphen joins two: "de-activated" is
+// no "activated".
 func words(message string) []string {
 	return strings.Fields(strings.Map(func(r rune) rune {
 		switch {
+		case strings.ContainsRune("'’ʼ＇´`", r):
+			return '\''
+		case strings.ContainsRune("-\u2010\u2011\u00ad", r):
+			return -1
 		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
 			return r
-		case r == '\'' || r == '’' || r == 'ʼ':
-			return '\''
 		default:
 			return ' '
 		}
@@ -203,8 +206,8 @@ func words(message string) []string {
 
 // namesAPISecret tells whether the message is about an API secret.
 func namesAPISecret(spoken []string) bool {
-	for at := range len(spoken) - 1 {
-		if spoken[at] == "api" && spoken[at+1] == "secret" {
+	for at, word := range spoken {
+		if word == "apisecret" || word == "api" && at+1 < len(spoken) && spoken[at+1] == "secret" {
 			return true
 		}
 	}

@@ -31,8 +31,8 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *Fault {
 		return fault
 	case strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list"):
 		return NewFault(apisecret.UnexpectedResponse)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return NewFault(apisecret.UpstreamInvalidResponse)
+	case errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
+		return NewFault(apisecret.UpstreamInvalidResponse) // it ended within the header
 	default:
 		return unreachable(describe(err))
 	}
@@ -66,7 +66,7 @@ func describe(err error) string {
 		return "it was refused. Check that Segura is up, and the port in the AWS secret."
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "there is no route to it. Check the function's subnets, routes and security groups."
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it was closed before a reply came. Try again; if it persists, check firewalls and proxies in between."
 	default:
 		return "the TLS handshake or the connection failed. Try again; if it persists, check firewalls and proxies in between."

@@ -34,7 +34,7 @@ const (
 // The AWS credentials that the process is given. They open nothing.
 const (
 	AccessKeyID     = "ASIALOCALEXAMPLE0000"
-	SecretAccessKey = "local-secret-access-key/EXAMPLE+0000000000" //nolint:gosec // opens nothing
+	SecretAccessKey = "local-secret-access-key/EXAMPLE+0000000000"
 	SessionToken    = "local-session-token/EXAMPLE+0000000000000="
 )
 

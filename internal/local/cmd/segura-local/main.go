@@ -46,6 +46,9 @@ type terminal struct {
 	bootstraps map[string]string // functions that are compiled already, by name
 }
 
+// tell writes to standard error. Nothing is left to do where that fails.
+func (t terminal) tell(format string, args ...any) { _, _ = fmt.Fprintf(t.err, format, args...) }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx = untilOrphaned(ctx)
@@ -57,7 +60,7 @@ func main() {
 // command runs one subcommand and returns the exit code.
 func command(ctx context.Context, args []string, t terminal) int {
 	if len(args) == 0 {
-		fmt.Fprint(t.err, usage)
+		t.tell(usage)
 		return exitUsage
 	}
 	var err error
@@ -67,9 +70,9 @@ func command(ctx context.Context, args []string, t terminal) int {
 	case "serve":
 		err = serve(ctx, args[1:], t)
 	case "help", "-h", "-help", "--help":
-		fmt.Fprint(t.out, usage)
+		_, _ = io.WriteString(t.out, usage)
 	default:
-		fmt.Fprintf(t.err, "segura-local: there is no command %q\n\n%s", args[0], usage)
+		t.tell("segura-local: there is no command %q\n\n%s", args[0], usage)
 		return exitUsage
 	}
 	switch {
@@ -78,9 +81,9 @@ func command(ctx context.Context, args []string, t terminal) int {
 	case errors.Is(err, errUsage):
 		return exitUsage // the flags have said why
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(t.err, "segura-local: interrupted")
+		t.tell("segura-local: interrupted\n")
 	default:
-		fmt.Fprintf(t.err, "segura-local: %v\n", err)
+		t.tell("segura-local: %v\n", err)
 	}
 	return exitFailed
 }
@@ -96,7 +99,7 @@ func parse(flags *flag.FlagSet, args []string, most int, t terminal) error {
 		return errUsage
 	}
 	if flags.NArg() > most {
-		fmt.Fprintf(t.err, "segura-local %s: too many arguments: %q\n", flags.Name(), flags.Args())
+		t.tell("segura-local %s: too many arguments: %q\n", flags.Name(), flags.Args())
 		return errUsage
 	}
 	return nil

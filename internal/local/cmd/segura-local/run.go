@@ -193,7 +193,7 @@ func readEvent(file string, in io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the event: %w", err)
 		}
-		defer opened.Close()
+		defer func() { _ = opened.Close() }()
 		in = opened
 	}
 	event, err := io.ReadAll(io.LimitReader(in, maxEvent+1))

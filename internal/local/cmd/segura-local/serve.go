@@ -40,7 +40,7 @@ func serve(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w (another port: -port, or make serve PORT=…)", err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	r := newRunner(t, *logs)
 	stop, err := r.start(ctx, local.API)
 	if err != nil {
@@ -108,15 +108,14 @@ func (s *endpoint) own(w http.ResponseWriter, r *http.Request, method string, do
 	defer s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	status := http.StatusOK
-	body := any(map[string]any{"api_secrets": s.states()})
+	status, body := http.StatusOK, map[string]any{}
 	if r.Method != method {
 		w.Header().Set("Allow", method)
-		status, body = http.StatusMethodNotAllowed, map[string]string{"message": "Method Not Allowed"}
+		status, body["message"] = http.StatusMethodNotAllowed, "Method Not Allowed"
 	} else if err := do(); err != nil {
-		status, body = http.StatusInternalServerError, map[string]string{"message": err.Error()}
+		status, body["message"] = http.StatusInternalServerError, err.Error()
 	} else {
-		body = map[string]any{"api_secrets": s.states()}
+		body["api_secrets"] = s.states()
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)

@@ -1,0 +1,165 @@
+package config_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/config"
+)
+
+// environment is a getenv of these variables, the required one added.
+func environment(variables map[string]string) func(string) string {
+	return func(name string) string {
+		if value, ok := variables[name]; ok {
+			return value
+		}
+		if name == "SEGURA_SECRET_ID" {
+			return "segura/mysafe-key"
+		}
+		return ""
+	}
+}
+
+func set(t *testing.T, text string) apisecret.Set {
+	t.Helper()
+	s, err := apisecret.ParseSet(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLoad_hasTheDocumentedDefaults(t *testing.T) {
+	got, err := config.Load(environment(nil))
+
+	want := config.Config{
+		SecretID:       "segura/mysafe-key",
+		CredentialsTTL: 5 * time.Minute,
+		AttemptTimeout: 10 * time.Second,
+		MaxAttempts:    4,
+		MaxConcurrency: 8,
+	}
+	got.DefaultIdentifiers = append([]apisecret.Identifier(nil), got.DefaultIdentifiers...) // nil or empty are the same
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+}
+
+func TestLoad_readsEachVariable(t *testing.T) {
+	got, err := config.Load(environment(map[string]string{
+		"SEGURA_SECRET_ID":             "arn:aws:secretsmanager:eu-west-1:123456789012:secret:segura-AbCdEf",
+		"SEGURA_CREDENTIALS_TTL":       "90s",
+		"SEGURA_ATTEMPT_TIMEOUT":       "1.5s",
+		"SEGURA_MAX_ATTEMPTS":          "1",
+		"SEGURA_MAX_CONCURRENCY":       "900",
+		"SEGURA_ALLOWED_IDENTIFIERS":   "5,7,100-199",
+		"SEGURA_DEFAULT_IDENTIFIERS":   "100-102, 7",
+		"SEGURA_ALLOWED_EVENT_SOURCES": "aws.scheduler, com.example.change-management",
+	}))
+
+	want := config.Config{
+		SecretID:            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:segura-AbCdEf",
+		CredentialsTTL:      90 * time.Second,
+		AttemptTimeout:      1500 * time.Millisecond,
+		MaxAttempts:         1,
+		MaxConcurrency:      900,
+		AllowedIdentifiers:  set(t, "5,7,100-199"),
+		DefaultIdentifiers:  []apisecret.Identifier{100, 101, 102, 7},
+		AllowedEventSources: []string{"aws.scheduler", "com.example.change-management"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+}
+
+func TestLoad_takesAsManyDefaultIdentifiersAsAnEvent(t *testing.T) {
+	got, err := config.Load(environment(map[string]string{"SEGURA_DEFAULT_IDENTIFIERS": "1-10000"}))
+
+	if err != nil || len(got.DefaultIdentifiers) != 10_000 {
+		t.Errorf("got %d identifiers and %v, want 10,000", len(got.DefaultIdentifiers), err)
+	}
+}
+
+func TestLoad_namesTheVariableThatCannotBeUsed(t *testing.T) {
+	for _, row := range []struct{ name, values string }{ // values are separated by |
+		{"SEGURA_SECRET_ID", "| |\t\n"},
+		{"SEGURA_CREDENTIALS_TTL", "0|0s|-5m|5|five minutes|5 m|m|1e9h"},
+		{"SEGURA_ATTEMPT_TIMEOUT", "0|0s|-1ns|10|soon|10S| "},
+		{"SEGURA_MAX_ATTEMPTS", "0|-1|1.5|four|101|99999999999999999999| 4|0x4|4 "},
+		{"SEGURA_MAX_CONCURRENCY", "0|-8|8.0|many|901|1e2"},
+		{"SEGURA_ALLOWED_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|5;6|05|9223372036854775808"},
+		{"SEGURA_DEFAULT_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|1-10001|1-9223372036854775807|1-6000,7000-11000"},
+		{"SEGURA_ALLOWED_EVENT_SOURCES", ",|a,|,a|a,,b| |a, ,b"},
+	} {
+		for value := range strings.SplitSeq(row.values, "|") {
+			_, err := config.Load(environment(map[string]string{row.name: value}))
+
+			if err == nil {
+				t.Errorf("%s=%q: got no error", row.name, value)
+				continue
+			}
+			if got := err.Error(); !strings.HasPrefix(got, row.name+": ") || strings.Count(got, "SEGURA_") != 1 || strings.Contains(got, "%!") {
+				t.Errorf("%s=%q: got the error %q, want one that begins with the variable", row.name, value, got)
+			}
+		}
+	}
+}
+
+func TestLoad_tellsAllFaultsAtOnce(t *testing.T) {
+	_, err := config.Load(func(string) string { return " " })
+
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	var named []string
+	for line := range strings.Lines(err.Error()) {
+		name, _, _ := strings.Cut(line, ":")
+		named = append(named, name)
+	}
+	want := []string{
+		"SEGURA_SECRET_ID", "SEGURA_CREDENTIALS_TTL", "SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY",
+		"SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES",
+	}
+	if !slices.Equal(named, want) {
+		t.Errorf("got faults of %v, want of %v", named, want)
+	}
+}
+
+// A configuration that is accepted is usable: no limit is zero or out of its
+// bounds, and its lists are within theirs.
+func FuzzLoad(f *testing.F) {
+	f.Add("segura", "5m", "10s", "4", "8", "5,7,100-199", "5", "aws.scheduler")
+	f.Add("", "", "", "", "", "", "", "")
+	f.Add("x", "-1s", "1h", "0", "901", "7-5", "1-10001", ",")
+	f.Add("%s", "%d", "%v", "%!", "+4", "1-9223372036854775807", "1-2,2-3", "a, b")
+	f.Fuzz(func(t *testing.T, id, ttl, timeout, attempts, concurrency, allowed, defaults, sources string) {
+		variables := map[string]string{
+			"SEGURA_SECRET_ID": id, "SEGURA_CREDENTIALS_TTL": ttl, "SEGURA_ATTEMPT_TIMEOUT": timeout, "SEGURA_MAX_ATTEMPTS": attempts,
+			"SEGURA_MAX_CONCURRENCY": concurrency, "SEGURA_ALLOWED_IDENTIFIERS": allowed, "SEGURA_DEFAULT_IDENTIFIERS": defaults,
+			"SEGURA_ALLOWED_EVENT_SOURCES": sources,
+		}
+		c, err := config.Load(func(name string) string { return variables[name] })
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if name, _, _ := strings.Cut(line, ":"); variables[name] == "" && name != "SEGURA_SECRET_ID" {
+					t.Fatalf("%q: the fault %q names no variable that is set", variables, line)
+				}
+			}
+			return
+		}
+		if strings.TrimSpace(c.SecretID) == "" || c.CredentialsTTL <= 0 || c.AttemptTimeout <= 0 || c.MaxAttempts < 1 || c.MaxConcurrency < 1 ||
+			c.MaxAttempts > 100 || c.MaxConcurrency > 900 || len(c.DefaultIdentifiers) > 10_000 {
+			t.Fatalf("%q: got %+v", variables, c)
+		}
+		if c.AllowedIdentifiers.IsEmpty() != (allowed == "") || (len(c.DefaultIdentifiers) == 0) != (defaults == "") || (c.AllowedEventSources == nil) != (sources == "") {
+			t.Fatalf("%q: a list that is set was dropped, or one came from nowhere: %+v", variables, c)
+		}
+		if slices.Contains(c.AllowedEventSources, "") {
+			t.Fatalf("%q: got an empty source", variables)
+		}
+	})
+}
