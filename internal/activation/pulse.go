@@ -13,8 +13,7 @@ import (
 // pulse knows whether Segura shows any sign of life, so that a request for many
 // identifiers ends soon, and without hammering, where it shows none. An
 // identifier given up without any reply from Segura since it began makes it
-// suspect: from then on, identifiers are tried one at a time, as probes, with one
-// attempt each. A reply to any of them ends the suspicion; a few probes without
+// suspect: from then on, identifiers are tried one at a time, as probes. A reply to any of them ends the suspicion; a few probes without
 // one end the request, and the identifiers left fail with the last one's fault. A
 // token that is refused to every identifier counts as no sign of life.
 //

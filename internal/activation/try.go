@@ -28,13 +28,9 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 	if fault != nil {
 		return segura.Answer{}, fault
 	}
-	retry := t.Retry
-	if probe {
-		retry.MaxAttempts = 1
-	}
 	before := t.pulse.beats()
 	defer t.pulse.leave(probe)
-	answer, fault := t.call(ctx, retry)
+	answer, fault := t.call(ctx, probe)
 	if fault != nil && (fault.NoReply || fault.RefusedToken) {
 		t.pulse.missing(before, probe, fault)
 	}
@@ -42,8 +38,8 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 }
 
 // call calls Segura until it has an answer, a fault that no repetition cures, or
-// no attempts or time left.
-func (t *try) call(ctx context.Context, retry segura.Retry) (segura.Answer, *segura.Fault) {
+// no attempts or time left. A probe without a reply is not repeated.
+func (t *try) call(ctx context.Context, probe bool) (segura.Answer, *segura.Fault) {
 	var (
 		own     *segura.Fault // the last transient fault of this identifier's
 		refused *grant
@@ -69,7 +65,7 @@ func (t *try) call(ctx context.Context, retry segura.Retry) (segura.Answer, *seg
 			own, refused = fault, nil
 			transient++
 			t.pace.slow(ctx, fault.RetryAfter)
-			if !fault.Retryable || !retry.Wait(ctx, transient, fault.RetryAfter) {
+			if !fault.Retryable || probe && fault.NoReply || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
 				return segura.Answer{}, fault
 			}
 		}

@@ -190,11 +190,8 @@ func (a *Answer) readDocument() {
 		a.Steps = append(a.Steps, step.Name+" "+step.Outcome)
 	}
 	switch {
-	case d.Results != nil:
-		a.Items = d.Results
-		if d.Outcome != nil {
-			a.Outcome = *d.Outcome
-		}
+	case d.Identifier == 0 && d.Outcome != nil:
+		a.Outcome, a.Items = *d.Outcome, d.Results
 	case d.Identifier != 0 && d.Outcome != nil:
 		a.Items = []Item{{Identifier: d.Identifier, Outcome: *d.Outcome}}
 	case d.Identifier != 0 && d.Code != "":
