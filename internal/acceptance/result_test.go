@@ -339,7 +339,7 @@ func TestResult_theBoundCountsEscapedBytes(t *testing.T) {
 
 func TestResult_returnedIsBoundedTo200KiB(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "16"}})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}}, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "16"}})
 	some := w.enable(upTo(10_000, 10_999)...) // as many digits everywhere as in the runs below
 	perItem := len(`{"identifier":10000,"outcome":"enabled","attempts":1},`)
 	fits := int64(1000 + (mostReturned-len(some.Payload))/perItem)
@@ -359,7 +359,7 @@ func TestResult_returnedIsBoundedTo200KiB(t *testing.T) {
 
 func TestResult_tenThousandSuccesses(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "16"}, timeout: 60e9})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}}, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "16"}, timeout: 60e9})
 	inv := w.enable(upTo(1, 10_000)...)
 	want := `{"outcome":"succeeded","requested":10000,"enabled":10000,"already_enabled":0,"failed":0,"omitted":{"succeeded":10000,"failed":0},"results":[]}`
 	if inv.FunctionError || !sameJSON(t, inv.text, want) {

@@ -171,7 +171,7 @@ func (r Result) head() document {
 }
 
 func (r Result) encodeItems() (all, failures []json.RawMessage) {
-	all = make([]json.RawMessage, 0, len(r.Items))
+	all, failures = make([]json.RawMessage, 0, len(r.Items)), []json.RawMessage{}
 	for i := range r.Items {
 		text := encode(r.Items[i])
 		all = append(all, text)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
@@ -100,7 +101,9 @@ func (d *Door) functionError(ctx context.Context, kind, message string) error {
 		attributes = append(attributes, "cause", message)
 	}
 	d.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
-	return messages.InvokeResponse_Error{Type: kind, Message: message}
+	// The runtime library repeats the error in a header, which cannot carry DEL;
+	// encoding/json does not escape it.
+	return messages.InvokeResponse_Error{Type: kind, Message: strings.ReplaceAll(message, "\x7f", "")}
 }
 
 // escaped returns the length of text inside a JSON string, escaped as the

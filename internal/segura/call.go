@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"segura-enable/internal/apisecret"
@@ -65,11 +66,20 @@ func (c *Client) quote(r reply, said content, token string) (message, requestID 
 	message = redact(said.message, secrets...)
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
 		if id != "" {
-			requestID = redact(id, secrets...)
+			requestID = strings.Map(plain, redact(id, secrets...))
 			break
 		}
 	}
 	return message, requestID[:min(len(requestID), maxRequestID)]
+}
+
+// plain drops what no gateway's request id holds. It is the only text of the
+// upstream's that callers see.
+func plain(r rune) rune {
+	if r > ' ' && r <= '~' && r != '"' && r != '\\' && r != '<' && r != '>' {
+		return r
+	}
+	return -1
 }
 
 // internalFault is the fault of a request that could not even be made, which New
