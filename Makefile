@@ -21,7 +21,7 @@ EVENT     ?=
 
 GO    ?= go
 LINT  := $(GO) tool -modfile=tools/go.mod golangci-lint
-LOCAL := $(GO) run ./internal/local/cmd/segura-local
+LOCAL := CGO_ENABLED=0 $(GO) run -trimpath ./internal/local/cmd/segura-local
 ROOMS := functions internal
 
 # $(call title,WORDS) starts a section of a long output.

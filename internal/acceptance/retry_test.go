@@ -358,7 +358,7 @@ func TestDeadline_cutsALongRequestAndTellsOfEachIdentifier(t *testing.T) {
 	if r.Outcome != "partially_succeeded" || inv.ErrorType != "Segura.TransientError" {
 		t.Errorf("got %s, %s; want partially_succeeded, Segura.TransientError", r.Outcome, inv.ErrorType)
 	}
-	if got := len(pick(parse(t, inv.Logs), line.isAudit)); got != 3000 {
+	if got := auditLines(inv.Logs); got != 3000 {
 		t.Errorf("got %d audit lines, want 3000", got)
 	}
 	untouched := 0

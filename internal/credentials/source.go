@@ -41,7 +41,7 @@ type Source struct {
 // copyOfSecret is what the last successful read found; without a client it is
 // none.
 type copyOfSecret struct {
-	credentials segura.Credentials
+	credentials func() segura.Credentials // a function, where no print finds them
 	client      *segura.Client
 	readAt      time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
 }
@@ -150,8 +150,8 @@ func (s *Source) use(document []byte) (*segura.Client, *apisecret.Error) {
 		return nil, unusable(err)
 	}
 	held := s.held()
-	next := copyOfSecret{credentials: parsed, client: held.client, readAt: time.Now().Round(0)}
-	if held.client == nil || !held.credentials.Equal(parsed) {
+	next := copyOfSecret{credentials: func() segura.Credentials { return parsed }, client: held.client, readAt: time.Now().Round(0)}
+	if held.client == nil || !held.credentials().Equal(parsed) {
 		if next.client, err = segura.New(parsed, s.Segura); err != nil {
 			return nil, unusable(err)
 		}

@@ -25,7 +25,7 @@ type Answer struct {
 // secret", whose word for it is to activate and to deactivate. Both are
 // idempotent, so that a call may be repeated after any fault.
 func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Identifier, t *Token) (Answer, *Fault) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.addresses.call(action, i), http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.access().addresses.call(action, i), http.NoBody)
 	if err != nil {
 		return Answer{}, internalFault()
 	}
@@ -49,9 +49,9 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 func (c *Client) Connect(ctx context.Context) *Fault {
 	config := c.transport.TLSClientConfig.Clone()
 	config.ClientSessionCache = nil
-	fresh := &Client{options: c.options, referer: c.referer, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
+	fresh := &Client{options: c.options, access: c.access, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
 	fresh.transport.DisableKeepAlives = true
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.addresses.base.String(), http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.access().addresses.base.String(), http.NoBody)
 	if err != nil {
 		return internalFault()
 	}
@@ -62,7 +62,7 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 // quote returns what the reply says in words, and the gateway's number for the
 // request, with nothing of the credentials or the token in either.
 func (c *Client) quote(r reply, said content, token string) (message, requestID string) {
-	secrets := append(slices.Clip(c.parts()), token)
+	secrets := append(slices.Clip(c.access().parts), token)
 	message = redact(said.message, secrets...)
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
 		if id != "" {

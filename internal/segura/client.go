@@ -37,10 +37,7 @@ type Options struct {
 // goroutines at once.
 type Client struct {
 	options   Options
-	addresses addresses
-	referer   string
-	form      func() *clientcredentials.Config // behind a function, where no print finds the client credentials
-	parts     func() []string                  // the credentials, to keep them out of what is passed on
+	access    func() *access // a function, where no print finds the credentials
 	transport *http.Transport
 	lastUse   atomic.Int64 // Unix seconds
 
@@ -48,6 +45,14 @@ type Client struct {
 
 	cached atomic.Pointer[Token]
 	flight flight.Group[*Token]
+}
+
+// access is what a client makes of the credentials.
+type access struct {
+	addresses addresses
+	referer   string
+	form      *clientcredentials.Config // the token request, but for its transport
+	parts     []string                  // what must not be passed on
 }
 
 // Limits of what is read of a reply, in bytes; Segura's replies are far shorter.
@@ -77,12 +82,8 @@ func New(c Credentials, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := c.parts()
-	client := &Client{
-		options: o, addresses: addresses, referer: c.Referer, form: form,
-		parts:            func() []string { return parts },
-		certificateAsked: new(atomic.Bool),
-	}
+	a := &access{addresses: addresses, referer: c.Referer, form: form, parts: c.parts()}
+	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
 	config, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {
 		return nil, err
@@ -162,8 +163,8 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 func (c *Client) prepare(request *http.Request) *http.Request {
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", c.options.UserAgent)
-	if c.referer != "" {
-		request.Header.Set("Referer", c.referer)
+	if referer := c.access().referer; referer != "" {
+		request.Header.Set("Referer", referer)
 	}
 	return request
 }

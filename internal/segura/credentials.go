@@ -18,7 +18,9 @@ const (
 )
 
 // Credentials are the client credentials of a MySafe access key and all that it
-// takes to use them. They show themselves in no print, log or encoding.
+// takes to use them. They show themselves in no print, log or encoding, unless
+// they sit in an unexported field, which fmt prints without asking their methods:
+// keep them behind a function there.
 type Credentials struct {
 	BaseURL           string // https address of Segura, with or without a trailing slash or a path prefix
 	TokenURL          string // Access Token URL; empty: {BaseURL}/api/oauth2/token

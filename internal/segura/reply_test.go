@@ -259,7 +259,7 @@ func TestDo_takesNoOtherSentenceForSuccess(t *testing.T) {
 		"Api secret not deactivated", "Api secret was not deactivated", "Api secret cannot be deactivated", "No api secret deactivated", "Api secret isn't deactivated",
 		"Api secret activated and deactivated", "Api secret activated, then deactivated", "Api secret deactivated, not activated",
 		"Api secret inactivated", "Api secret reactivated later", "Api secret is inactive", "Api secret activation", "Api secret activate",
-		"Api secret enabled", "Api secretactivated", "Apisecret activated", "API secrets: unactivated",
+		"Api secret enabled", "Api secretactivated", "API secrets: unactivated",
 		"1005: Api secret not found",
 	}
 	server, client := start(t, seguratest.Options{})

@@ -36,10 +36,11 @@ func (Sensitive) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + 
 
 // Limits of what is kept of the upstream's text.
 const (
-	maxMessage   = 512 // bytes
-	maxRequestID = 128 // bytes
-	window       = 8   // this many bytes in common with a credential are taken for a part of it
-	shortest     = 5   // a credential shorter than this is too common a text to look for
+	maxMessage   = 512     // bytes
+	maxRequestID = 128     // bytes
+	searchRoom   = 4 << 10 // bytes of a text that are looked at at all
+	window       = 8       // this many bytes in common with a credential are taken for a part of it
+	shortest     = 5       // a credential shorter than this is too common a text to look for
 )
 
 // redact returns text with everything masked that it has in common with one of
@@ -47,17 +48,19 @@ const (
 // sent. Parts shorter than eight bytes are not recognized, unless they are the
 // whole of a credential of at least five.
 func redact(text string, credentials ...string) string {
-	if len(text) > maxMessage {
-		text = text[:maxMessage]
-	}
-	masked := make([]bool, len(text))
+	searched := text[:min(len(text), searchRoom)]
+	masked := make([]bool, len(searched))
 	for _, credential := range credentials {
-		mark(masked, text, credential)
+		mark(masked, searched, credential)
+	}
+	end := len(searched)
+	if end < len(text) {
+		end -= window // what was cut here may be the beginning of a credential
 	}
 	var b strings.Builder
-	for at := 0; at < len(text); at++ {
+	for at := 0; at < end && b.Len() < maxMessage; at++ {
 		if !masked[at] {
-			b.WriteByte(text[at])
+			b.WriteByte(searched[at])
 		} else if at == 0 || !masked[at-1] {
 			b.WriteString(redacted)
 		}

@@ -40,7 +40,7 @@ func (t *Token) Expired() bool { return !wallClock().Before(t.expires) }
 func wallClock() time.Time { return time.Now().Round(0) }
 
 // newTokenForm returns a token request, ready but for its transport.
-func newTokenForm(c Credentials, address string) (func() *clientcredentials.Config, error) {
+func newTokenForm(c Credentials, address string) (*clientcredentials.Config, error) {
 	var style oauth2.AuthStyle
 	switch c.AuthStyle {
 	case "", AuthBody:
@@ -54,14 +54,12 @@ func newTokenForm(c Credentials, address string) (func() *clientcredentials.Conf
 	if c.Tenant != "" {
 		parameters.Set("tenant", c.Tenant)
 	}
-	return func() *clientcredentials.Config {
-		return &clientcredentials.Config{
-			ClientID:       c.ClientID,
-			ClientSecret:   c.ClientSecret.Reveal(),
-			TokenURL:       address,
-			EndpointParams: parameters,
-			AuthStyle:      style,
-		}
+	return &clientcredentials.Config{
+		ClientID:       c.ClientID,
+		ClientSecret:   c.ClientSecret.Reveal(),
+		TokenURL:       address,
+		EndpointParams: parameters,
+		AuthStyle:      style,
 	}, nil
 }
 
@@ -138,7 +136,7 @@ func (c *Client) requestToken(ctx context.Context) (*Token, *Fault) {
 		return tokenResponse(request), nil
 	})
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: exchange})
-	_, err := c.form().Token(ctx)
+	_, err := c.access().form.Token(ctx)
 	switch {
 	case fault != nil:
 		return nil, fault
