@@ -115,11 +115,11 @@ func TestInit_triesRefusedCredentialsOnce(t *testing.T) {
 
 func TestTTL_theSecretIsReadAgainWhenItIsOver(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1500ms"}})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "2500ms"}})
 	w.one(1001)
 	w.one(1002)
 	w.counts("within the TTL", 1, 2, 1)
-	time.Sleep(1600 * time.Millisecond)
+	time.Sleep(2600 * time.Millisecond)
 	w.one(1003)
 	w.one(1004)
 	w.counts("after the TTL", 1, 4, 2)
@@ -127,7 +127,7 @@ func TestTTL_theSecretIsReadAgainWhenItIsOver(t *testing.T) {
 
 func TestTTL_changedCredentialsAreUsedFromThenOn(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "100ms"}})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "2s"}})
 	w.one(1001)
 	secret := "client-secret-" + marker(t)
 	w.segura.AddCredentials("second-client-"+marker(t), secret)
@@ -135,7 +135,7 @@ func TestTTL_changedCredentialsAreUsedFromThenOn(t *testing.T) {
 	w.segura.AddCredentials(other, secret)
 	w.mark(secret, other)
 	w.putSecret(map[string]any{"client_id": other, "client_secret": secret})
-	time.Sleep(150 * time.Millisecond)
+	time.Sleep(2100 * time.Millisecond)
 
 	w.one(1002).is(t, "after the change", "enabled", "", false, 1)
 

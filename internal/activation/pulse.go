@@ -13,28 +13,36 @@ import (
 // pulse knows whether Segura shows any sign of life, so that a request for many
 // identifiers ends soon, and without hammering, where it shows none. An
 // identifier given up without any reply from Segura since it began makes it
-// suspect: from then on, identifiers are tried one at a time, as probes. A reply to any of them ends the suspicion; a few probes without
-// one end the request, and the identifiers left fail with the last one's fault. A
-// token that is refused to every identifier counts as no sign of life.
+// suspect: from then on, identifiers are tried one at a time. A reply to any of
+// them ends the suspicion. Once enough identifiers in a row were given up and the
+// silence has lasted long enough, Segura is dead, and the identifiers left fail
+// with the last fault. A token that is refused to every identifier counts as no
+// sign of life.
 //
-// The zero value is alive.
+// The zero value is alive, and has no patience.
 type pulse struct {
+	patience time.Duration // how long a silence has to last
+
 	count atomic.Int64
 
-	mu        sync.Mutex
-	suspected bool
-	probing   bool
-	probes    int // that failed in a row
-	dead      *segura.Fault
-	changed   chan struct{} // closed at the next change; nil if nobody waits
+	mu      sync.Mutex
+	lost    int       // identifiers given up since the last sign of life
+	since   time.Time // when the first of them was
+	probing bool
+	dead    *segura.Fault
+	changed chan struct{} // closed at the next change; nil if nobody waits
 }
 
+// enough is how many identifiers in a row have to be given up: two that are ill
+// side by side do not end the request for the others.
+const enough = 3
+
 // enter waits until an identifier may be tried and tells whether it is a probe;
-// or it returns the fault of the last probe.
+// or it returns the fault with which Segura was found dead.
 func (p *pulse) enter(ctx context.Context) (probe bool, dead *segura.Fault) {
 	for {
 		p.mu.Lock()
-		if dead := p.dead; dead != nil || !p.suspected {
+		if dead := p.dead; dead != nil || p.lost == 0 {
 			p.mu.Unlock()
 			return false, dead
 		}
@@ -69,35 +77,36 @@ func (p *pulse) beats() int64 { return p.count.Load() }
 // beat notes a sign of life.
 func (p *pulse) beat() {
 	p.count.Add(1)
-	p.change(func() { p.suspected, p.probes, p.dead = false, 0, nil })
+	p.change(func() { p.lost, p.dead = 0, nil })
 }
 
 // missing notes an identifier that was given up with the fault; before is what
 // beats returned when it began.
-func (p *pulse) missing(before int64, probe bool, fault *segura.Fault) {
+func (p *pulse) missing(before int64, fault *segura.Fault) {
 	p.change(func() {
-		switch {
-		case p.count.Load() != before:
-		case !probe:
-			p.suspected = true
-		case fault.NoReply:
-			p.failProbe(fault, silentProbes)
-		default:
-			p.failProbe(fault, refusedProbes)
+		if p.count.Load() != before {
+			return
 		}
+		if p.lost++; p.lost == 1 {
+			p.since = time.Now()
+		}
+		p.judge(fault)
 	})
 }
 
-// How many probes in a row must fail: fewer without a reply, since each may take
-// an attempt's whole timeout.
-const (
-	silentProbes  = 2
-	refusedProbes = 4
-)
+// silent notes an attempt without a reply and tells whether Segura is dead, so
+// that no further attempt makes sense.
+func (p *pulse) silent(fault *segura.Fault) (dead bool) {
+	p.change(func() {
+		p.judge(fault)
+		dead = p.dead != nil
+	})
+	return dead
+}
 
-// failProbe is called with the lock held.
-func (p *pulse) failProbe(fault *segura.Fault, most int) {
-	if p.probes++; p.probes >= most {
+// judge is called with the lock held.
+func (p *pulse) judge(fault *segura.Fault) {
+	if p.lost >= enough && (fault.RefusedToken || time.Since(p.since) >= p.patience) {
 		p.dead = fault
 	}
 }

@@ -36,6 +36,7 @@ type Runner struct {
 	Allowed     apisecret.Set // identifiers that may be enabled or disabled; empty: any
 	Concurrency int           // calls in flight at once, in one request
 	Retry       segura.Retry  // of one call against transient faults
+	Patience    time.Duration // how long Segura has to be silent to be given up
 	Telemetry   *telemetry.Telemetry
 	Log         *slog.Logger
 }
@@ -50,6 +51,7 @@ func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin tele
 		request: request,
 		origin:  origin,
 		session: newSession(r.Clients),
+		pulse:   pulse{patience: r.Patience},
 		items:   make([]apisecret.Item, len(request.Identifiers)),
 	}
 	workers := min(r.Concurrency, len(request.Identifiers))

@@ -30,16 +30,16 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 	}
 	before := t.pulse.beats()
 	defer t.pulse.leave(probe)
-	answer, fault := t.call(ctx, probe)
+	answer, fault := t.call(ctx)
 	if fault != nil && (fault.NoReply || fault.RefusedToken) {
-		t.pulse.missing(before, probe, fault)
+		t.pulse.missing(before, fault)
 	}
 	return answer, fault
 }
 
 // call calls Segura until it has an answer, a fault that no repetition cures, or
-// no attempts or time left. A probe without a reply is not repeated.
-func (t *try) call(ctx context.Context, probe bool) (segura.Answer, *segura.Fault) {
+// no attempts or time left.
+func (t *try) call(ctx context.Context) (segura.Answer, *segura.Fault) {
 	var (
 		own     *segura.Fault // the last transient fault of this identifier's
 		refused *grant
@@ -65,7 +65,10 @@ func (t *try) call(ctx context.Context, probe bool) (segura.Answer, *segura.Faul
 			own, refused = fault, nil
 			transient++
 			t.pace.slow(ctx, fault.RetryAfter)
-			if !fault.Retryable || probe && fault.NoReply || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
+			if fault.NoReply && t.pulse.silent(fault) {
+				return segura.Answer{}, fault
+			}
+			if !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
 				return segura.Answer{}, fault
 			}
 		}

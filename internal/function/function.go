@@ -26,6 +26,10 @@ const warmUp = 2 * time.Second
 // sideConnections are those to Segura beside the calls': the token's.
 const sideConnections = 1
 
+// longestPatience is how long Segura has to be silent, at most, to be given up
+// for the rest of a request: long enough for a gateway to restart.
+const longestPatience = 5 * time.Second
+
 // Parts are what a door is made of.
 type Parts struct {
 	Config    config.Config
@@ -88,6 +92,7 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			Allowed:     c.AllowedIdentifiers,
 			Concurrency: c.MaxConcurrency,
 			Retry:       retry,
+			Patience:    min(c.AttemptTimeout, longestPatience),
 			Telemetry:   t,
 			Log:         logger,
 		},

