@@ -256,6 +256,9 @@ func (w *world) raw(payload []byte, options ...runtimeapi.InvokeOption) runtimea
 func (w *world) invoke(document string, options ...runtimeapi.InvokeOption) invocation {
 	w.t.Helper()
 	inv := invocation{Invocation: w.raw([]byte(document), options...)}
+	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.timesOut && !w.setup.crashes {
+		w.t.Fatalf("invoke with %.200s: got %s after %v: %s", document, inv.ErrorType, inv.Duration, inv.ErrorMessage)
+	}
 	inv.text = string(inv.Payload)
 	if inv.FunctionError {
 		inv.text = inv.ErrorMessage
@@ -633,7 +636,7 @@ func (w *world) checkRequests() {
 
 // manyLines is how many lines of one invocation are checked one by one; of more
 // than that, a part is.
-const manyLines = 1000
+const manyLines = 200
 
 func (w *world) checkLines() {
 	checked := map[string]bool{}
@@ -656,7 +659,7 @@ func (w *world) checkLines() {
 // checkLine checks the form of one line; requestID is empty outside an
 // invocation.
 func (w *world) checkLine(text, requestID string) {
-	names, err := memberNames(text)
+	names, l, err := members(text)
 	if err != nil {
 		w.t.Errorf("log line %.500q is not one JSON object: %v", text, err)
 		return
@@ -664,8 +667,6 @@ func (w *world) checkLine(text, requestID string) {
 	if twice := repeated(names); twice != "" {
 		w.t.Errorf("log line %.500s has the key %q twice", text, twice)
 	}
-	var l line
-	_ = json.Unmarshal([]byte(text), &l)
 	if _, err := time.Parse(time.RFC3339Nano, l.text("timestamp")); err != nil {
 		w.t.Errorf("log line %.500s: timestamp: %v", text, err)
 	}
@@ -680,32 +681,37 @@ func (w *world) checkLine(text, requestID string) {
 	}
 }
 
-// memberNames are the names of the one object that the text is.
-func memberNames(text string) ([]string, error) {
+// members are the names of the one object that the text is, repeated ones too,
+// and its texts.
+func members(text string) (names []string, texts line, err error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, fmt.Errorf("no object: %v", err)
+		return nil, nil, fmt.Errorf("no object: %v", err)
 	}
-	var names []string
+	texts = line{}
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		name, _ := token.(string)
 		names = append(names, name)
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			texts[name] = text
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if decoder.More() {
-		return nil, errors.New("something follows the object")
+		return nil, nil, errors.New("something follows the object")
 	}
-	return names, nil
+	return names, texts, nil
 }
 
 func repeated(names []string) string {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,7 +136,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
 		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
-		{"endless headers", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessHeaders(), -1) }, []verdict{unexpected(0), unreachable(true)}, "", true},
+		{"endless headers", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessHeaders(), -1) }, []verdict{unexpected(0), unreachable(true), timedOut}, "", true},
 		{"endless early hints", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessEarlyHints(), -1) }, []verdict{unexpected(0)}, "", true},
 		{"not HTTP", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.NotHTTP(), -1) }, []verdict{unexpected(0), unreachable(true)}, "", true},
 	} {
@@ -150,7 +151,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
 
 				got := verdictOf(answer, fault)
-				if got != row.want[0] && got != row.want[len(row.want)-1] {
+				if !slices.Contains(row.want, got) {
 					t.Fatalf("got %+v (%v), want %+v", got, fault, row.want)
 				}
 				if !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
