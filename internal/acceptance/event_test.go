@@ -182,7 +182,7 @@ func TestEventFunction_endsInOneOfItsErrorsWhateverBytesAreSent(t *testing.T) {
 		[]byte(`{"detail-type":"x","source":"aws.events","detail":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`),
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 100 {
+	for range 60 {
 		garbage := make([]byte, random.IntN(300))
 		for i := range garbage {
 			garbage[i] = byte(random.UintN(256))
@@ -201,7 +201,7 @@ func TestEventFunction_endsInOneOfItsErrorsWhateverBytesAreSent(t *testing.T) {
 func TestEventFunction_neverEnablesWhatAnEventOfAnotherShapeDoesNotAskFor(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_DEFAULT_IDENTIFIERS": "9"}})
-	replacements := []any{nil, -1, "x", []any{nil}, map[string]any{}, "{}"}
+	replacements := []any{nil, 77, []any{nil}, "{}"}
 	for _, name := range []string{"eventbridge-custom.json", "scheduler-default-payload.json", "direct-many.json"} {
 		e := sampleEvent(t, name)
 		mutate(e, replacements, func() {

@@ -551,7 +551,7 @@ func TestHTTP_theFunctionAnswersWhateverBytesAreSent(t *testing.T) {
 		[]byte(encoded(t, v1("POST", strings.Repeat("/", 3_000_000), "", nil))),
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 150 {
+	for range 60 {
 		garbage := make([]byte, random.IntN(300))
 		for i := range garbage {
 			garbage[i] = byte(random.UintN(256))
@@ -559,7 +559,7 @@ func TestHTTP_theFunctionAnswersWhateverBytesAreSent(t *testing.T) {
 		everything = append(everything, garbage)
 	}
 	whole := sample(t, "http-api-one.json")
-	for at := 0; at < len(whole); at += 41 {
+	for at := 0; at < len(whole); at += 101 {
 		everything = append(everything, whole[:at], slices.Concat(whole[:at], []byte{byte(random.UintN(256))}, whole[at+1:]))
 	}
 	for _, payload := range everything {
@@ -576,7 +576,7 @@ func TestHTTP_theFunctionAnswersWhateverBytesAreSent(t *testing.T) {
 
 func TestHTTP_theFunctionAnswersWhateverShapeAnEventHas(t *testing.T) {
 	t.Parallel()
-	replacements := []any{nil, false, -1, "x", []any{nil}, map[string]any{}}
+	replacements := []any{nil, -1, "x", []any{nil}}
 	for _, name := range []string{"function-url.json", "rest-batch.json"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -291,22 +291,28 @@ func TestLogs_theUpstreamCannotForgeALineOrAField(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
 	for _, text := range append(forgeries, "Api secret activated successfully\n"+forgeries[0]) {
-		for _, fault := range []seguratest.Fault{
+		w.segura.ClearFaults()
+		var asked []int64
+		for i, fault := range []seguratest.Fault{
 			seguratest.Envelope(400, 400, text), seguratest.Envelope(200, 200, text), seguratest.Gateway(403, text),
 			seguratest.EnvelopeException(400, 400, text, 1005, text), seguratest.Reply(500, "text/plain", text),
 			seguratest.ReplyJSON(500, `{"message":`+quoted(text)+`,"request_id":`+quoted(text)+`}`).WithHeader("X-Kong-Request-Id", ""),
 			seguratest.Reply(500, "text/plain", "x\nrequest_id: "+text).WithHeader("X-Kong-Request-Id", ""),
 		} {
-			w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, fault, 1)
-			inv := w.enable(5)
-			audited(t, text, inv.Invocation)
-			for _, l := range parse(t, inv.Logs) {
-				if n, has := l.number("identifier"); has && n != 5 {
-					t.Errorf("%s with %q: a line was forged: %v", fault, text, l)
-				}
-			}
-			clean(t, inv.Logs)
+			asked = append(asked, int64(101+i))
+			w.segura.Fail(seguratest.Match{Identifier: int64(101 + i)}, fault, 1)
 		}
+		inv := w.enable(asked...)
+		lines := auditOf(t, inv.Invocation)
+		for _, identifier := range asked {
+			if lines[identifier] == nil {
+				t.Errorf("%q: identifier %d has no audit line", text, identifier)
+			}
+		}
+		if len(lines) != len(asked) {
+			t.Errorf("%q: got %d audit lines, want %d: %q", text, len(lines), len(asked), inv.Logs)
+		}
+		clean(t, inv.Logs)
 	}
 	for _, body := range []string{"\xff\xfe\xc0\xaf", "{\"message\":\"\xff\xed\xa0\x80\x80\"}", "{\"message\":\"x\\ud800y\"}", "\x00\x01", "{\"message\":\"" + strings.Repeat("é", 511) + "\"}"} {
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Reply(500, "text/plain", body), 1)

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -21,11 +22,11 @@ const outside = "segura.customer.invalid"
 type proxy struct {
 	listener net.Listener
 	target   string // where a tunnel to outside leads
-	status   int    // answered instead of a tunnel; 0: none is
 
-	mu    sync.Mutex
-	asked []string
-	auth  []string
+	mu     sync.Mutex
+	status int // answered instead of a tunnel; 0: none is
+	asked  []string
+	auth   []string
 }
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -43,6 +44,13 @@ func startProxy(t *testing.T, target string) *proxy {
 
 func (p *proxy) url() string { return "http://" + p.listener.Addr().String() }
 
+// refuse has every tunnel refused with a status from now on.
+func (p *proxy) refuse(status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status = status
+}
+
 // tunnels are the hosts that tunnels were asked to.
 func (p *proxy) tunnels() []string {
 	p.mu.Lock()
@@ -54,9 +62,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.asked = append(p.asked, r.Method+" "+r.Host)
 	p.auth = append(p.auth, r.Header.Get("Proxy-Authorization"))
+	status := p.status
 	p.mu.Unlock()
-	if r.Method != http.MethodConnect || p.status != 0 {
-		w.WriteHeader(max(p.status, 400))
+	if r.Method != http.MethodConnect || status != 0 {
+		w.WriteHeader(max(status, 400))
 		return
 	}
 	to, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
@@ -160,7 +169,7 @@ func TestProxy_thatRefusesOrIsGoneMakesSeguraUnreachable(t *testing.T) {
 	for _, status := range []int{403, 407, 502} {
 		w, p := throughProxy(t, map[string]string{"HTTPS_PROXY": "http://PROXY"})
 		w.segura.DropConnections()
-		p.status = status
+		p.refuse(status)
 		w.one(5).is(t, http.StatusText(status), "failed", "upstream_unreachable", true, 1)
 	}
 }
@@ -176,6 +185,33 @@ func TestProxy_verifiesTheCertificateAllTheSame(t *testing.T) {
 	w.one(5).is(t, "another name", "failed", "upstream_unreachable", false, 0)
 	if len(p.tunnels()) == 0 {
 		t.Error("the proxy was not asked")
+	}
+}
+
+func TestProxy_isUsedForSecretsManagerToo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"as usual":       {nil, "CONNECT secretsmanager.eu-west-1.amazonaws.com:443"},
+		"another region": {map[string]string{"AWS_REGION": "sa-east-1"}, "CONNECT secretsmanager.sa-east-1.amazonaws.com:443"},
+		"FIPS":           {map[string]string{"AWS_REGION": "us-east-1", "AWS_USE_FIPS_ENDPOINT": "true"}, "CONNECT secretsmanager-fips.us-east-1.amazonaws.com:443"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var p *proxy
+			w := start(t, setup{before: func(w *world) {
+				p = startProxy(w.t, w.segura.Address())
+				p.refuse(403)
+				w.setup.env = map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": unset, "HTTPS_PROXY": p.url(), "AWS_MAX_ATTEMPTS": "1"}
+				maps.Copy(w.setup.env, row.env)
+			}})
+			w.one(5).is(t, "a proxy that lets nobody through", "failed", "credentials_unavailable", true, 0)
+			if got := p.tunnels(); len(got) == 0 || got[0] != row.want {
+				t.Errorf("got the tunnels %v, want %s", got, row.want)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"segura-enable/internal/local/secretsmanager"
@@ -45,6 +46,7 @@ type mishap struct {
 	slow    bool
 	heavy   bool // costs much time of the processor
 	token   bool // the token endpoint only
+	honest  bool // the answer is the faithful one, if it comes
 }
 
 // mishaps is the catalogue. It has the same length and order for every world.
@@ -111,6 +113,7 @@ func replies(w *world) []mishap {
 	for i := range all {
 		all[i].slow = len(all[i].codes) > 1
 		all[i].wire = all[i].name == "the last of its connection"
+		all[i].honest = all[i].wire || strings.HasSuffix(all[i].name, "late")
 	}
 	return all
 }
@@ -141,13 +144,14 @@ func breaks(*world) []mishap {
 		return mishap{name: name, fault: fault, codes: codes, wire: true}
 	}
 	late := func(m mishap) mishap { m.slow = true; return m }
+	honest := func(m mishap) mishap { m.honest = true; return m }
 	heavy := func(m mishap) mishap { m.slow, m.heavy = true, true; return m }
 	repeats := func(m mishap) mishap { m.repeats = true; return m }
 	return []mishap{
 		late(one("a hang", seguratest.Hang(), upstreamTimeout, deadline)),
 		late(one("a hang mid-body", seguratest.HangMidBody(), upstreamTimeout, deadline)),
-		late(one("a drip", seguratest.SlowDrip(time.Millisecond), upstreamTimeout, deadline)),
-		late(one("a slow drip", seguratest.SlowDrip(20*time.Millisecond), upstreamTimeout, deadline)),
+		honest(late(one("a drip", seguratest.SlowDrip(time.Millisecond), upstreamTimeout, deadline))),
+		honest(late(one("a slow drip", seguratest.SlowDrip(20*time.Millisecond), upstreamTimeout, deadline))),
 		one("a reset", seguratest.ResetConnection(), unreachable, invalidResponse),
 		late(one("a late reset", seguratest.ResetConnection().After(60*time.Millisecond), unreachable, invalidResponse, upstreamTimeout, deadline)),
 		one("a reset mid-body", seguratest.ResetMidBody(), unreachable, invalidResponse),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"segura-enable/internal/local/runtimeapi"
 	"segura-enable/internal/segura/seguratest"
 )
 
@@ -31,6 +32,8 @@ func (q request) kind() seguratest.Kind {
 	}
 	return seguratest.KindEnable
 }
+
+func withTimeout(q request) runtimeapi.InvokeOption { return runtimeapi.WithTimeout(q.timeout) }
 
 // timeLimit of an invocation: anywhere between a tenth of a second and some
 // seconds.
@@ -198,7 +201,7 @@ func v1(method, path, contentType, body string) map[string]any {
 func v2(method, path, contentType, body string) map[string]any {
 	e := map[string]any{
 		"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": map[string]any{"host": "example.com"},
-		"requestContext": map[string]any{"stage": "$default", "http": map[string]any{"method": method, "path": path, "sourceIp": "203.0.113.24"}},
+		"requestContext":  map[string]any{"stage": "$default", "http": map[string]any{"method": method, "path": path, "sourceIp": "203.0.113.24"}},
 		"isBase64Encoded": false,
 	}
 	return withBody(e, "content-type", contentType, body)

@@ -72,7 +72,9 @@ func (o *weather) String() string {
 	return text + " [may: " + strings.Join(slices.Sorted(maps.Keys(o.codes)), " ") + "]"
 }
 
-func (o *weather) name(format string, args ...any) { o.names = append(o.names, fmt.Sprintf(format, args...)) }
+func (o *weather) name(format string, args ...any) {
+	o.names = append(o.names, fmt.Sprintf(format, args...))
+}
 
 // phenomenon adds one thing that goes wrong.
 type phenomenon struct {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"segura-enable/internal/local/runtimeapi"
@@ -68,10 +67,10 @@ type world struct {
 
 	rounds      int
 	invocations int
-	excused     int             // limits missed because the machine was busy
+	excused     []string        // limits missed because the machine was busy
 	stale       int             // calls that reached Segura after their invocation
 	asked       map[asked]bool  // what was asked for by earlier invocations
-	aftermath   map[string]bool // codes that the last weather may still cause
+	lingering   lingering       // what the weather before may still cause
 	said        strings.Builder // all that came out, logs left out
 	violations  []string
 	codes       map[string]int // failures by code
@@ -120,7 +119,7 @@ func choose[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 func newConfig(r *rand.Rand, seed uint64) config {
 	c := config{
 		door:           choose(r, api, event, event),
-		attemptTimeout: choose(r, 150, 200, 300, 400, 1000) * time.Millisecond,
+		attemptTimeout: time.Duration(choose(r, 150, 200, 300, 400, 1000)) * time.Millisecond,
 		maxAttempts:    choose(r, 1, 2, 3, 4, 4, 4, 6),
 		concurrency:    choose(r, 1, 2, 3, 8, 8, 16),
 		ttl:            choose(r, 200*time.Millisecond, time.Second, 5*time.Minute, 5*time.Minute),
@@ -326,19 +325,6 @@ func (w *world) heal(leave bool) {
 	w.putSecret(current)
 }
 
-// freeze stops the process, as Lambda does between invocations.
-func (w *world) freeze(o weather) {
-	if o.freeze == 0 {
-		return
-	}
-	_ = w.function.Signal(syscall.SIGSTOP)
-	time.Sleep(o.freeze)
-	if o.lost {
-		w.segura.DropConnections()
-	}
-	_ = w.function.Signal(syscall.SIGCONT)
-}
-
 // settle waits until Segura has dealt with everything that reached it; not for
 // ever, since what hangs behind a dead connection does not end with the client.
 func (w *world) settle() {
@@ -351,6 +337,12 @@ func (w *world) settle() {
 			quiet = 0
 		}
 	}
+}
+
+// excuse notes that something is not held against the function, since the machine
+// was too busy.
+func (w *world) excuse(format string, args ...any) {
+	w.excused = append(w.excused, fmt.Sprintf(format, args...))
 }
 
 // violated notes that an invariant does not hold.

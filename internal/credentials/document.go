@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"segura-enable/internal/segura"
@@ -14,7 +15,7 @@ import (
 func Parse(document []byte) (segura.Credentials, error) {
 	members, err := strictjson.Object(document)
 	if err != nil {
-		return segura.Credentials{}, fmt.Errorf("the AWS secret is %w", err)
+		return segura.Credentials{}, withoutName(err)
 	}
 	var c segura.Credentials
 	for _, member := range members {
@@ -29,6 +30,16 @@ func Parse(document []byte) (segura.Credentials, error) {
 		set(&c, text)
 	}
 	return c, required(members)
+}
+
+// withoutName keeps a repeated name out of the error unless it is one of ours: it
+// may be anything that somebody put into the AWS secret.
+func withoutName(err error) error {
+	var repeated *strictjson.RepeatedError
+	if !errors.As(err, &repeated) || fields[repeated.Name] != nil {
+		return err
+	}
+	return errors.New("it repeats a field")
 }
 
 // fields says where each field goes.

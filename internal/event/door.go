@@ -133,7 +133,7 @@ func (d *Door) open(payload []byte) (apisecret.Document, telemetry.Origin, error
 	origin := telemetry.Origin{Source: "event"}
 	e, isEnvelope, err := readEnvelope(payload)
 	if err != nil {
-		return apisecret.Document{}, origin, fmt.Errorf("the event is %w", err)
+		return apisecret.Document{}, origin, fmt.Errorf("the event cannot be read: %w", err)
 	}
 	if !isEnvelope {
 		document, err := form(false).Read(payload)

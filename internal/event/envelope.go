@@ -39,7 +39,7 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 	}
 	source, ok := strictjson.String(byName["source"])
 	if !ok {
-		return envelope{}, true, errors.New("an EventBridge event whose source is not a string")
+		return envelope{}, true, errors.New("its source is not a string")
 	}
 	e = envelope{source: source, detail: byName["detail"]}
 	e.id, _ = strictjson.String(byName["id"])

@@ -62,6 +62,7 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 		Level:    getenv("AWS_LAMBDA_LOG_LEVEL"),
 		Function: getenv("AWS_LAMBDA_FUNCTION_NAME"),
 	})
+	log.SetOutput(telemetry.StandardLog{Log: logger, Telemetry: parts.Telemetry})
 	logger.InfoContext(ctx, "starting", "version", version)
 	parts.warm(ctx)
 	return parts, nil

@@ -32,6 +32,10 @@ type Exchange struct {
 	Requests    []seguratest.Request
 	SecretReads int
 
+	// ColdStart tells that the function was started for this event: the first of
+	// the Requests may be for the token that it fetches ahead.
+	ColdStart bool
+
 	// Before and After are the states of the API secrets.
 	Before, After map[int64]seguratest.APISecret
 
@@ -46,10 +50,20 @@ func (s *Stack) Send(ctx context.Context, function string, event []byte, options
 	if f == nil {
 		return Exchange{}, fmt.Errorf("function %q is not started", function)
 	}
+	return s.Observe(ctx, function, event, func() (runtimeapi.Invocation, error) {
+		return f.Invoke(ctx, event, options...)
+	})
+}
+
+// Observe lets invoke send an event to a function that runs wherever it may, in
+// a container for example, and tells what happened behind it meanwhile.
+func (s *Stack) Observe(ctx context.Context, function string, event []byte,
+	invoke func() (runtimeapi.Invocation, error),
+) (Exchange, error) {
 	x := Exchange{Function: function, Event: event, Before: s.Segura.States()}
 	requests, reads := len(s.Segura.Requests()), s.Secrets.Reads()
 	var err error
-	if x.Invocation, err = f.Invoke(ctx, event, options...); err != nil {
+	if x.Invocation, err = invoke(); err != nil {
 		return x, fmt.Errorf("invoke %s: %w", FunctionName(function), err)
 	}
 	x.Requests = s.requestsFrom(ctx, requests)

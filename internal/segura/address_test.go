@@ -214,7 +214,7 @@ func TestDo_callsBelowEveryPrefix(t *testing.T) {
 
 func TestDo_callsThePathsOfTheAWSSecret(t *testing.T) {
 	server, client := start(t, seguratest.Options{
-		TokenPath: "/idp/token", EnablePath: "/v4/{identifier}/on", DisablePath: "/v4/apisecret%2Foff/{identifier}",
+		TokenPath: "/idp/token", EnablePath: "/v4/{identifier}/on", DisablePath: "/v4/100%25/{identifier}",
 	})
 
 	_, enableFault := client.Do(t.Context(), apisecret.Enable, 5, mustToken(t, client))
@@ -223,7 +223,7 @@ func TestDo_callsThePathsOfTheAWSSecret(t *testing.T) {
 	if enableFault != nil || disableFault != nil {
 		t.Errorf("got %v, %v", enableFault, disableFault)
 	}
-	for at, want := range []string{"/pam/idp/token", "/pam/v4/5/on", "/pam/v4/apisecret%2Foff/6"} {
+	for at, want := range []string{"/pam/idp/token", "/pam/v4/5/on", "/pam/v4/100%25/6"} {
 		if got := server.Requests()[at].Path; got != want {
 			t.Errorf("request %d: got %s, want %s", at+1, got, want)
 		}

@@ -3,7 +3,6 @@ package segura
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 		return Answer{}, fault
 	}
 	said := readContent(r.body)
-	message, requestID := c.quote(r, said, t.value.Reveal())
+	message, requestID := c.quote(r, said, t.redactor())
 	if outcome, ok := readOutcome(action, r, said); ok {
 		return Answer{outcome, r.status, message, requestID}, nil
 	}
@@ -60,13 +59,14 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 }
 
 // quote returns what the reply says in words, and the gateway's number for the
-// request, with nothing of the credentials or the token in either.
-func (c *Client) quote(r reply, said content, token string) (message, requestID string) {
-	secrets := append(slices.Clip(c.access().parts), token)
-	message = redact(said.message, secrets...)
+// request, with nothing in either of the credentials, of the token at hand or of
+// the one in use.
+func (c *Client) quote(r reply, said content, token *redactor) (message, requestID string) {
+	redactors := []*redactor{c.access().redactor, token, c.cached.Load().redactor()}
+	message = redact(said.message, redactors...)
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
 		if id != "" {
-			requestID = strings.Map(plain, redact(id, secrets...))
+			requestID = strings.Map(plain, redact(id, redactors...))
 			break
 		}
 	}

@@ -52,7 +52,7 @@ type access struct {
 	addresses addresses
 	referer   string
 	form      *clientcredentials.Config // the token request, but for its transport
-	parts     []string                  // what must not be passed on
+	redactor  *redactor                 // of what must not be passed on
 }
 
 // Limits of what is read of a reply, in bytes; Segura's replies are far shorter.
@@ -82,7 +82,7 @@ func New(c Credentials, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &access{addresses: addresses, referer: c.Referer, form: form, parts: c.parts()}
+	a := &access{addresses: addresses, referer: c.Referer, form: form, redactor: c.redactor()}
 	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
 	config, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {

@@ -1,7 +1,6 @@
 package segura
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,16 +51,12 @@ func (c Credentials) plain() [10]string {
 	}
 }
 
-// parts lists every text that must not be seen outside, in each form in which
-// it is sent. Certificates are public.
-func (c Credentials) parts() []string {
-	id, secret := url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret.Reveal())
-	return []string{
-		c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(),
-		c.BaseURL, c.TokenURL, c.EnablePath, c.DisablePath,
-		id, secret, url.QueryEscape(c.Tenant),
-		base64.StdEncoding.EncodeToString([]byte(id + ":" + secret)),
-	}
+// redactor knows every text that must not be seen outside. Certificates are
+// public.
+func (c Credentials) redactor() *redactor {
+	basic := url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(c.ClientSecret.Reveal())
+	return newRedactor(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(), basic,
+		c.BaseURL, c.TokenURL, c.EnablePath, c.DisablePath)
 }
 
 // Format implements fmt.Formatter, for every verb.

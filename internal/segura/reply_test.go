@@ -100,6 +100,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"a code nobody listed in a 500", seguratest.Envelope(500, 500, "1234: Whatever"), verdict{apisecret.Failed, apisecret.UpstreamError, true, 1234, 500}},
 		{"a number that is no code", seguratest.Envelope(400, 400, "10050: Whatever"), unexpected(400)},
 		{"a number in the middle", seguratest.Envelope(400, 400, "Whatever 1005: x"), unexpected(400)},
+		{"a number below the codes", seguratest.Envelope(400, 400, "0404: Whatever"), unexpected(400)},
 		{"a year", seguratest.Envelope(400, 400, "100500"), unexpected(400)},
 		{"500 with a code that is a status", seguratest.PortugueseException500(), transient(apisecret.UpstreamError, 500)},
 		{"500", seguratest.Unexpected500(), transient(apisecret.UpstreamError, 500)},

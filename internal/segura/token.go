@@ -30,7 +30,16 @@ const (
 // their pointers are.
 type Token struct {
 	value   Sensitive
+	hidden  func() *redactor // knows the value; behind a function, where no print finds it
 	expires time.Time
+}
+
+// redactor returns one that knows the token; nil for no token.
+func (t *Token) redactor() *redactor {
+	if t == nil || t.hidden == nil {
+		return nil
+	}
+	return t.hidden()
 }
 
 // Expired tells whether the token has expired or is about to.
@@ -178,7 +187,7 @@ func (c *Client) readToken(r reply) (*Token, *Fault) {
 		refused.HTTPStatus, refused.RefusedCredentials = fault.HTTPStatus, true
 		fault = refused
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, token)
+	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newRedactor(token))
 	return nil, fault
 }
 
@@ -200,5 +209,6 @@ func newToken(value string, expiresIn json.RawMessage) *Token {
 		}
 	}
 	margin := min(longestMargin, lifetime/10)
-	return &Token{value: Hide(value), expires: wallClock().Add(lifetime - margin)}
+	r := newRedactor(value)
+	return &Token{value: Hide(value), hidden: func() *redactor { return r }, expires: wallClock().Add(lifetime - margin)}
 }

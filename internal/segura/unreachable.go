@@ -67,9 +67,9 @@ func describe(err error) string {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "there is no route to it. Check the function's subnets, routes and security groups."
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it was closed before a reply came. Try again; if it persists, check firewalls and proxies in between."
+		return "it was closed before a reply came. Try again; if it persists, check firewalls and proxies in between, and client_certificate in the AWS secret if the access key asks for one."
 	default:
-		return "the TLS handshake or the connection failed. Try again; if it persists, check firewalls and proxies in between."
+		return "the connection or its TLS handshake failed. Try again; if it persists, check firewalls and proxies in between."
 	}
 }
 

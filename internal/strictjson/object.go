@@ -7,17 +7,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"unicode/utf8"
 )
 
-// Errors of Object, besides the one for a repeated name.
+// Errors of Object, besides *RepeatedError.
 var (
-	ErrNotUTF8   = errors.New("not valid UTF-8")
-	ErrNotJSON   = errors.New("not valid JSON")
-	ErrNotObject = errors.New("not a JSON object")
+	ErrNotUTF8   = errors.New("it is not valid UTF-8")
+	ErrNotJSON   = errors.New("it is not valid JSON")
+	ErrNotObject = errors.New("it is not a JSON object")
 )
+
+// RepeatedError is the error of an object that has a name twice.
+type RepeatedError struct{ Name string }
+
+// Error quotes the name, which is a text from outside.
+func (e *RepeatedError) Error() string { return "it repeats the field " + Quote(e.Name) }
 
 // Member is one member of an object, its value still undecoded.
 type Member struct {
@@ -47,7 +52,7 @@ func Object(data []byte) ([]Member, error) {
 			return nil, err
 		}
 		if seen[member.Name] {
-			return nil, fmt.Errorf("the field %s is repeated", Quote(member.Name))
+			return nil, &RepeatedError{member.Name}
 		}
 		seen[member.Name] = true
 		members = append(members, member)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"segura-enable/internal/apisecret"
 )
 
@@ -59,7 +61,13 @@ func (t *Telemetry) Begin(ctx context.Context) (_ context.Context, end func()) {
 		i = &Invocation{}
 	}
 	ctx = context.WithValue(ctx, invocationKey{}, i)
-	return ctx, func() { t.write(ctx, i) }
+	if id := requestID(ctx); id != "" && lambdacontext.MaxConcurrency() == 1 {
+		t.atHand.Store(&id)
+	}
+	return ctx, func() {
+		t.write(ctx, i)
+		t.atHand.Store(nil)
+	}
 }
 
 // CarryOver returns a context that gathers metrics for the next invocation to

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -15,7 +16,10 @@ const ErrorTypePrefix = "Segura."
 // log's. The runtime library's line for a function error is dropped: it would
 // repeat the whole result, and the door has logged the error with its request's
 // id. Quoted parts are left out, since they hold what a peer sent.
-type StandardLog struct{ Log *slog.Logger }
+type StandardLog struct {
+	Log       *slog.Logger
+	Telemetry *Telemetry // knows the request at hand; may be nil
+}
 
 // Write implements io.Writer; it is called with one line at a time.
 func (w StandardLog) Write(line []byte) (int, error) {
@@ -25,12 +29,22 @@ func (w StandardLog) Write(line []byte) (int, error) {
 	}
 	if err := json.Unmarshal([]byte(text), &functionError); err == nil && functionError.Type != "" {
 		if !strings.HasPrefix(functionError.Type, ErrorTypePrefix) {
-			w.Log.Error("the Lambda runtime library reported a function error", "errorType", functionError.Type)
+			w.error("the Lambda runtime library reported a function error", "errorType", functionError.Type)
 		}
 		return len(line), nil
 	}
-	w.Log.Error("a library logged", "text", withoutQuoted(text))
+	w.error("a library logged", "text", withoutQuoted(text))
 	return len(line), nil
+}
+
+func (w StandardLog) error(message, key, value string) {
+	attributes := []slog.Attr{slog.String(key, value)}
+	if w.Telemetry != nil {
+		if id := w.Telemetry.atHand.Load(); id != nil {
+			attributes = append(attributes, slog.String("requestId", *id))
+		}
+	}
+	w.Log.LogAttrs(context.Background(), slog.LevelError, message, attributes...)
 }
 
 // withoutQuoted returns the text with everything from the first quote to the last

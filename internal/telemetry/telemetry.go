@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -30,6 +31,7 @@ type Telemetry struct {
 	level   string
 	audit   *slog.Logger
 
+	atHand  atomic.Pointer[string] // the request id, while one invocation runs alone
 	mu      sync.Mutex
 	carried *Invocation // what start-up measured, for the first invocation to report
 }

@@ -1,10 +1,11 @@
 // Command segura-local runs the functions of this repository on this machine,
 // against a simulated Segura and a local Secrets Manager: no AWS account, no
-// Segura, no container.
+// Segura, and, but for the last of its subcommands, no container.
 //
 //	segura-local run              sends every sample of events/ and checks what comes of it
 //	segura-local run FILE         sends one event; - reads it from standard input
 //	segura-local serve            keeps the API function up behind http://127.0.0.1:3000
+//	segura-local sam -- FLAGS     sends every sample through sam local, which needs containers
 package main
 
 import (
@@ -33,6 +34,7 @@ const usage = `Usage: segura-local COMMAND [flags]
 Commands:
   run [FILE]   send every sample of events/, or the event in FILE (- is standard input)
   serve        keep the API function up behind HTTP until Ctrl-C
+  sam          send every sample of events/ through sam local, whose flags follow after --
 
 Run a command with -h for its flags.
 `
@@ -69,6 +71,8 @@ func command(ctx context.Context, args []string, t terminal) int {
 		err = run(ctx, args[1:], t)
 	case "serve":
 		err = serve(ctx, args[1:], t)
+	case "sam":
+		err = sam(ctx, args[1:], t)
 	case "help", "-h", "-help", "--help":
 		_, _ = io.WriteString(t.out, usage)
 	default:
@@ -90,7 +94,8 @@ func command(ctx context.Context, args []string, t terminal) int {
 
 var errUsage = errors.New("usage")
 
-// parse reads flags of a subcommand that takes at most so many arguments.
+// parse reads flags of a subcommand that takes at most so many arguments; -1 is
+// any number.
 func parse(flags *flag.FlagSet, args []string, most int, t terminal) error {
 	flags.SetOutput(t.err)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -98,7 +103,7 @@ func parse(flags *flag.FlagSet, args []string, most int, t terminal) error {
 	} else if err != nil {
 		return errUsage
 	}
-	if flags.NArg() > most {
+	if most >= 0 && flags.NArg() > most {
 		t.tell("segura-local %s: too many arguments: %q\n", flags.Name(), flags.Args())
 		return errUsage
 	}

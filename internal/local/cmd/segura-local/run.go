@@ -110,17 +110,26 @@ func (r *runner) samples(ctx context.Context, samples []local.Sample) error {
 		return err
 	}
 	defer stop()
+	return r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
+		event, err := sample.Read()
+		if err != nil {
+			return local.Exchange{}, err
+		}
+		return r.stack.Send(ctx, sample.Function, event)
+	})
+}
+
+// each shows what comes of each sample, and compares it.
+func (r *runner) each(ctx context.Context, begin time.Time, samples []local.Sample,
+	send func(local.Sample) (local.Exchange, error),
+) error {
 	failed := 0
 	for i, sample := range samples {
 		if err := r.stack.Reset(); err != nil {
 			return err
 		}
-		event, err := sample.Read()
-		if err != nil {
-			return err
-		}
 		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
-		x, err := r.stack.Send(ctx, sample.Function, event)
+		x, err := send(sample)
 		if err != nil {
 			return interrupted(ctx, err)
 		}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"segura-enable/internal/local"
+	"segura-enable/internal/local/runtimeapi"
+)
+
+// gatewayHost is the name under which a container finds this machine.
+const gatewayHost = "host.docker.internal"
+
+// sam is the subcommand of that name.
+func sam(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("sam", flag.ContinueOnError)
+	path := flags.String("sam", "sam", "`path` of the SAM CLI")
+	gateway := flags.String("gateway", "", "`address` of this machine on the bridge of its containers (default: 127.0.0.1, for engines that lead "+gatewayHost+" there)")
+	about := flags.String("about", "", "`text` to show about the image")
+	logs := flags.Bool("logs", false, "show everything that sam and the functions write too")
+	if err := parse(flags, args, -1, t); err != nil {
+		return err
+	}
+	r := newRunner(t, *logs)
+	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
+	workspace, err := os.MkdirTemp("", "segura-local")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(workspace) }()
+	cli := &samCLI{path: *path, args: flags.Args()}
+	if err := r.startForContainers(ctx, *gateway, workspace, cli); err != nil {
+		return err
+	}
+	defer func() { _ = r.stack.Close() }()
+	if *about != "" {
+		r.page.field("image", *about)
+	}
+	return r.throughSAM(ctx, cli)
+}
+
+// startForContainers starts Segura and Secrets Manager where containers reach
+// them, and tells sam local of them.
+func (r *runner) startForContainers(ctx context.Context, gateway, workspace string, cli *samCLI) (err error) {
+	options := local.Options{Functions: []string{}, AdvertiseHost: gatewayHost, ListenHost: gateway}
+	if gateway != "" {
+		cli.args = append(cli.args, "--add-host", gatewayHost+":"+gateway)
+	}
+	if r.stack, err = local.Start(ctx, options); err != nil {
+		return err
+	}
+	r.page.confidential = r.stack.Confidential
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+gatewayHost+" in the containers")
+	r.page.field("secret", local.SecretName+" at "+r.stack.Secrets.URL())
+
+	variables := filepath.Join(workspace, "variables.json")
+	if err := writeVariables(variables, r.stack.Env()); err != nil {
+		return err
+	}
+	cli.args = append(cli.args, "--env-vars", variables)
+	cli.env = samEnvironment(workspace)
+	return nil
+}
+
+// writeVariables writes the file for --env-vars. It holds the name of the AWS
+// secret and addresses, and nothing that is confidential.
+func writeVariables(file string, env map[string]string) error {
+	variables := maps.Clone(env)
+	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
+		variables[name] = "" // sam local would pass on those of this machine
+	}
+	document, err := json.MarshalIndent(map[string]any{"Parameters": variables}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the variables: %w", err)
+	}
+	if err := os.WriteFile(file, document, 0o600); err != nil {
+		return fmt.Errorf("write the variables: %w", err)
+	}
+	return nil
+}
+
+// samEnvironment is this program's own environment without anything of AWS: the
+// function gets the credentials of the local stack, which open nothing.
+func samEnvironment(workspace string) []string {
+	var env []string
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "AWS_") && !strings.HasPrefix(variable, "SEGURA_") {
+			env = append(env, variable)
+		}
+	}
+	return append(env,
+		"AWS_ACCESS_KEY_ID="+runtimeapi.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+runtimeapi.SecretAccessKey,
+		"AWS_SESSION_TOKEN="+runtimeapi.SessionToken,
+		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+filepath.Join(workspace, "none"),
+		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(workspace, "none"),
+		"SAM_CLI_TELEMETRY=0", "PYTHONUNBUFFERED=1")
+}
+
+// throughSAM sends every sample through sam local invoke, and requests through
+// sam local start-api.
+func (r *runner) throughSAM(ctx context.Context, cli *samCLI) error {
+	root, err := local.Root()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	invoked := r.each(ctx, begin, local.Samples, func(sample local.Sample) (local.Exchange, error) {
+		event, err := sample.Read()
+		if err != nil {
+			return local.Exchange{}, err
+		}
+		file := filepath.Join(root, "events", sample.File)
+		return r.observe(ctx, sample.Function, event, func() (runtimeapi.Invocation, error) {
+			return cli.invoke(ctx, local.FunctionName(sample.Function), file)
+		})
+	})
+	if ctx.Err() != nil {
+		return invoked
+	}
+	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
+	requested := r.throughAPI(ctx, cli)
+	if invoked != nil {
+		return invoked
+	}
+	return requested
+}
+
+func (r *runner) observe(ctx context.Context, function string, event []byte,
+	invoke func() (runtimeapi.Invocation, error),
+) (local.Exchange, error) {
+	x, err := r.stack.Observe(ctx, function, event, invoke)
+	x.ColdStart = true
+	return x, err
+}
+
+// apiRequest is a request of a person with curl, and the sample whose outcome it
+// has to have.
+type apiRequest struct{ path, body, like string }
+
+var apiRequests = []apiRequest{
+	{"/api-secrets/5/enable", "", "rest-one.json"},
+	{"/api-secrets/enable", `{"identifiers": [5, 6, 7]}`, "rest-batch.json"},
+}
+
+// event is the request in the form that show understands.
+func (a apiRequest) event() []byte {
+	event, _ := json.Marshal(map[string]any{ // strings only
+		"requestContext": map[string]any{"http": map[string]any{"method": http.MethodPost}},
+		"rawPath":        a.path, "body": a.body,
+	})
+	return event
+}
+
+func (r *runner) throughAPI(ctx context.Context, cli *samCLI) error {
+	begin := time.Now()
+	api, err := cli.startAPI(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer api.stop()
+	byName := map[string]apiRequest{}
+	var samples []local.Sample
+	for _, request := range apiRequests {
+		sample, known := local.SampleOf(request.like)
+		if !known {
+			return fmt.Errorf("there is no sample %s", request.like)
+		}
+		sample.File, sample.About = "POST "+request.path, "as "+request.like
+		samples, byName[sample.File] = append(samples, sample), request
+	}
+	return r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
+		request := byName[sample.File]
+		return r.observe(ctx, local.API, request.event(), func() (runtimeapi.Invocation, error) {
+			return api.post(ctx, request)
+		})
+	})
+}
+
+// post sends a request, and puts the response into the form in which functions
+// answer.
+func (a *samAPI) post(ctx context.Context, request apiRequest) (runtimeapi.Invocation, error) {
+	ctx, cancel := context.WithTimeout(ctx, samLimit)
+	defer cancel()
+	begin, from := time.Now(), a.output.size()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+request.path, strings.NewReader(request.body))
+	if err != nil {
+		return runtimeapi.Invocation{}, fmt.Errorf("make the request: %w", err)
+	}
+	if request.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return runtimeapi.Invocation{}, a.output.explain("ask sam local start-api", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxEvent))
+	if err != nil {
+		return runtimeapi.Invocation{}, a.output.explain("read the response", err)
+	}
+	payload, err := json.Marshal(map[string]any{
+		"statusCode": response.StatusCode, "multiValueHeaders": response.Header, "body": string(body),
+	})
+	return runtimeapi.Invocation{
+		Payload: payload, Duration: time.Since(begin), Logs: a.output.linesFrom(from),
+	}, err
+}
+
+// freePort is a port of this machine that nobody listens on.
+func freePort(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}

@@ -1,0 +1,711 @@
+"""What has to be true of every stack that the template makes.
+
+Each check gets one resolved stack and yields what is wrong with it. Policies are
+compared whole: one more action, or one less condition, is a difference.
+"""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import facts
+import sets
+import stack as stacks
+from openapi import check_document, check_samples
+
+ACCOUNT, REGION, NAME = (stacks.PSEUDO[f"AWS::{one}"] for one in ("AccountId", "Region", "StackName"))
+VIA = "amazonaws.com"
+PROCESS_VARIABLES = {"AWS_ENDPOINT_URL_SECRETS_MANAGER", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR"}
+EMPTY_SECRET = '{"base_url": "", "client_id": "", "client_secret": ""}'
+FUNCTION_TIMEOUTS = {"ApiFunction": 25, "EventFunction": 900}
+CODE_GROUPS = {
+    "CredentialsAlarm": {"credentials_unavailable", "authentication_failed"},
+    "UpstreamAlarm": {"upstream_error", "upstream_invalid_response", "upstream_timeout", "upstream_unreachable", "rate_limited"},
+    "RefusedAlarm": {"not_found", "access_denied", "not_allowed"},
+    "UnexpectedAlarm": {"unexpected_response", "deadline_exceeded", "internal_error"},
+}
+
+
+class Stack:
+    """One stack: its parameters, and what they make of the template."""
+
+    def __init__(self, texts, name, given):
+        self.name = name
+        self.source, self.translated, self.template, self.symbols = stacks.load(texts, given)
+        self.p = stacks.parameters(self.source, given)
+        self.resources = self.symbols["Resources"]
+        p = self.p
+        self.api = p["ApiEnabled"] == "true"
+        self.url = p["FunctionUrlEnabled"] == "true"
+        self.schedule = p["ScheduleExpression"] != ""
+        self.rule = p["EventPattern"] != ""
+        self.key = p["KmsKeyArn"]
+        self.functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
+        self.creates_secret = p["SecretArn"] == ""
+        self.secret = "<Secret>" if self.creates_secret else p["SecretArn"]
+        self.topic = p["AlarmTopicArn"] or "<AlarmTopic>"
+
+    def properties(self, name):
+        return self.resources.get(name, {}).get("Properties", {})
+
+    def of_type(self, kind):
+        return {name: one for name, one in self.resources.items() if one["Type"] == kind}
+
+
+def compare(what, got, want):
+    if got != want:
+        yield f"{what}: got {brief(got)}, want {brief(want)}"
+
+
+def brief(value):
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=sorted)
+    return text if len(text) < 600 else text[:600] + "…"
+
+
+# --- The whole -------------------------------------------------------------------
+
+def check_inventory(s):
+    """Exactly the resources that the parameters ask for."""
+    p = s.p
+    want = {
+        "EventFunction": "AWS::Lambda::Function", "EventFunctionLogs": "AWS::Logs::LogGroup", "EventFunctionRole": "AWS::IAM::Role",
+        "EventFunctionInvocations": "AWS::Lambda::EventInvokeConfig",
+        "FailedEvents": "AWS::SQS::Queue", "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
+        "UndeliveredEvents": "AWS::SQS::Queue", "UndeliveredEventsPolicy": "AWS::SQS::QueuePolicy",
+    }
+    alarms = [*CODE_GROUPS, "EventErrorsAlarm", "EventThrottlesAlarm", "EventDurationAlarm", "FailedEventsAlarm",
+              "UndeliveredEventsAlarm", "DeliveryAlarm"]
+    if s.creates_secret:
+        want["Secret"] = "AWS::SecretsManager::Secret"
+    if s.api or s.url:
+        want |= {"ApiFunction": "AWS::Lambda::Function", "ApiFunctionLogs": "AWS::Logs::LogGroup", "ApiFunctionRole": "AWS::IAM::Role"}
+        alarms += ["ApiErrorsAlarm", "ApiThrottlesAlarm", "ApiDurationAlarm"]
+    if s.api:
+        want |= {"Api": "AWS::ApiGateway::RestApi", "ApiDeployment": "AWS::ApiGateway::Deployment", "ApiprodStage": "AWS::ApiGateway::Stage",
+                 "ApiMayInvokeFunction": "AWS::Lambda::Permission"}
+        alarms += ["Api5xxAlarm"]
+        if p["ApiAccessLog"] == "true":
+            want["ApiAccessLogs"] = "AWS::Logs::LogGroup"
+        if p["ApiWebAclArn"]:
+            want["ApiWebAcl"] = "AWS::WAFv2::WebACLAssociation"
+    if s.url:
+        want["ApiFunctionUrl"] = "AWS::Lambda::Url"
+    if s.schedule:
+        want |= {"ScheduleGroup": "AWS::Scheduler::ScheduleGroup", "Schedule": "AWS::Scheduler::Schedule", "ScheduleRole": "AWS::IAM::Role"}
+        if p["ScheduleState"] == "ENABLED" and p["NoSuccessHours"]:
+            alarms += ["NoSuccessAlarm"]
+    if s.rule:
+        want |= {"Rule": "AWS::Events::Rule", "RuleMayInvokeFunction": "AWS::Lambda::Permission"}
+    if not p["AlarmTopicArn"]:
+        want |= {"AlarmTopic": "AWS::SNS::Topic", "AlarmTopicPolicy": "AWS::SNS::TopicPolicy"}
+        if p["AlarmEmail"]:
+            want["AlarmSubscription"] = "AWS::SNS::Subscription"
+    if p["DashboardEnabled"] == "true":
+        want["Dashboard"] = "AWS::CloudWatch::Dashboard"
+    want |= dict.fromkeys(alarms, "AWS::CloudWatch::Alarm")
+    got = {re.sub(r"^ApiDeployment[0-9a-f]+$", "ApiDeployment", name): one["Type"] for name, one in s.resources.items()}
+    for name in sorted(want.keys() | got.keys()):
+        yield from compare(f"resource {name}", got.get(name, "none"), want.get(name, "none"))
+
+
+def check_references(s):
+    """Nothing refers to what is not in this stack."""
+    names = set(s.template["Resources"])
+    for section in ("Resources", "Outputs"):
+        for name, one in s.template[section].items():
+            for missing in sorted(set(stacks.references(one)) - names):
+                yield f"{section} {name} refers to {missing}, which this stack does not have"
+
+
+def check_retention(s):
+    """What cannot be had again outlives the stack: logs, and credentials."""
+    for name, one in s.resources.items():
+        keeps = one["Type"] in ("AWS::Logs::LogGroup", "AWS::SecretsManager::Secret")
+        yield from compare(f"{name} DeletionPolicy", one.get("DeletionPolicy", "none"), "RetainExceptOnCreate" if keeps else "none")
+        yield from compare(f"{name} UpdateReplacePolicy", one.get("UpdateReplacePolicy", "none"), "Retain" if keeps else "none")
+
+
+def check_log_groups(s):
+    for name, one in s.of_type("AWS::Logs::LogGroup").items():
+        want = {"RetentionInDays": s.p["LogRetentionDays"]} | ({"KmsKeyId": s.key} if s.key else {})
+        yield from compare(f"{name}", one.get("Properties"), want)
+
+
+def check_secret(s):
+    """Empty, in the shape of internal/credentials, and for ever the same."""
+    if not s.creates_secret:
+        return
+    got = dict(s.properties("Secret"))
+    got.pop("Description", None)
+    yield from compare("Secret", got, {"SecretString": EMPTY_SECRET} | ({"KmsKeyId": s.key} if s.key else {}))
+
+
+def check_outputs(s):
+    """Addresses and ARNs of all that was asked for."""
+    p = s.p
+    want = {
+        "EventFunctionArn": "<EventFunction.Arn>", "SecretArn": s.secret, "FailedEventsUrl": "<FailedEvents>",
+        "UndeliveredEventsUrl": "<UndeliveredEvents>", "AlarmTopicArn": s.topic,
+    }
+    if s.api:
+        want["ApiUrl"] = f"https://<Api>.execute-api.{REGION}.amazonaws.com/prod"
+        want["ApiInvokeArn"] = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/POST/api-secrets/*"
+    if s.url:
+        want["FunctionUrl"] = "<ApiFunctionUrl.FunctionUrl>"
+    if "ApiFunction" in s.functions:
+        want["ApiFunctionArn"] = "<ApiFunction.Arn>"
+    if s.schedule:
+        want["ScheduleName"] = "<ScheduleGroup>/<Schedule>"
+    if s.rule:
+        want["RuleName"] = f"{NAME}-events"
+    if p["DashboardEnabled"] == "true":
+        want["DashboardUrl"] = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}#dashboards:name=<Dashboard>"
+    yield from compare("outputs", {name: one["Value"] for name, one in s.symbols["Outputs"].items()}, want)
+
+
+# --- Functions and roles ---------------------------------------------------------
+
+def check_functions(s):
+    p = s.p
+    sources = p["AllowedEventSources"]
+    variables = {
+        "SEGURA_SECRET_ID": s.secret,
+        "SEGURA_CREDENTIALS_TTL": p["CredentialsTtl"],
+        "SEGURA_ATTEMPT_TIMEOUT": p["AttemptTimeout"],
+        "SEGURA_MAX_ATTEMPTS": p["MaxAttempts"],
+        "SEGURA_MAX_CONCURRENCY": p["MaxConcurrency"],
+        "SEGURA_ALLOWED_IDENTIFIERS": p["AllowedIdentifiers"],
+        "SEGURA_DEFAULT_IDENTIFIERS": p["DefaultIdentifiers"],
+        "SEGURA_ALLOWED_EVENT_SOURCES": f"{sources},aws.scheduler" if sources and s.schedule else sources,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": p["SecretsManagerEndpoint"],
+        "HTTPS_PROXY": p["HttpsProxy"],
+        "NO_PROXY": p["NoProxy"],
+        "SSL_CERT_DIR": "/nonexistent",
+    }
+    yield from compare("variables of the code", set(variables) - PROCESS_VARIABLES, set(facts.environment()))
+    for name in s.functions:
+        want = {
+            "Runtime": "provided.al2023", "Handler": "bootstrap", "Architectures": [p["Architecture"]], "MemorySize": p["MemorySize"],
+            "Timeout": FUNCTION_TIMEOUTS[name], "Role": f"<{name}Role.Arn>", "Environment": {"Variables": variables},
+            "LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": p["LogLevel"], "SystemLogLevel": "INFO", "LogGroup": f"<{name}Logs>"},
+            "TracingConfig": {"Mode": "Active" if p["TracingEnabled"] == "true" else "PassThrough"},
+        }
+        if s.key:
+            want["KmsKeyArn"] = s.key
+        if p["CodeSigningConfigArn"]:
+            want["CodeSigningConfigArn"] = p["CodeSigningConfigArn"]
+        if (reserved := p[name.replace("Function", "ReservedConcurrency")]) >= 0:
+            want["ReservedConcurrentExecutions"] = reserved
+        if p["VpcSubnetIds"]:
+            want["VpcConfig"] = {"SubnetIds": p["VpcSubnetIds"].split(","), "SecurityGroupIds": p["VpcSecurityGroupIds"].split(",")}
+        got = {key: one for key, one in s.properties(name).items() if key not in ("Code", "Description", "Tags")}
+        for key in sorted(want.keys() | got.keys()):
+            yield from compare(f"{name} {key}", got.get(key, "none"), want.get(key, "none"))
+        yield from compare(f"{name} is built by", s.resources[name].get("Metadata"), {"BuildMethod": "makefile"})
+
+
+def allow(sid, action, resource, **condition):
+    statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
+    return statement | ({"Condition": {"StringEquals": condition}} if condition else {})
+
+
+def function_statements(s, name):
+    p = s.p
+    yield allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], f"<{name}Logs.Arn>")
+    if name == "EventFunction":
+        yield from queue_statements(s, "HandOverFailedEvents", "FailedEvents")
+    yield allow("ReadSecret", "secretsmanager:GetSecretValue", s.secret)
+    if secret_key := s.key if s.creates_secret else p["SecretKmsKeyArn"]:
+        yield allow("DecryptSecret", "kms:Decrypt", secret_key,
+                    **{"kms:ViaService": f"secretsmanager.{REGION}.{VIA}", "kms:EncryptionContext:SecretARN": s.secret})
+    if s.key:
+        yield allow("DecryptEnvironment", "kms:Decrypt", s.key, **{"kms:ViaService": f"lambda.{REGION}.{VIA}"})
+    if p["TracingEnabled"] == "true":
+        yield allow("WriteTraces", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
+    if p["VpcSubnetIds"]:
+        yield allow("AttachToVpc", [f"ec2:{one}" for one in (
+            "CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface",
+            "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")], "*")
+        yield {"Sid": "DenyVpcToTheFunctionItself", "Effect": "Deny", "Action": "ec2:*", "Resource": "*",
+               "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}}}
+
+
+def queue_statements(s, sid, queue):
+    yield allow(sid, "sqs:SendMessage", f"<{queue}.Arn>")
+    if s.key:
+        yield allow("EncryptForQueue", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"sqs.{REGION}.{VIA}"})
+
+
+def policy(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def trust(service, **condition):
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return policy(statement | ({"Condition": condition} if condition else {}))
+
+
+def check_roles(s):
+    """Each role, statement by statement."""
+    want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
+    if s.schedule:
+        want["ScheduleRole"] = (
+            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
+            "schedule",
+            policy(allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>"),
+                   *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
+    for name, one in s.resources.items():
+        if one["Type"].startswith("AWS::IAM::") and name not in want:
+            yield f"{name}: an IAM resource that nobody asked for"
+    for name, (trusted, policy_name, document) in want.items():
+        got = {key: value for key, value in s.properties(name).items() if key != "Description"}
+        yield from compare(f"{name} keys", sorted(got), ["AssumeRolePolicyDocument", "Policies"])
+        yield from compare(f"{name} trust", got.get("AssumeRolePolicyDocument"), trusted)
+        policies = got.get("Policies", [])
+        yield from compare(f"{name} policies", [one["PolicyName"] for one in policies], [policy_name])
+        statements = policies[0]["PolicyDocument"]["Statement"] if policies else []
+        for number in range(max(len(statements), len(document["Statement"]))):
+            have = statements[number] if number < len(statements) else "none"
+            need = document["Statement"][number] if number < len(document["Statement"]) else "none"
+            yield from compare(f"{name} statement {number + 1}", have, need)
+        yield from compare(f"{name} policy version", [one["PolicyDocument"].get("Version") for one in policies], ["2012-10-17"])
+
+
+def check_permissions(s):
+    """Who else may invoke the functions."""
+    want = {}
+    if s.api:
+        want["ApiMayInvokeFunction"] = {
+            "Action": "lambda:InvokeFunction", "FunctionName": "<ApiFunction>", "Principal": "apigateway.amazonaws.com",
+            "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/POST/api-secrets/*"}
+    if s.rule:
+        want["RuleMayInvokeFunction"] = {
+            "Action": "lambda:InvokeFunction", "FunctionName": "<EventFunction>", "Principal": "events.amazonaws.com", "SourceArn": "<Rule.Arn>"}
+    got = {name: one["Properties"] for name, one in s.of_type("AWS::Lambda::Permission").items()}
+    yield from compare("permissions", got, want)
+
+
+# --- Queues, topic ---------------------------------------------------------------
+
+def check_queues(s):
+    encrypted = {"KmsMasterKeyId": s.key} if s.key else {"SqsManagedSseEnabled": True}
+    for queue in ("FailedEvents", "UndeliveredEvents"):
+        yield from compare(queue, s.properties(queue), {"MessageRetentionPeriod": 1209600} | encrypted)
+        statements = [{"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": f"<{queue}.Arn>",
+                       "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]
+        if queue == "UndeliveredEvents" and s.rule:
+            statements.append({
+                "Sid": "HandOverUndeliveredEvents", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage", "Resource": "<UndeliveredEvents.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": "<Rule.Arn>"}}})
+        yield from compare(f"{queue}Policy", s.properties(f"{queue}Policy"),
+                           {"Queues": [f"<{queue}>"], "PolicyDocument": policy(*statements)})
+
+
+def check_topic(s):
+    if s.p["AlarmTopicArn"]:
+        return
+    yield from compare("AlarmTopic", s.properties("AlarmTopic"), {"DisplayName": NAME} | ({"KmsMasterKeyId": s.key} if s.key else {}))
+    yield from compare("AlarmTopicPolicy", s.properties("AlarmTopicPolicy"), {"Topics": ["<AlarmTopic>"], "PolicyDocument": policy(
+        {"Sid": "PublishAlarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",
+         "Resource": "<AlarmTopic>", "Condition": {
+             "StringEquals": {"aws:SourceAccount": ACCOUNT},
+             "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}-*"}}},
+        {"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "<AlarmTopic>",
+         "Condition": {"Bool": {"aws:SecureTransport": "false"}}})})
+    if s.p["AlarmEmail"]:
+        yield from compare("AlarmSubscription", s.properties("AlarmSubscription"),
+                           {"TopicArn": "<AlarmTopic>", "Protocol": "email", "Endpoint": s.p["AlarmEmail"]})
+
+
+# --- On a schedule, on events ----------------------------------------------------
+
+RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 20}
+
+
+def check_invocations(s):
+    yield from compare("EventFunctionInvocations", s.properties("EventFunctionInvocations"), {
+        "FunctionName": "<EventFunction>", "Qualifier": "$LATEST", "MaximumRetryAttempts": s.p["EventRetries"],
+        "MaximumEventAgeInSeconds": 3600, "DestinationConfig": {"OnFailure": {"Destination": "<FailedEvents.Arn>"}}})
+
+
+def check_schedule(s):
+    if not s.schedule:
+        return
+    p, got = s.p, dict(s.properties("Schedule"))
+    target = got.pop("Target", {})
+    got.pop("Description", None)
+    minutes = p["ScheduleFlexibleMinutes"]
+    yield from compare("ScheduleGroup", s.properties("ScheduleGroup"), {})
+    yield from compare("Schedule", got, {
+        "GroupName": "<ScheduleGroup>", "ScheduleExpression": p["ScheduleExpression"], "ScheduleExpressionTimezone": p["ScheduleTimeZone"],
+        "State": p["ScheduleState"],
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": minutes} if minutes else {"Mode": "OFF"}})
+    text = target.pop("Input", "")
+    yield from compare("Schedule target", target, {
+        "Arn": "<EventFunction.Arn>", "RoleArn": "<ScheduleRole.Arn>", "RetryPolicy": RETRIES,
+        "DeadLetterConfig": {"Arn": "<UndeliveredEvents.Arn>"}})
+    try:
+        event = json.loads(text)
+    except ValueError as fault:
+        yield f"Schedule input is not JSON: {fault}: {text}"
+        return
+    detail = {}
+    if p["ScheduleIdentifiers"]:
+        detail["identifiers"] = [int(one) for one in p["ScheduleIdentifiers"].split(",")]
+    if p["ScheduleReason"]:
+        detail["reason"] = p["ScheduleReason"]
+    yield from compare("Schedule input", event, {
+        "version": "0", "id": "<aws.scheduler.execution-id>", "detail-type": "Scheduled Event", "source": "aws.scheduler",
+        "account": ACCOUNT, "time": "<aws.scheduler.scheduled-time>", "region": REGION,
+        "resources": ["<aws.scheduler.schedule-arn>"], "detail": detail})
+    if event.get("source") not in facts.event_sources():
+        yield f"Schedule input: internal/event knows no scheduled source {event.get('source')}"
+
+
+def check_rule(s):
+    if not s.rule:
+        return
+    got = {key: one for key, one in s.properties("Rule").items() if key != "Description"}
+    yield from compare("Rule", got, {
+        "Name": f"{NAME}-events", "EventBusName": s.p["EventBusName"], "EventPattern": s.p["EventPattern"], "State": "ENABLED",
+        "Targets": [{"Id": "EventFunction", "Arn": "<EventFunction.Arn>", "RetryPolicy": RETRIES,
+                     "DeadLetterConfig": {"Arn": "<UndeliveredEvents.Arn>"}}]})
+
+
+# --- On demand -------------------------------------------------------------------
+
+ACCESS_LOG = {
+    "requestId", "requestTime", "caller", "sourceIp", "vpcEndpoint", "httpMethod", "path", "resourcePath", "status", "responseLength",
+    "responseLatency", "integrationStatus", "functionRequestId", "error", "webAcl",
+}
+
+
+def check_api(s):
+    p = s.p
+    if s.url:
+        yield from compare("ApiFunctionUrl", s.properties("ApiFunctionUrl"), {"TargetFunctionArn": "<ApiFunction.Arn>", "AuthType": "AWS_IAM"})
+    if not s.api:
+        return
+    private = p["ApiVpcEndpointIds"]
+    kind = "PRIVATE" if private else "REGIONAL"
+    got = dict(s.properties("Api"))
+    body = got.pop("Body", {})
+    yield from compare("Api", got, {
+        "Name": NAME, "Parameters": {"endpointConfigurationTypes": kind},
+        "EndpointConfiguration": {"Types": [kind]} | ({"VpcEndpointIds": private.split(",")} if private else {})})
+    stage = dict(s.properties("ApiprodStage"))
+    log = stage.pop("AccessLogSetting", {})
+    deployment = next((name for name in s.resources if name.startswith("ApiDeployment")), "")
+    yield from compare("Api stage", stage, {
+        "StageName": "prod", "RestApiId": "<Api>", "DeploymentId": f"<{deployment}>", "TracingEnabled": p["TracingEnabled"] == "true",
+        "MethodSettings": [{
+            "ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": p["ApiThrottleRate"], "ThrottlingBurstLimit": p["ApiThrottleBurst"],
+            "LoggingLevel": "OFF", "DataTraceEnabled": False, "MetricsEnabled": False}]})
+    if p["ApiAccessLog"] == "true":
+        yield from compare("access log's group", log.get("DestinationArn"), f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:<ApiAccessLogs>")
+        line = json.loads(log.get("Format", "{}"))
+        yield from compare("access log's fields", set(line), ACCESS_LOG)
+        yield from compare("access log's caller", line.get("caller"), "$context.identity.userArn")
+        yield from compare("access log's fields that are no variable", {key for key, one in line.items() if not one.startswith("$context.")}, set())
+    else:
+        yield from compare("access log", log, {})
+    if p["ApiWebAclArn"]:
+        yield from compare("ApiWebAcl", s.properties("ApiWebAcl"), {
+            "WebACLArn": p["ApiWebAclArn"], "ResourceArn": f"arn:aws:apigateway:{REGION}::/restapis/<Api>/stages/<ApiprodStage>"})
+    yield from check_methods(body)
+    yield from compare("resource policy", body.get("x-amazon-apigateway-policy"), resource_policy(p))
+
+
+def check_methods(body):
+    """Every method is signed with IAM, and goes to the function."""
+    yield from compare("security schemes", {
+        name: (one.get("type"), one.get("in"), one.get("name"), one.get("x-amazon-apigateway-authtype"))
+        for name, one in body.get("components", {}).get("securitySchemes", {}).items()}, {"sigv4": ("apiKey", "header", "Authorization", "awsSigv4")})
+    validators = body.get("x-amazon-apigateway-request-validators", {})
+    for path, item in body.get("paths", {}).items():
+        yield from compare(f"{path} methods", set(item), {"post"})
+        for method, operation in item.items():
+            where = f"{method} {path}"
+            yield from compare(f"{where} security", operation.get("security"), [{"sigv4": []}])
+            yield from compare(f"{where} auth of its own", operation.get("x-amazon-apigateway-auth"), None)
+            integration = operation.get("x-amazon-apigateway-integration")
+            yield from compare(f"{where} integration", integration, {
+                "type": "aws_proxy", "httpMethod": "POST", "passthroughBehavior": "when_no_match", "timeoutInMillis": 29000,
+                "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/<ApiFunction.Arn>/invocations"})
+            validator = validators.get(operation.get("x-amazon-apigateway-request-validator"), {})
+            yield from compare(f"{where} validates", (validator.get("validateRequestBody"), validator.get("validateRequestParameters")),
+                               ("{" not in path, True))
+
+
+def resource_policy(p):
+    callers, endpoints = p["ApiCallers"].split(","), p["ApiVpcEndpointIds"].split(",")
+    def statement(sid, effect, **condition):
+        return {"Sid": sid, "Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*", "Condition": condition}
+    if p["ApiCallers"]:
+        statements = [statement("DenyEveryoneElse", "Deny", ArnNotLike={"aws:PrincipalArn": callers}),
+                      statement("AllowCallers", "Allow", ArnLike={"aws:PrincipalArn": callers})]
+    else:
+        statements = [statement("DenyEveryoneElse", "Deny", StringNotEquals={"aws:PrincipalAccount": ACCOUNT})]
+    if p["ApiVpcEndpointIds"]:
+        statements.append(statement("DenyOtherEndpoints", "Deny", StringNotEquals={"aws:SourceVpce": endpoints}))
+    return policy(*statements)
+
+
+# --- Alarms and dashboard --------------------------------------------------------
+
+def metric(namespace, name, stat, period, **dimensions):
+    return (namespace, name, stat, period, tuple(sorted(dimensions.items())))
+
+
+def metrics_of(properties):
+    """The metrics that an alarm watches."""
+    def dimensions(one):
+        return {d["Name"]: d["Value"] for d in one.get("Dimensions", [])}
+    if "Metrics" not in properties:
+        return [metric(properties.get("Namespace"), properties.get("MetricName"), properties.get("Statistic"), properties.get("Period"), **dimensions(properties))]
+    return [metric(m["Metric"]["Namespace"], m["Metric"]["MetricName"], m["Stat"], m["Period"], **dimensions(m["Metric"]))
+            for m in (one.get("MetricStat") for one in properties["Metrics"]) if m]
+
+
+def expected_alarms(s):
+    """Of each alarm: what it watches, its comparison, threshold, periods, and what no data means."""
+    above, below = "GreaterThanOrEqualToThreshold", "LessThanThreshold"
+    for name, codes in CODE_GROUPS.items():
+        watched = [metric("Segura", "Failed", "Sum", 300, Function=f"<{function}>", Code=code) for function in s.functions for code in codes]
+        yield name, (watched, above, 5 if name == "RefusedAlarm" else 1, 1, "notBreaching")
+    for function in s.functions:
+        short = function.removesuffix("Function")
+        limit = {"ApiFunction": 20000, "EventFunction": 810000}[function]
+        for alarm, measure, stat, threshold in (("Errors", "Errors", "Sum", 1), ("Throttles", "Throttles", "Sum", 1), ("Duration", "Duration", "Maximum", limit)):
+            watched = [metric("AWS/Lambda", measure, stat, 300, FunctionName=f"<{function}>")]
+            yield f"{short}{alarm}Alarm", (watched, above, threshold, 1, "notBreaching")
+    if s.api:
+        yield "Api5xxAlarm", ([metric("AWS/ApiGateway", "5XXError", "Sum", 300, ApiName=NAME, Stage="prod")], above, 1, 1, "notBreaching")
+    for queue in ("FailedEvents", "UndeliveredEvents"):
+        watched = [metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 300, QueueName=f"<{queue}.QueueName>")]
+        yield f"{queue}Alarm", (watched, above, 1, 1, "notBreaching")
+    lost = [metric("AWS/Lambda", one, "Sum", 300, FunctionName="<EventFunction>") for one in ("DestinationDeliveryFailures", "AsyncEventsDropped")]
+    if s.schedule:
+        lost += [metric("AWS/Scheduler", one, "Sum", 300, ScheduleGroup="<ScheduleGroup>")
+                 for one in ("InvocationDroppedCount", "InvocationsFailedToBeSentToDeadLetterCount")]
+    if s.rule:
+        bus = {} if s.p["EventBusName"] == "default" else {"EventBusName": s.p["EventBusName"]}
+        lost += [metric("AWS/Events", one, "Sum", 300, RuleName=f"{NAME}-events", **bus) for one in ("FailedInvocations", "InvocationsFailedToBeSentToDlq")]
+    yield "DeliveryAlarm", (lost, above, 1, 1, "notBreaching")
+    if s.schedule and s.p["ScheduleState"] == "ENABLED" and (hours := s.p["NoSuccessHours"]):
+        watched = [metric("Segura", one, "Sum", 3600, Function="<EventFunction>") for one in ("Enabled", "AlreadyEnabled")]
+        yield "NoSuccessAlarm", (watched, below, 1, hours, "breaching")
+
+
+def check_alarms(s):
+    for name, (watched, comparison, threshold, periods, missing) in expected_alarms(s):
+        p = s.properties(name)
+        yield from compare(f"{name} watches", sorted(metrics_of(p)), sorted(watched))
+        yield from compare(f"{name} compares", (p.get("ComparisonOperator"), p.get("Threshold"), p.get("EvaluationPeriods"), p.get("TreatMissingData")),
+                           (comparison, threshold, periods, missing))
+        yield from compare(f"{name} datapoints", p.get("DatapointsToAlarm", periods), periods)
+        for actions in ("AlarmActions", "OKActions"):
+            yield from compare(f"{name} {actions}", p.get(actions), [s.topic])
+        yield from compare(f"{name} actions enabled", p.get("ActionsEnabled", True), True)
+        if not str(p.get("AlarmName", "")).startswith(f"{NAME}-") or not p.get("AlarmDescription"):
+            yield f"{name}: its name does not begin with the stack's, which the topic's policy asks for, or it has no description"
+        results = [one for one in p.get("Metrics", []) if one.get("ReturnData")]
+        if "Metrics" in p:
+            yield from compare(f"{name} expression", [one.get("Expression") for one in results], ["SUM(METRICS())"])
+        if len(watched) > 10:
+            yield f"{name} watches {len(watched)} metrics, 10 are allowed"
+        if watched and watched[0][3] * periods > (604800 if watched[0][3] >= 3600 else 86400):
+            yield f"{name} looks back further than CloudWatch does"
+
+
+def check_metric_names(s):
+    """Names and dimensions are those that internal/telemetry emits, and no code is left unwatched."""
+    namespace, names = facts.metrics()
+    codes = {}
+    for name, alarm in s.of_type("AWS::CloudWatch::Alarm").items():
+        for space, measure, _, _, dimensions in metrics_of(alarm["Properties"]):
+            if str(space).startswith("AWS/"):
+                continue
+            keys = tuple(key for key, _ in dimensions)
+            if space != namespace or measure not in names or keys not in ((("Function",), ("Code", "Function")) if measure == "Failed" else (("Function",),)):
+                yield f"{name} watches {space} {measure} {keys}, which the code does not emit"
+            if "Code" in keys:
+                codes.setdefault(dict(dimensions)["Function"], []).append(dict(dimensions)["Code"])
+    for function in s.functions:
+        yield from compare(f"codes watched of {function}", sorted(codes.get(f"<{function}>", [])), sorted(facts.codes()))
+
+
+def check_dashboard(s):
+    if s.p["DashboardEnabled"] != "true":
+        return
+    properties = s.properties("Dashboard")
+    yield from compare("Dashboard name", properties.get("DashboardName"), f"{NAME}-{REGION}")
+    try:
+        widgets = json.loads(properties.get("DashboardBody", ""))["widgets"]
+    except (ValueError, KeyError) as fault:
+        yield f"Dashboard is not JSON: {fault}"
+        return
+    namespace, names = facts.metrics()
+    shown, listed = set(), []
+    for widget in widgets:
+        p = widget["properties"]
+        if widget["x"] + widget["width"] > 24:
+            yield f"Dashboard: {p['title']} is too wide"
+        if widget["type"] == "alarm":
+            listed += p["alarms"]
+        elif widget["type"] == "log":
+            yield from compare("Dashboard's logs", set(re.findall(r"SOURCE '([^']+)'", p["query"])), {f"<{one}Logs>" for one in s.functions})
+        for line in p.get("metrics", []):
+            if isinstance(line[0], dict):
+                shown |= set(re.findall(r'MetricName="(\w+)" Function="(<\w+>)"', line[0]["expression"]))
+                yield from compare("Dashboard's search", re.findall(r"\{(.*?)\}", line[0]["expression"]), [f"{namespace},Function,Code"])
+            elif line[0] == namespace:
+                yield from compare(f"Dashboard's dimension of {line[1]}", line[2], "Function")
+                shown.add((line[1], line[3]))
+            elif not line[0].startswith("AWS/"):
+                yield f"Dashboard shows {line[0]}, which nobody emits"
+    yield from compare("Dashboard's metrics", shown, {(name, f"<{function}>") for name in names for function in s.functions})
+    yield from compare("Dashboard's alarms", sorted(listed), sorted(f"<{name}.Arn>" for name in s.of_type("AWS::CloudWatch::Alarm")))
+
+
+EACH = [one for name, one in list(globals().items()) if name.startswith("check_") and name not in ("check_document", "check_samples", "check_methods")]
+
+
+# --- Once: the source, and what stands beside it ---------------------------------
+
+def source_parameters(source, _):
+    """Every parameter is used, described, grouped and bounded as the code is."""
+    declared = source["Parameters"]
+    grouped = [name for group in source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"] for name in group["Parameters"]]
+    yield from compare("parameters in groups", sorted(grouped), sorted(declared))
+    used = set(stacks.references({key: value for key, value in source.items() if key != "Parameters"}))
+    yield from compare("parameters that nothing uses", set(declared) - used, set())
+    for name, parameter in declared.items():
+        if len(parameter.get("Description", "")) < 10:
+            yield f"parameter {name} has no description"
+        if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
+            yield f"parameter {name}: no credential passes through a parameter"
+    defaults = facts.environment()
+    for name, variable in {"CredentialsTtl": "SEGURA_CREDENTIALS_TTL", "AttemptTimeout": "SEGURA_ATTEMPT_TIMEOUT", "MaxAttempts": "SEGURA_MAX_ATTEMPTS",
+                           "MaxConcurrency": "SEGURA_MAX_CONCURRENCY", "AllowedIdentifiers": "SEGURA_ALLOWED_IDENTIFIERS",
+                           "DefaultIdentifiers": "SEGURA_DEFAULT_IDENTIFIERS", "AllowedEventSources": "SEGURA_ALLOWED_EVENT_SOURCES"}.items():
+        yield from compare(f"default of {name}", str(declared[name]["Default"]), defaults[variable])
+    for name, bound in facts.bounds().items():
+        yield from compare(f"bounds of {name}", (declared[name].get("MinValue"), declared[name].get("MaxValue")), (1, bound))
+    for name, default in {"Architecture": "arm64", "MemorySize": 128, "ApiEnabled": "true", "ApiAccessLog": "false", "FunctionUrlEnabled": "false",
+                          "TracingEnabled": "false", "ApiCallers": "", "EventRetries": 2, "EventPattern": "", "ScheduleExpression": "",
+                          "LogLevel": "INFO", "SecretArn": "", "NoSuccessHours": 26}.items():
+        yield from compare(f"default of {name}", declared[name]["Default"], default)
+
+
+def source_conditions(source, _):
+    """Every condition is used."""
+    text = json.dumps({key: value for key, value in source.items() if key != "Conditions"})
+    for name in source["Conditions"]:
+        others = json.dumps({key: value for key, value in source["Conditions"].items() if key != name})
+        if f'"{name}"' not in text + others:
+            yield f"condition {name} is not used"
+
+
+def source_rules(source, _):
+    """The Rules let the good sets through, and refuse the others by name."""
+    for name, given in sets.SETS.items():
+        yield from compare(f"rules broken by {name}", stacks.broken_rules(source, given), [])
+    for rule, given in sets.REFUSED:
+        yield from compare(f"rules broken by {given}", stacks.broken_rules(source, given), [rule])
+    yield from compare("rules", set(source["Rules"]), {rule for rule, _ in sets.REFUSED})
+    for name, values in sets.WRONG_VALUES.items():
+        for value in values:
+            try:
+                stacks.parameters(source, {name: value})
+                yield f"parameter {name} takes {value!r}"
+            except stacks.Invalid:
+                pass
+
+
+def source_api(source, _):
+    """What a translation no longer shows."""
+    p = source["Resources"]["Api"]["Properties"]
+    yield from compare("AlwaysDeploy", p.get("AlwaysDeploy"), True)
+    yield from compare("Api Auth", p.get("Auth"), None)
+    for name, one in source["Resources"].items():
+        kept = {"AWS::Serverless::Function": ("AutoPublishAlias", "Policies", "Events"), "AWS::Serverless::Api": ("Auth", "Cors")}
+        for key in kept.get(one["Type"], ()):
+            if key in one["Properties"]:
+                yield f"{name} has {key}: what it makes is written out in this template instead"
+
+
+def source_application(source, root):
+    """The metadata for the Serverless Application Repository."""
+    application = source["Metadata"]["AWS::ServerlessRepo::Application"]
+    versions = facts.versions() | {"template.yaml": application.get("SemanticVersion")}
+    if len(set(versions.values())) != 1:
+        yield f"the version differs: {versions}"
+    for key in ("Name", "Description", "Author", "SpdxLicenseId", "LicenseUrl", "ReadmeUrl", "Labels"):
+        if not application.get(key):
+            yield f"application metadata: no {key}"
+    for key in ("LicenseUrl", "ReadmeUrl"):
+        if not (root / application.get(key, "none")).is_file():
+            yield f"application metadata: {key} names no file"
+
+
+def source_readme(_, __):
+    """The README lists the variables that the code reads, with their defaults."""
+    written = {"": {"empty", "required"}}
+    readme = facts.readme_environment()
+    yield from compare("README's variables", set(readme), set(facts.environment()))
+    for name, default in facts.environment().items():
+        if readme.get(name) not in written.get(default, {default}):
+            yield f"README: default of {name} is {readme.get(name)}, the code's is {default or 'empty'}"
+
+
+def source_makefile(source, root):
+    """sam build finds a target for each function."""
+    text = (root / "Makefile").read_text("utf-8")
+    for name, one in source["Resources"].items():
+        if one["Type"] == "AWS::Serverless::Function" and f"build-{name}" not in text:
+            yield f"Makefile has no target build-{name}"
+
+
+def source_samconfig(source, root):
+    """samconfig.toml speaks of parameters that there are, and holds no account's data."""
+    text = (root / "samconfig.toml").read_text("utf-8")
+    config = tomllib.loads(text)
+    for section in ("build", "validate", "deploy", "local_invoke", "local_start_api"):
+        if not config.get("default", {}).get(section, {}).get("parameters"):
+            yield f"samconfig.toml has no section default.{section}.parameters"
+    if re.search(r"\b\d{12}\b|AKIA|ASIA", text):
+        yield "samconfig.toml holds an account's data"
+    variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
+    files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
+    for file in files:
+        local = json.loads((root / file).read_text("utf-8"))
+        yield from compare(f"{file} functions", set(local), {"Parameters"})
+        if unknown := set(local["Parameters"]) - variables:
+            yield f"{file}: sam local passes over {sorted(unknown)}, which the template does not declare"
+
+
+ONCE = [one for name, one in list(globals().items()) if name.startswith("source_")]
+
+
+def check(texts, root=stacks.ROOT, given=None):
+    """All that is wrong with the template, one line each."""
+    faults = []
+    try:
+        source = stacks.parse(texts)
+        for one in ONCE:
+            faults += [f"{one.__name__}: {fault}" for fault in one(source, Path(root))]
+        document = source["Resources"]["Api"]["Properties"]["DefinitionBody"]
+        faults += [f"openapi.yaml: {fault}" for fault in check_document(document)]
+        faults += [f"openapi.yaml: {fault}" for fault in check_samples(document)]
+    except (stacks.Invalid, LookupError, TypeError, AttributeError, ValueError) as fault:
+        faults.append(f"cannot be read: {type(fault).__name__}: {fault}")
+    for name, parameters in (given or sets.SETS).items():
+        try:
+            s = Stack(texts, name, parameters)
+            for one in EACH:
+                faults += [f"{name}: {one.__name__}: {fault}" for fault in one(s)]
+        except (stacks.Invalid, LookupError, TypeError, AttributeError, ValueError) as fault:
+            faults.append(f"{name}: cannot be resolved: {type(fault).__name__}: {fault}")
+    return faults

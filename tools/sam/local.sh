@@ -1,0 +1,224 @@
+#!/bin/sh
+# Runs every event of events/ through `sam local invoke`, and requests through
+# `sam local start-api`, against the local Segura and Secrets Manager, and checks
+# what comes of each.
+#
+# SAM needs a container engine. The one that runs is used. Where none does, root
+# on Linux gets one for the time of this run: dockerd with namespaces of its own
+# for processes, mounts and network, so that nothing of it can stay and no
+# container has a way out. It is installed where it is missing.
+#
+# SAM also needs an image of Lambda's runtime. Where that cannot be had, an empty
+# one with SAM's own emulator of the runtime takes its place: the functions are
+# static programs and need nothing of the image.
+#
+# Only the lack of one of these things is skipped, loudly; with SAM_LOCAL=required
+# it fails. So does every other fault.
+set -u
+
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+cd "$root" || exit 1
+go=${GO:-go}
+make=${MAKE:-make}
+venv=$root/.venv
+bin=$root/.bin
+image=segura-enable/provided # the substitute
+
+say() { printf '  %-9s%s\n' "$1" "$2"; }
+fail() {
+	printf 'sam local: %s\n' "$1" >&2
+	exit 1
+}
+
+# --- with an engine, which may have to be started ------------------------------
+
+# `local.sh inside` is this part alone, in the new namespaces.
+inside() {
+	engine=
+	# As the first process of its namespace, a signal without a handler is lost.
+	trap 'end_engine' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	if [ "$OWN_ENGINE" = yes ]; then start_engine; fi
+	choose_image
+	gateway=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}}{{end}}' 2>/dev/null)
+	# shellcheck disable=SC2086 # the flags are several words
+	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" -- \
+		--template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
+		--skip-pull-image $image_flags
+}
+
+# start_engine starts dockerd without firewall rules: the containers need to
+# reach this machine, and nothing else.
+start_engine() {
+	ip link set lo up || fail "the loopback of the new network namespace cannot be set up"
+	dockerd --host "$DOCKER_HOST" --data-root "$WORK/data" --exec-root "$WORK/exec" --pidfile "$WORK/dockerd.pid" \
+		--iptables=false --ip-masq=false --ip-forward=false --bip 172.17.0.1/16 \
+		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$CGROUP" >"$WORK/dockerd.log" 2>&1 &
+	engine=$!
+	tries=0
+	until docker version >/dev/null 2>&1; do
+		tries=$((tries + 1))
+		if [ $tries -gt 300 ] || ! kill -0 "$engine" 2>/dev/null; then
+			tail -n 15 "$WORK/dockerd.log" >"$WORK/log"
+			echo "dockerd does not start" >"$WORK/skip"
+			exit 0
+		fi
+		sleep 0.1
+	done
+	say engine "dockerd $(docker version --format '{{.Server.Version}}'), process $engine, started for this"
+}
+
+end_engine() {
+	status=$?
+	if [ "${substitute:-no}" = yes ]; then docker rmi "$image:rapid-$ARCHITECTURE" >/dev/null 2>&1; fi
+	if [ -n "$engine" ]; then
+		kill "$engine" 2>/dev/null
+		wait "$engine" 2>/dev/null
+	fi
+	exit $status
+}
+
+# choose_image takes the image that SAM itself would take, or builds a substitute
+# under a name of its own.
+choose_image() {
+	facts=$("$venv/bin/python" -c '
+import sys
+from samcli.local.docker.lambda_image import LambdaImage, Runtime
+architecture = sys.argv[1]
+print(LambdaImage._INVOKE_REPO_PREFIX + "/" + Runtime.get_image_name_tag("provided.al2023", architecture))
+print(LambdaImage._RAPID_SOURCE_PATH / ("aws-lambda-rie-" + architecture))
+' "$ARCHITECTURE") || fail "the SAM CLI does not say which image it takes"
+	official=$(printf '%s\n' "$facts" | head -n 1)
+	emulator=$(printf '%s\n' "$facts" | tail -n 1)
+	image_flags=
+	about=$official
+	if docker image inspect "$official" >/dev/null 2>&1; then return; fi
+	if [ "$OWN_ENGINE" != yes ] && docker pull --quiet "$official" >"$WORK/log" 2>&1; then return; fi
+	files=$WORK/image
+	mkdir -p "$files/var/rapid" "$files/var/task" "$files/var/runtime" "$files/opt" "$files/tmp" &&
+		chmod 1777 "$files/tmp" &&
+		cp "$emulator" "$files/var/rapid/aws-lambda-rie" && chmod 755 "$files/var/rapid/aws-lambda-rie" &&
+		tar -C "$files" -cf "$WORK/image.tar" . &&
+		docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime LANG=en_US.UTF-8 TZ=:UTC' \
+			--change 'WORKDIR /var/task' "$WORK/image.tar" "$image:rapid-$ARCHITECTURE" >/dev/null ||
+		fail "the image cannot be made"
+	substitute=yes
+	about="a substitute for $official, which cannot be had here: SAM's emulator and nothing else"
+	image_flags="--invoke-image $image:al2023"
+}
+
+if [ "${1:-}" = inside ]; then
+	inside
+	exit
+fi
+
+# --- what is needed -------------------------------------------------------------
+
+# .bin/skipped has a line for each check that was skipped.
+forget() {
+	if [ -f "$bin/skipped" ]; then
+		grep -v '^sam local: ' "$bin/skipped" >"$bin/skipped.new"
+		mv "$bin/skipped.new" "$bin/skipped" || exit 1
+		[ -s "$bin/skipped" ] || rm -f "$bin/skipped"
+	fi
+}
+
+skip() {
+	echo
+	echo "!!! SKIPPED: sam local was NOT run: $1"
+	if [ -s "$WORK/log" ]; then sed 's/^/!!!   /' "$WORK/log"; fi
+	echo "!!! Run 'make sam-local SAM_LOCAL=required' where it can be run."
+	if [ "${SAM_LOCAL:-}" = required ]; then
+		echo "!!! SAM_LOCAL=required: this is a failure."
+		exit 1
+	fi
+	echo "sam local: $1" >>"$bin/skipped"
+	exit 0
+}
+
+clean_up() {
+	status=$?
+	rm -rf "$WORK"
+	for folder in /sys/fs/cgroup /sys/fs/cgroup/*; do
+		if [ -d "$folder/$CGROUP" ]; then find "$folder/$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null; fi
+	done
+	exit $status
+}
+
+engine_runs() { docker version >/dev/null 2>&1; }
+
+# install NAME PACKAGE gets a program from Debian's package where it is missing.
+install() {
+	if command -v "$1" >/dev/null; then return 0; fi
+	command -v apt-get >/dev/null || { : >"$WORK/log"; return 1; }
+	say install "$2, for $1"
+	if [ -z "${updated:-}" ]; then
+		apt-get update >"$WORK/log" 2>&1 || return 1
+		updated=yes
+	fi
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$2" >"$WORK/log" 2>&1 || {
+		tail -n 15 "$WORK/log" >"$WORK/log.tail" && mv "$WORK/log.tail" "$WORK/log"
+		return 1
+	}
+	: >"$WORK/log"
+	command -v "$1" >/dev/null
+}
+
+WORK=$(mktemp -d) || exit 1
+CGROUP=segura-enable-$$
+export WORK CGROUP
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir -p "$bin" || exit 1
+forget
+
+# The SAM CLI asks for a newer version of itself and keeps notes, here.
+export __SAM_CLI_APP_DIR="$WORK/sam" SAM_CLI_TELEMETRY=0
+mkdir "$WORK/sam" && echo '{"lastVersionCheck": 9999999999}' >"$WORK/sam/metadata.json" || exit 1
+
+"$make" --no-print-directory "$venv/bin/sam" >"$WORK/log" 2>&1 || skip "the SAM CLI cannot be installed"
+: >"$WORK/log"
+
+OWN_ENGINE=no
+if ! engine_runs; then
+	[ "$(uname -s)" = Linux ] || skip "no container engine runs here"
+	[ "$(id -u)" = 0 ] || skip "no container engine runs here that this user may use, and only root can start one"
+	# A package may start the engine that it brings.
+	install dockerd docker.io || skip "there is no container engine here, and none can be installed"
+	if ! engine_runs; then
+		OWN_ENGINE=yes
+		install docker docker.io && install ip iproute2 && install unshare util-linux ||
+			skip "a program is missing that starts a container engine"
+		unshare --net --mount --pid --fork --mount-proc true >"$WORK/log" 2>&1 ||
+			skip "this machine does not let one start a container engine"
+		DOCKER_HOST=unix://$WORK/docker.sock
+		export DOCKER_HOST
+	fi
+fi
+if [ $OWN_ENGINE = yes ]; then machine=$(uname -m); else machine=$(docker version --format '{{.Server.Arch}}'); fi
+case $machine in
+x86_64 | amd64) ARCHITECTURE=x86_64 ARCH=amd64 ;;
+aarch64 | arm64) ARCHITECTURE=arm64 ARCH=arm64 ;;
+*) skip "Lambda knows no architecture $machine" ;;
+esac
+BUILT=$root/.aws-sam/local/build
+export OWN_ENGINE ARCHITECTURE ARCH BUILT
+
+# --- validate, build, run -------------------------------------------------------
+
+set -x
+AWS_REGION=${AWS_REGION:-eu-west-1} "$venv/bin/sam" validate --lint || exit 1
+"$venv/bin/sam" build --build-dir "$BUILT" --parameter-overrides "Architecture=$ARCHITECTURE" || exit 1
+{ set +x; } 2>/dev/null
+CGO_ENABLED=0 "$go" build -trimpath -o "$WORK/segura-local" ./internal/local/cmd/segura-local || exit 1
+
+if [ $OWN_ENGINE = yes ]; then
+	unshare --net --mount --pid --fork --kill-child --mount-proc sh "$0" inside
+else
+	sh "$0" inside
+fi
+status=$?
+if [ -f "$WORK/skip" ]; then skip "$(cat "$WORK/skip")"; fi
+exit $status

@@ -1,0 +1,171 @@
+"""openapi.yaml against the Go code: paths, statuses, codes, limits, examples, samples."""
+
+import base64
+import json
+import re
+
+import facts
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+GATEWAY_CODES = {"caller_denied": False, "throttled": True, "gateway_error": True}
+# The status of what API Gateway answers itself; None keeps its own.
+GATEWAY_RESPONSES = {
+    "ACCESS_DENIED": (403, "caller_denied"), "INVALID_SIGNATURE": (403, "caller_denied"), "EXPIRED_TOKEN": (403, "caller_denied"),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "caller_denied"), "UNAUTHORIZED": (401, "caller_denied"), "WAF_FILTERED": (403, "caller_denied"),
+    "BAD_REQUEST_BODY": (400, "invalid_request"), "BAD_REQUEST_PARAMETERS": (400, "invalid_request"),
+    "RESOURCE_NOT_FOUND": (404, "invalid_request"), "REQUEST_TOO_LARGE": (413, "invalid_request"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "invalid_request"), "THROTTLED": (429, "throttled"), "QUOTA_EXCEEDED": (429, "throttled"),
+    "API_CONFIGURATION_ERROR": (502, "gateway_error"), "INTEGRATION_FAILURE": (502, "gateway_error"),
+    "INTEGRATION_TIMEOUT": (504, "deadline_exceeded"), "DEFAULT_4XX": (None, "invalid_request"), "DEFAULT_5XX": (None, "gateway_error"),
+}
+JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+def compare(what, got, want):
+    if got != want:
+        yield f"{what}: got {got}, want {want}"
+
+
+class Schemas:
+    def __init__(self, document):
+        self.document = document
+
+    def faults(self, schema, value):
+        # The references lead into this document, so it goes along with each schema.
+        rooted = {"components": self.document["components"], "allOf": [schema]}
+        return [error.message for error in OAS30Validator(rooted).iter_errors(value)]
+
+
+def check_document(document):
+    """The document holds what the code does, no more and no less."""
+    yield from (f"not OpenAPI 3.0: {error.message}" for error in OpenAPIV30SpecValidator(document).iter_errors())
+    if not re.fullmatch(r"3\.0\.\d", str(document.get("openapi"))):
+        yield f"openapi is {document.get('openapi')}"
+    yield from compare("paths", set(document["paths"]), facts.routes())
+    yield from compare("version", document["info"]["version"], facts.versions()["CHANGELOG.md"])
+    yield from compare("security of the whole", document.get("security"), [{"sigv4": []}])
+    if '"$ref": "#/components/responses' in json.dumps(document):
+        yield "API Gateway resolves no references to shared responses"
+    yield from check_schemas(document)
+    seen = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield from check_operation(document, f"{method} {path}", operation, "{" in path, seen)
+    for code, (status, title) in facts.answers().items():
+        yield from compare(f"example of {code}", seen.get(code, "none"), (status, title))
+    for code in GATEWAY_CODES:
+        if code not in seen:
+            yield f"example of {code}: none"
+    yield from check_gateway_responses(document)
+
+
+def check_operation(document, where, operation, single, seen):
+    statuses = {status for status, _ in facts.answers().values()} | facts.request_statuses() | {429, 200}
+    if not single:
+        statuses |= facts.success_statuses()
+    responses = operation["responses"]
+    yield from compare(f"{where} statuses", {int(status) for status in responses}, statuses)
+    schemas = Schemas(document)
+    body = operation["requestBody"]
+    yield from compare(f"{where} requires a body", body.get("required"), not single)
+    yield from compare(f"{where} takes", set(body["content"]), {JSON})
+    want = "ReasonRequest" if single else "BatchRequest"
+    yield from compare(f"{where} body", body["content"][JSON]["schema"], {"$ref": f"#/components/schemas/{want}"})
+    for name, example in body["content"][JSON].get("examples", {}).items():
+        yield from (f"{where} request example {name}: {fault}" for fault in schemas.faults(body["content"][JSON]["schema"], example["value"]))
+    for status, response in responses.items():
+        kind = JSON if int(status) < 300 else PROBLEM
+        yield from compare(f"{where} {status} is", set(response.get("content", {})), {kind})
+        content = response.get("content", {}).get(kind, {})
+        want = {"207": "Result", "200": "Item" if single else "Outcome"}.get(status, "Problem")
+        yield from compare(f"{where} {status} schema", content.get("schema"), {"$ref": f"#/components/schemas/{want}"})
+        if int(status) in (429, 500, 502, 503, 504) and "Retry-After" not in response.get("headers", {}):
+            yield f"{where} {status} has no Retry-After"
+        for name, example in content.get("examples", {}).items():
+            value = example["value"]
+            yield from (f"{where} {status} example {name}: {fault}" for fault in schemas.faults(content["schema"], value))
+            if kind == PROBLEM:
+                yield from check_problem(f"{where} {status} example {name}", value, int(status))
+                seen[value["code"]] = (value["status"], value["title"])
+
+
+def check_problem(where, value, status):
+    """One problem: type, status and code agree, and it may be retried as the code says."""
+    yield from compare(f"{where} status", value.get("status"), status)
+    yield from compare(f"{where} type", value.get("type"), facts.problem_type() + str(value.get("code")))
+    retryable = {"invalid_request": False} | GATEWAY_CODES | facts.codes()
+    if value.get("code") != "credentials_unavailable":  # which may be either
+        yield from compare(f"{where} retryable", value.get("retryable"), retryable.get(value.get("code")))
+
+
+def check_schemas(document):
+    schemas = document["components"]["schemas"]
+    codes = set(facts.codes())
+    members, _ = facts.problem_members()
+    yield from compare("Failure codes", set(schemas["Failure"]["properties"]["code"]["enum"]), codes)
+    yield from compare("Problem codes", set(schemas["Problem"]["properties"]["code"]["enum"]), codes | {"invalid_request"} | set(GATEWAY_CODES))
+    yield from compare("Problem members", set(schemas["Problem"]["properties"]), members)
+    yield from compare("Problem requires", set(schemas["Problem"]["required"]), {"type", "title", "detail", "code", "retryable"})
+    yield from compare("Failure members", set(schemas["Failure"]["properties"]), facts.failure_members())
+    yield from compare("Item members", set(schemas["Item"]["properties"]), facts.item_members())
+    yield from compare("Result members", set(schemas["Result"]["properties"]), facts.result_members())
+    outcomes = set(schemas["Item"]["properties"]["outcome"]["enum"]) | set(schemas["Result"]["properties"]["outcome"]["enum"])
+    yield from compare("outcomes", outcomes, facts.outcomes())
+    identifiers, reason, _ = facts.limits()
+    batch = schemas["BatchRequest"]
+    yield from compare("identifiers", (batch["properties"]["identifiers"]["minItems"], batch["properties"]["identifiers"]["maxItems"]), (1, identifiers))
+    yield from compare("reason", schemas["Reason"]["maxLength"], reason)
+    for name in ("BatchRequest", "ReasonRequest"):
+        yield from compare(f"{name} takes unknown fields", schemas[name].get("additionalProperties"), False)
+    one = Schemas(document)
+    ref = {"$ref": "#/components/schemas/BatchRequest"}
+    for value, good in (({"identifier": 5}, True), ({"identifiers": ["5", 6], "reason": "x"}, True), ({}, False), ({"identifier": 5, "identifiers": [6]}, False),
+                        ({"identifiers": []}, False), ({"identifiers": [0]}, False), ({"identifiers": ["05"]}, False), ({"identifier": 5, "action": "enable"}, False),
+                        ({"identifier": 5.5}, False), ({"identifier": 5, "reason": 5}, False)):
+        if bool(one.faults(ref, value)) == good:
+            yield f"BatchRequest {'refuses' if good else 'takes'} {value}"
+
+
+def check_gateway_responses(document):
+    responses = document["x-amazon-apigateway-gateway-responses"]
+    yield from compare("gateway responses", set(responses), set(GATEWAY_RESPONSES))
+    for name, response in responses.items():
+        status, code = GATEWAY_RESPONSES.get(name, (None, None))
+        yield from compare(f"{name} status", response.get("statusCode"), str(status) if status else None)
+        yield from compare(f"{name} templates", set(response["responseTemplates"]), {JSON})
+        try:
+            value = json.loads(response["responseTemplates"][JSON])
+        except ValueError as fault:
+            yield f"{name} is not JSON: {fault}"
+            continue
+        yield from (f"{name}: {fault}" for fault in Schemas(document).faults({"$ref": "#/components/schemas/Problem"}, value))
+        yield from compare(f"{name} code", value.get("code"), code)
+        yield from compare(f"{name} instance", value.get("instance"), "urn:uuid:$context.requestId")
+        yield from check_problem(name, value, status)
+        headers = response["responseParameters"]
+        yield from compare(f"{name} Content-Type", headers.get("gatewayresponse.header.Content-Type"), f"'{PROBLEM}'")
+        yield from compare(f"{name} Cache-Control", headers.get("gatewayresponse.header.Cache-Control"), "'no-store'")
+        yield from compare(f"{name} Retry-After", "gatewayresponse.header.Retry-After" in headers, value.get("retryable"))
+
+
+def check_samples(document):
+    """The samples in events/ that came over HTTP go to routes that there are, with bodies that they take."""
+    patterns = {path: re.compile(".*" + re.sub(r"\{\w+\}", r"([^/]+)", path) + "$") for path in document["paths"]}
+    reached = set()
+    for name, event in facts.samples():
+        method = event.get("httpMethod") or event["requestContext"]["http"]["method"]
+        path = event.get("path") or event["rawPath"]
+        route = next((one for one, pattern in patterns.items() if pattern.fullmatch(path)), None)
+        if route is None or method.lower() not in document["paths"][route]:
+            yield f"events/{name}: no operation for {method} {path}"
+            continue
+        reached.add(route)
+        body = event.get("body") or ""
+        if event.get("isBase64Encoded"):
+            body = base64.b64decode(body).decode()
+        if body:
+            schema = document["paths"][route][method.lower()]["requestBody"]["content"][JSON]["schema"]
+            yield from (f"events/{name}: {fault}" for fault in Schemas(document).faults(schema, json.loads(body)))
+    if not any("{" in route for route in reached) or not any("{" not in route for route in reached):
+        yield f"events/: the samples reach {sorted(reached)} only"
