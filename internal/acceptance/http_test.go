@@ -219,6 +219,31 @@ func TestHTTP_timeThatRanOutAnswersWith504(t *testing.T) {
 	failure{"no time left", 5, nil, 504, "deadline_exceeded", true, 0}.check(t, a)
 }
 
+func TestHTTP_severalThatTimeRanOutForAnswerWith207(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{function: api, segura: anyIdentifier})
+	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
+	a := w.httpEvent(v1("POST", "/api-secrets/enable", list("enable", upTo(101, 200)...), nil), runtimeapi.WithTimeout(2*time.Second))
+	if a.status != 207 || a.result.FailedByCode["deadline_exceeded"] != 100 || len(a.result.Results) != 100 {
+		t.Errorf("got %d %.500s, want 207 and all 100 without time", a.status, a.body)
+	}
+}
+
+func TestHTTP_whatIsNotAllowedIsSentForNeitherAction(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{function: api, segura: anyIdentifier, env: map[string]string{"SEGURA_ALLOWED_IDENTIFIERS": "5,7,100-199"}})
+	for path, status := range map[string]int{
+		"/api-secrets/99/enable": 403, "/api-secrets/200/enable": 403, "/api-secrets/6/disable": 403, "/api-secrets/200/disable": 403,
+		"/api-secrets/100/enable": 200, "/api-secrets/199/disable": 200, "/api-secrets/5/enable": 200, "/api-secrets/5/disable": 200,
+	} {
+		before := w.segura.Count("")
+		a := w.http("POST", path, "", nil)
+		if a.status != status || status == 403 && (a.problem.Code != "not_allowed" || w.segura.Count("") != before) {
+			t.Errorf("%s: got %d %s and %d requests to Segura, want %d", path, a.status, a.body, w.segura.Count("")-before, status)
+		}
+	}
+}
+
 func TestHTTP_nothingButTheFourPathsIsServed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})

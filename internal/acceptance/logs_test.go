@@ -287,6 +287,53 @@ func TestLogs_aCallerCannotForgeALineOrAField(t *testing.T) {
 	clean(t, w.function.Logs())
 }
 
+func TestLogs_anEnvelopeCannotForgeALineOrAField(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{segura: anyIdentifier})
+	for _, text := range forgeries {
+		for _, source := range []string{text, "aws.events"} {
+			payload := `{"version":"0","id":` + quoted(text) + `,"detail-type":` + quoted(text) + `,"source":` + quoted(source) + `,"account":` + quoted(text) +
+				`,"resources":[` + quoted("arn:"+text) + `,` + quoted(text) + `],"detail":{"identifier":5,` + quoted("x"+text) + `:` + quoted(text) + `}}`
+			inv := w.raw([]byte(payload))
+			audited(t, text, inv)
+			if len(inv.Logs) != 2 {
+				t.Errorf("an envelope of %q: got %q, want an audit and a metric line", text, inv.Logs)
+			}
+			clean(t, inv.Logs)
+		}
+	}
+}
+
+func TestLogs_aRequestThatIsRefusedCannotForgeALineOrAField(t *testing.T) {
+	t.Parallel()
+	events := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_ALLOWED_EVENT_SOURCES": "com.good"}})
+	requests := start(t, setup{function: api, segura: anyIdentifier})
+	for _, text := range forgeries {
+		for _, payload := range []string{
+			`{"identifier":5,` + quoted(text) + `:1}`, `{` + quoted(text) + `:1,` + quoted(text) + `:1}`, `{"identifier":` + quoted(text) + `}`,
+			`{"identifier":5,"action":` + quoted(text) + `}`, eventBridge(text, `{"identifier":5}`), text,
+		} {
+			if inv := events.refuses(t, "forged", payload); len(inv.Logs) != 2 || strings.Contains(strings.Join(inv.Logs, ""), `"identifier":1,`) {
+				t.Errorf("%s: got the lines %q, want one about the error and one of metrics", payload, inv.Logs)
+			} else {
+				clean(t, inv.Logs)
+			}
+		}
+		for _, e := range []map[string]any{
+			v2("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), v2("POST", "/api-secrets/"+text+"/enable", "", nil), v2("POST", "/"+text, "", nil),
+			v2(text, "/api-secrets/5/enable", "", nil), v2("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
+		} {
+			a := requests.refusesHTTP(t, "forged "+text, e, 400, 404, 405, 415)
+			for name, values := range a.header {
+				if strings.ContainsAny(strings.Join(values, ""), "\r\n\x00") {
+					t.Errorf("%q: the response has the header %s: %q", text, name, values)
+				}
+			}
+			clean(t, a.Logs)
+		}
+	}
+}
+
 func TestLogs_theUpstreamCannotForgeALineOrAField(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})

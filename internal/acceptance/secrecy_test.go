@@ -230,7 +230,7 @@ func TestSecrecy_whateverTheUpstreamEchoes(t *testing.T) {
 			m := startMirror(t, true)
 			statuses := []int{400, 401, 403, 404, 429, 500, 502, 200, 503, 302}
 			m.answers(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 500, `{}`) }, nil)
-			w := start(t, setup{secret: m.secret(), env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
+			w := start(t, setup{secret: m.secret(), env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}, textLogs: place == "envelope"})
 			at := 0
 			for _, form := range slices.Sorted(maps.Keys(echoes)) {
 				if unread && form != "whole" && form != "base64" {
@@ -265,6 +265,48 @@ func headerText(place, text string) string {
 		}
 		return r
 	}, text)
+}
+
+// A token that was replaced may be of use to somebody yet.
+func TestSecrecy_ofTokensThatWereReplaced(t *testing.T) {
+	t.Parallel()
+	m := startMirror(t, true)
+	var mu sync.Mutex
+	var tokens []string
+	issue := func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		tokens = append(tokens, randomText("k", 60))
+		writeJSON(w, 200, fmt.Sprintf(`{"token_type":"Bearer","expires_in":3600,"access_token":%q,"message":%[1]q}`, tokens[len(tokens)-1]))
+	}
+	quote := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, token := range tokens[max(0, len(tokens)-2):] {
+				w.Header().Set("X-Request-Id", token)
+			}
+			writeJSON(w, status, `{"message":`+quoted(strings.Join(tokens[max(0, len(tokens)-2):], " "))+`}`)
+		}
+	}
+	m.answers(quote(401), issue)
+	w := start(t, setup{secret: m.secret(), env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
+	for range 3 {
+		w.raw([]byte(`{"identifiers":[5,6]}`))
+		w.raw([]byte(`{"check":true}`))
+	}
+	m.answers(quote(500), issue)
+	w.raw([]byte(`{"identifiers":[5,6]}`))
+	said := w.said()
+	for i, token := range tokens {
+		if part, leak := shows(said, token, shortPart); leak {
+			at := strings.Index(said, part)
+			t.Errorf("token %d of %d shows (%q): …%s…", i+1, len(tokens), part, said[max(0, at-300):min(len(said), at+100)])
+		}
+	}
+	if len(tokens) < 4 {
+		t.Errorf("got %d tokens, want several", len(tokens))
+	}
 }
 
 // What is cut to a length must not be cut in the middle of a secret and then

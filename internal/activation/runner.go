@@ -79,7 +79,7 @@ func (r *Runner) Warm(ctx context.Context) *apisecret.Error {
 
 // What is kept back of the invocation's time, so that the reply goes out before
 // Lambda ends the process: a part for the reply as such and one for each
-// identifier's audit line, but never more than a quarter of what is left.
+// identifier's audit line, but never more than half of what is left.
 const (
 	reserveForReply = 500 * time.Millisecond
 	reserveForItem  = 50 * time.Microsecond
@@ -91,7 +91,7 @@ func reserve(ctx context.Context, items int) (context.Context, context.CancelFun
 		return context.WithCancel(ctx)
 	}
 	wanted := reserveForReply + time.Duration(items)*reserveForItem
-	return context.WithDeadline(ctx, deadline.Add(-min(wanted, time.Until(deadline)/4)))
+	return context.WithDeadline(ctx, deadline.Add(-min(wanted, time.Until(deadline)/2)))
 }
 
 // job is one request being carried out by several workers.

@@ -49,8 +49,8 @@ func TestParse_refusesWhatItCannotRead(t *testing.T) {
 		`{"base_url":"https://a","client_id":1,"client_secret":"MARKER"}`:                       "client_id is not a string",
 		`{"base_url":"https://a","client_id":"b","client_secret":"MARKER","tenant":false}`:      "tenant is not a string",
 		`{"base_url":"https://a","client_id":"b","client_secret":"MARKER","ca_certificate":{}}`: "ca_certificate is not a string",
-		`{"client_secret":"MARKER","client_secret":"MARKER"}`:                                   "repeated",
-		`{"MARK":"MARKER","MARK":"MARKER"}`:                                                     "repeated",
+		`{"client_secret":"MARKER","client_secret":"MARKER"}`:                                   "repeats",
+		`{"MARK":"MARKER","MARK":"MARKER"}`:                                                     "repeats",
 	} {
 		_, err := credentials.Parse([]byte(document))
 
