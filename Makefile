@@ -19,10 +19,11 @@ RACE      ?= $(if $(CC_FOUND),-race)
 PORT      ?= 3000
 EVENT     ?=
 
-GO    ?= go
-LINT  := $(GO) tool -modfile=tools/go.mod golangci-lint
-LOCAL := CGO_ENABLED=0 $(GO) run -trimpath ./internal/local/cmd/segura-local
-ROOMS := functions internal
+GO     ?= go
+PYTHON ?= python3
+LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
+LOCAL  := CGO_ENABLED=0 $(GO) run -trimpath ./internal/local/cmd/segura-local
+ROOMS  := functions internal
 
 # $(call title,WORDS) starts a section of a long output.
 title = @printf '\n==> %s\n' '$(1)'
@@ -33,7 +34,7 @@ title = @printf '\n==> %s\n' '$(1)'
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make TARGET [VARIABLE=value]" } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: ## Send the sample events through the local stack; EVENT=events/x.json: one, EVENT=-: standard input
@@ -52,6 +53,52 @@ $(FUNCTIONS:%=build-%): build-%:
 		-ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION))' \
 		-o '$(BUILD_DIR)/$*/bootstrap' ./functions/$*
 
+# What sam build calls, in this folder, with the one to fill in ARTIFACTS_DIR. The
+# same source, version and Go make the same bytes wherever the source lies.
+.PHONY: build-ApiFunction build-EventFunction
+build-ApiFunction: NAME := api
+build-EventFunction: NAME := event
+build-ApiFunction build-EventFunction:
+	@test -n '$(ARTIFACTS_DIR)' || { echo 'sam build calls this; use make build' >&2; exit 2; }
+	GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath -buildvcs=false \
+		-ldflags '-s -w -buildid=$(if $(VERSION), -X main.version=$(VERSION))' \
+		-o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(NAME)
+
+##@ Deploy
+
+# These need AWS credentials. sam and aws may be any that you have; without a sam,
+# the pinned one is installed into .venv.
+SAM        ?= $(if $(shell command -v sam 2>/dev/null),sam,.venv/bin/sam)
+AWS        ?= aws
+STACK      ?= segura-enable
+PARAMETERS ?=
+SAM_ARCH   := $(if $(filter amd64,$(ARCH)),x86_64,$(ARCH))
+output = $$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
+	--query "Stacks[0].Outputs[?OutputKey=='$(1)'].OutputValue")
+
+.venv/bin/sam:
+	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh
+
+.PHONY: deploy
+deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCallers=… ScheduleExpression=…', STACK=name, ARCH=arm64 or amd64
+	@ARCH='$(ARCH)' VERSION='$(VERSION)' $(SAM) build
+	$(SAM) deploy --stack-name '$(STACK)' --parameter-overrides Architecture=$(SAM_ARCH) $(PARAMETERS)
+
+.PHONY: delete
+delete: $(filter .venv/%,$(SAM)) ## Delete the stack; its logs and the AWS secret that it created stay
+	$(SAM) delete --stack-name '$(STACK)'
+
+.PHONY: logs
+logs: $(filter .venv/%,$(SAM)) ## Follow the logs of both functions
+	$(SAM) logs --stack-name '$(STACK)' --tail
+
+.PHONY: invoke-remote
+invoke-remote: ## Send an event to the deployed EventFunction; EVENT=events/self-check.json
+	@test -f '$(EVENT)' || { echo 'Which event? make invoke-remote EVENT=events/self-check.json' >&2; exit 2; }
+	@reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
+	$(AWS) lambda invoke --function-name "$(call output,EventFunctionArn)" \
+		--cli-binary-format raw-in-base64-out --payload 'file://$(EVENT)' "$$reply" && cat "$$reply" && echo
+
 ##@ Develop
 
 # -count=1: some tests run programs that they compile first, and Go's test cache
@@ -67,7 +114,7 @@ fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-vuln ## Run what CI runs: format, modules, vet, lint, tests, build, vulnerabilities
+check: check-fmt check-mod check-vet check-lint test check-build check-vuln check-template ## Run what CI runs: format, modules, vet, lint, tests, build, vulnerabilities, template
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
@@ -113,3 +160,14 @@ check-build: ## Both functions for both architectures
 	$(call title,build)
 	@$(MAKE) --no-print-directory build ARCH=arm64 BUILD_DIR='$(BUILD_DIR)/check/arm64'
 	@$(MAKE) --no-print-directory build ARCH=amd64 BUILD_DIR='$(BUILD_DIR)/check/amd64'
+
+# After check-vuln, which begins the list of what was skipped.
+.PHONY: check-template
+check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
+	$(call title,template)
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh mutate.py --quick
+
+.PHONY: mutate-template
+mutate-template: ## Plant faults in template.yaml and openapi.yaml, and see which check finds them; takes minutes
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh mutate.py

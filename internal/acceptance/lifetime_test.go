@@ -102,6 +102,29 @@ func TestInit_isEndedByNoRemoteFault(t *testing.T) {
 	}
 }
 
+func TestInit_waitsTwoSecondsForTheTokenAndNoLonger(t *testing.T) {
+	t.Parallel()
+	t.Run("slow enough", func(t *testing.T) {
+		t.Parallel()
+		w := start(t, setup{segura: seguratest.Options{Latency: seguratest.Latency{Token: 1300 * time.Millisecond}}})
+		inv := w.enable(5)
+		inv.result.Results[0].is(t, "a token in 1.3 s", "enabled", "", false, 1)
+		w.counts("a token in 1.3 s", 1, 1, 1)
+		if inv.Duration > time.Second {
+			t.Errorf("the first invocation took %v, want it to find the token ready", inv.Duration)
+		}
+	})
+	t.Run("too slow", func(t *testing.T) {
+		t.Parallel()
+		w := start(t, setup{segura: seguratest.Options{Latency: seguratest.Latency{Token: 2500 * time.Millisecond}}})
+		if took := w.function.InitDuration(); took > 2450*time.Millisecond {
+			t.Errorf("init took %v, want an end after 2 s", took)
+		}
+		w.one(5).is(t, "a token in 2.5 s", "enabled", "", false, 1)
+		w.counts("a token in 2.5 s", 2, 1, 1)
+	})
+}
+
 func TestInit_triesRefusedCredentialsOnce(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{secret: map[string]any{"client_secret": "wrong-" + marker(t)}})

@@ -167,11 +167,11 @@ func TestMetrics_countWhatHappenedInAnInvocation(t *testing.T) {
 func TestMetrics_ofTheAPIFunction(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
-	a := w.http("POST", "/api-secrets/5/enable", "", nil)
+	w.http("POST", "/api-secrets/5/enable", "", nil)
 	w.tallies(t, "one", w.metrics(), map[string]float64{
 		"Enabled Function": 1, "Attempts Function": 1, "CallLatency Function": 1, "TokenLatency Function": 1, "CredentialRefresh Function": 1,
 	})
-	a = w.rest("POST", "/api-secrets/enable", `{"identifiers":[7,8,5]}`, nil)
+	a := w.rest("POST", "/api-secrets/enable", `{"identifiers":[7,8,5]}`, nil)
 	w.tallies(t, "three", pick(parse(t, a.Logs), line.isMetric), map[string]float64{
 		"AlreadyEnabled Function": 1, "Failed Function": 2, "Attempts Function": 3, "CallLatency Function": 3,
 		"Failed Function+not_found": 1, "Failed Function+access_denied": 1,

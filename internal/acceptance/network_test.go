@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -305,6 +306,99 @@ func TestConnections_thatWereCutBetweenInvocationsAreNoLoss(t *testing.T) {
 		if *inv.result.Enabled != 20 {
 			t.Errorf("got %.300s", inv.text)
 		}
+	}
+}
+
+// tube is a TCP forwarder whose connections can fall silent without an end, as
+// behind a firewall that has forgotten them; new ones work.
+type tube struct {
+	listener net.Listener
+
+	mu     sync.Mutex
+	silent []*atomic.Bool
+}
+
+func startTube(t *testing.T, target string) *tube {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &tube{listener: listener}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			t.Cleanup(func() {
+				_ = from.Close()
+				_ = to.Close()
+			})
+			silent := &atomic.Bool{}
+			u.mu.Lock()
+			u.silent = append(u.silent, silent)
+			u.mu.Unlock()
+			go pump(to, from, silent)
+			go pump(from, to, silent)
+		}
+	}()
+	return u
+}
+
+func pump(to, from net.Conn, silent *atomic.Bool) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		switch {
+		case silent.Load() && err != nil:
+			return // not even the end gets through
+		case silent.Load():
+			continue
+		case err != nil:
+			_ = to.Close()
+			return
+		}
+		_, _ = to.Write(buffer[:n])
+	}
+}
+
+// silence makes the connections that there are fall silent.
+func (u *tube) silence() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range u.silent {
+		s.Store(true)
+	}
+}
+
+func TestConnection_thatFallsSilentIsGivenUpForANewOne(t *testing.T) {
+	t.Parallel()
+	for name, http1 := range map[string]bool{"HTTP/2": false, "HTTP/1.1": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var u *tube
+			w := start(t, setup{
+				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: http1}},
+				env:    map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "1s"},
+				before: func(w *world) {
+					u = startTube(w.t, w.segura.Address())
+					w.putSecret(map[string]any{"base_url": "https://" + u.listener.Addr().String() + "/pam"})
+				},
+			})
+			w.one(1001).is(t, "before", "enabled", "", false, 1)
+			u.silence()
+			if got := w.one(1002); got.Outcome != "enabled" {
+				t.Errorf("got %+v (%+v), want one of four attempts on a new connection", got, got.Error)
+			}
+			w.one(1003).is(t, "afterwards", "enabled", "", false, 1)
+		})
 	}
 }
 

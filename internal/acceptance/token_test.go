@@ -223,24 +223,31 @@ func TestToken_isRenewedWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
-func TestToken_thatExpiresDuringAnInvocationIsRenewedOnce(t *testing.T) {
+func TestToken_thatExpiresDuringAnInvocationIsRenewed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{
-		segura: seguratest.Options{
-			AnyIdentifier: true, TokenLifetime: 2 * time.Second,
-			Latency: seguratest.Latency{Call: 50 * time.Millisecond},
+		segura: seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 50 * time.Millisecond}},
+		before: func(w *world) {
+			w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.TokenExpiresIn("2"), -1)
 		},
 	})
-	inv := w.enable(upTo(1001, 1400)...) // 8 at once: 2.5 s
-	if *inv.result.Enabled != 400 {
-		t.Errorf("got %s", inv.text)
+	inv := w.enable(upTo(1001, 1600)...) // 8 at once: 3.75 s
+	if *inv.result.Enabled != 600 {
+		t.Errorf("got %.300s", inv.text)
 	}
-	most := 2 + int(inv.Duration/(1800*time.Millisecond)) // the token is good for 2 s, less a margin
+	most := 2 + int(inv.Duration/(1800*time.Millisecond)) // 2 s, less a margin
 	if n := w.segura.Count(seguratest.KindToken); n < 2 || n > most {
 		t.Errorf("got %d token requests in %v, want 2 to %d", n, inv.Duration, most)
 	}
-	if calls := w.segura.Count(seguratest.KindEnable); calls != 400 {
-		t.Errorf("got %d calls, want 400: no token is used past its end", calls)
+	first := map[string]time.Time{}
+	for _, r := range w.segura.Requests(seguratest.KindEnable) {
+		token := r.Header.Get("Authorization")
+		if first[token].IsZero() {
+			first[token] = r.Time
+		}
+		if used := r.Time.Sub(first[token]); used > 3*time.Second {
+			t.Fatalf("a token for 2 s was still in use after %v", used)
+		}
 	}
 }
 

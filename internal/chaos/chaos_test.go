@@ -61,6 +61,7 @@ func (s *totals) String() string {
 
 // TestChaos runs world after world. Whatever the weather, the invariants hold.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	seed := *firstSeed
 	if seed == 0 {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -37,10 +38,15 @@ func (w *world) judge(x *round) {
 	}
 }
 
-// reserve is what the function keeps back of its time, as far as can be told
-// from outside: a share of it that a busy machine may use up.
+// reserve is what the function keeps back of its time so that the reply goes out.
+// A busy machine may use up a part of that.
 func reserve(q request) time.Duration {
-	return min(500*time.Millisecond, q.timeout/4)
+	return min(500*time.Millisecond+time.Duration(len(q.identifiers))*50*time.Microsecond, q.timeout/2)
+}
+
+// spent tells whether the time for work was used up, or nearly.
+func (a *answer) spent() bool {
+	return a.Duration > (a.request.timeout-reserve(a.request))*85/100
 }
 
 // judgeProcess: a reply always goes out before the deadline, and the process lives.
@@ -57,14 +63,30 @@ func (w *world) judgeProcess(x *round) {
 		}
 		w.report(x, a, "a reply always goes out before the deadline", "it was ended by Lambda after %v", a.request.timeout)
 	}
+	// Lambda ends a process, too, that has answered and does not ask for work in time.
 	if code, exited := w.function.Exited(); exited && !killed {
-		w.report(x, nil, "the process never ends by itself", "it ended with code %d", code)
+		killed = true
+		switch a := x.latest(); {
+		case code != -1:
+			w.report(x, a, "the process never ends by itself", "it ended with code %d", code)
+		case x.lag > reserve(a.request)/3:
+			w.excuse("ended by Lambda after %v, answered after %v, with %v late", a.request.timeout, a.Duration, x.lag)
+		default:
+			w.report(x, a, "a reply always goes out before the deadline", "it went out after %v of %v, but the process was not done", a.Duration, a.request.timeout)
+		}
 	}
 	for _, a := range x.answers {
 		if strings.HasPrefix(a.ErrorType, "Runtime.") && !killed {
 			w.report(x, a, "errorTypes are the documented ones", "got %q", a.ErrorType)
 		}
 	}
+}
+
+// latest is the answer that came closest to its deadline.
+func (x *round) latest() *answer {
+	return slices.MinFunc(x.answers, func(a, b *answer) int {
+		return cmp.Compare(a.request.timeout-a.Duration, b.request.timeout-b.Duration)
+	})
 }
 
 // judgeForm: what one answer looks like, and what the audit log has of it.
@@ -285,7 +307,7 @@ func (w *world) explains(x *round, a *answer, l auditLine) bool {
 	case authentication:
 		return o.confusing || before.confusing || o.revokes+before.revokes >= 2 || w.config.lifetime < time.Minute && !calm
 	case deadline, upstreamTimeout:
-		return o.slow || before.slow || o.freeze > 0 || a.Duration > a.request.timeout*6/10 || x.lag > w.config.attemptTimeout/4
+		return o.slow || before.slow || o.freeze > 0 || a.spent() || x.lag > w.config.attemptTimeout/4
 	default:
 		return false
 	}
@@ -418,7 +440,7 @@ func (w *world) judgeAttempts(x *round) {
 	killed, hurried := false, false
 	for _, a := range x.answers {
 		killed = killed || a.TimedOut || a.FunctionError && strings.HasPrefix(a.ErrorType, "Runtime.")
-		hurried = hurried || a.Duration > a.request.timeout*6/10
+		hurried = hurried || a.spent()
 		for i, l := range a.audit {
 			reported[asked{a.request.kind(), i}] += l.Attempts
 			if l.Attempts > most {

@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	flag.Parse()
+	if !given("test.parallel") {
+		_ = flag.Set("test.parallel", "12") // they wait far more than they compute
+	}
 	dir, err := os.MkdirTemp("", "chaos-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,6 +65,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+func given(name string) bool {
+	found := false
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // build compiles both functions as they are compiled for Lambda, but for this

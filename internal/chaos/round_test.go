@@ -197,10 +197,13 @@ func (w *world) make(x *round, requests []request) {
 
 // bury waits for the end of a process that was ended at a deadline.
 func (w *world) bury(x *round) {
-	if !slices.ContainsFunc(x.answers, func(a *answer) bool { return a.TimedOut }) {
+	killed := func(a *answer) bool {
+		return a.TimedOut || a.ended.Sub(a.began) > a.request.timeout-10*time.Millisecond
+	}
+	if !slices.ContainsFunc(x.answers, killed) {
 		return
 	}
-	for range 1000 {
+	for range 200 {
 		if _, exited := w.function.Exited(); exited {
 			return
 		}
@@ -273,6 +276,9 @@ func (w *world) expected(x *round, i int64) string {
 
 // report notes a violation with all that it takes to understand it.
 func (w *world) report(x *round, a *answer, invariant, format string, args ...any) {
+	if len(w.violations) > 1 {
+		return // the first ones say enough
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, format+"\n", args...)
 	fmt.Fprintf(&b, "world:   %v\n", w.config)

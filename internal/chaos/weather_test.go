@@ -185,7 +185,7 @@ func (w *world) describe(s storm) string {
 	return fmt.Sprintf("%v of %s", s.chance, strings.Join(names, ", "))
 }
 
-func addWireStorm(_ *world, o *weather, r *rand.Rand, _ time.Duration) {
+func addWireStorm(w *world, o *weather, r *rand.Rand, _ time.Duration) {
 	all := hazards(r)
 	o.wires.chance = chance(r)
 	for range 1 + r.IntN(3) {
@@ -194,6 +194,9 @@ func addWireStorm(_ *world, o *weather, r *rand.Rand, _ time.Duration) {
 		o.may(h.codes...)
 	}
 	o.wire, o.slow = true, true
+	if r.IntN(3) > 0 { // so that new connections are needed
+		o.before = append(o.before, func() { w.wires.drop(true) })
+	}
 	o.name("wires: %v of %s", o.wires.chance, nameAll(o.wires.hazards))
 }
 
@@ -214,7 +217,7 @@ func addDeception(w *world, o *weather, r *rand.Rand, _ time.Duration) {
 	o.wire = true
 	o.name("wires: %v lead to %s", o.wires.chance, h.name)
 	if r.IntN(2) == 0 { // so that new connections are needed
-		o.before = append(o.before, func() { w.segura.DropConnections() })
+		o.before = append(o.before, func() { w.wires.drop(true) })
 	}
 }
 

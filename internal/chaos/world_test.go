@@ -27,6 +27,7 @@ const (
 // config is what a world is like, as opposed to what happens in it.
 type config struct {
 	door           string
+	byDefault      bool // the variables of what follows up to ttl are not set
 	attemptTimeout time.Duration
 	maxAttempts    int
 	concurrency    int
@@ -176,8 +177,11 @@ func newAPISecrets(r *rand.Rand) map[int64]seguratest.APISecret {
 // newWorld makes everything but the function.
 func newWorld(seed uint64) (*world, error) {
 	r := rand.New(rand.NewPCG(seed, 0x5e9a7a))
-	w := &world{seed: seed, random: r, config: newConfig(r, seed), fate: newFate(seed),
-		asked: map[asked]bool{}, codes: map[string]int{}}
+	return newWorldOf(seed, r, newConfig(r, seed))
+}
+
+func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
+	w := &world{seed: seed, random: r, config: c, fate: newFate(seed), asked: map[asked]bool{}, codes: map[string]int{}}
 	w.config.segura.Observe = w.ledger.add
 	var err error
 	if w.segura, err = seguratest.New(w.config.segura); err != nil {
@@ -275,6 +279,11 @@ func (w *world) startFunction() error {
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
 		"SSL_CERT_FILE":                    "/dev/null", // no system roots: they cost time and must not matter
 		"SSL_CERT_DIR":                     "/nonexistent",
+	}
+	if c.byDefault {
+		for _, name := range []string{"SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY", "SEGURA_CREDENTIALS_TTL"} {
+			delete(env, name)
+		}
 	}
 	name := "EventFunction"
 	if c.door == api {

@@ -25,6 +25,13 @@ import (
 var bootstraps map[string]string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(fakeSAMMode) != "" {
+		if err := fakeSAM(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "segura-local-test")
 	if err == nil {
 		bootstraps, err = local.Build(context.Background(), dir, local.API, local.Event)

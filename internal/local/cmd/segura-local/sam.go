@@ -18,58 +18,75 @@ import (
 	"segura-enable/internal/local/runtimeapi"
 )
 
-// gatewayHost is the name under which a container finds this machine.
-const gatewayHost = "host.docker.internal"
+// samOptions are the flags of the subcommand of that name.
+type samOptions struct {
+	path, gateway, name, about string
+	logs                       bool
+	args                       []string // of sam local
+}
 
 // sam is the subcommand of that name.
 func sam(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("sam", flag.ContinueOnError)
-	path := flags.String("sam", "sam", "`path` of the SAM CLI")
-	gateway := flags.String("gateway", "", "`address` of this machine on the bridge of its containers (default: 127.0.0.1, for engines that lead "+gatewayHost+" there)")
-	about := flags.String("about", "", "`text` to show about the image")
-	logs := flags.Bool("logs", false, "show everything that sam and the functions write too")
+	var o samOptions
+	flags.StringVar(&o.path, "sam", "sam", "`path` of the SAM CLI")
+	flags.StringVar(&o.name, "name", "host.docker.internal", "`name` under which containers find this machine")
+	flags.StringVar(&o.gateway, "gateway", "", "`address` of this machine on the containers' bridge; one that is not this machine's is left to the engine to find")
+	flags.StringVar(&o.about, "about", "", "`text` to show about the image")
+	flags.BoolVar(&o.logs, "logs", false, "show everything that sam and the functions write too")
 	if err := parse(flags, args, -1, t); err != nil {
 		return err
 	}
-	r := newRunner(t, *logs)
-	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
+	o.args = flags.Args()
 	workspace, err := os.MkdirTemp("", "segura-local")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(workspace) }()
-	cli := &samCLI{path: *path, args: flags.Args()}
-	if err := r.startForContainers(ctx, *gateway, workspace, cli); err != nil {
+	r := newRunner(t, o.logs)
+	cli, err := r.startForContainers(ctx, o, workspace)
+	if err != nil {
 		return err
 	}
 	defer func() { _ = r.stack.Close() }()
-	if *about != "" {
-		r.page.field("image", *about)
-	}
 	return r.throughSAM(ctx, cli)
 }
 
 // startForContainers starts Segura and Secrets Manager where containers reach
-// them, and tells sam local of them.
-func (r *runner) startForContainers(ctx context.Context, gateway, workspace string, cli *samCLI) (err error) {
-	options := local.Options{Functions: []string{}, AdvertiseHost: gatewayHost, ListenHost: gateway}
-	if gateway != "" {
-		cli.args = append(cli.args, "--add-host", gatewayHost+":"+gateway)
+// them, and returns a sam local that knows of them.
+func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace string) (cli *samCLI, err error) {
+	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
+	args := o.args
+	if isOurs(ctx, o.gateway) {
+		args = append(args, "--add-host", o.name+":"+o.gateway)
+	} else {
+		o.gateway = "" // an engine in a virtual machine leads the name to our loopback
 	}
-	if r.stack, err = local.Start(ctx, options); err != nil {
-		return err
+	r.stack, err = local.Start(ctx, local.Options{Functions: []string{}, ListenHost: o.gateway, AdvertiseHost: o.name})
+	if err != nil {
+		return nil, err
 	}
 	r.page.confidential = r.stack.Confidential
-	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+gatewayHost+" in the containers")
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+o.name+" in the containers")
 	r.page.field("secret", local.SecretName+" at "+r.stack.Secrets.URL())
-
+	if o.about != "" {
+		r.page.field("image", o.about)
+	}
 	variables := filepath.Join(workspace, "variables.json")
 	if err := writeVariables(variables, r.stack.Env()); err != nil {
-		return err
+		return nil, err
 	}
-	cli.args = append(cli.args, "--env-vars", variables)
-	cli.env = samEnvironment(workspace)
-	return nil
+	return &samCLI{path: o.path, args: append(args, "--env-vars", variables), env: samEnvironment(workspace)}, nil
+}
+
+// isOurs tells an address that this machine can listen on.
+func isOurs(ctx context.Context, address string) bool {
+	if address == "" {
+		return false
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
+	return err == nil && listener.Close() == nil
 }
 
 // writeVariables writes the file for --env-vars. It holds the name of the AWS
@@ -115,28 +132,29 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI) error {
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	invoked := r.each(ctx, begin, local.Samples, func(sample local.Sample) (local.Exchange, error) {
+	begin, reached := time.Now(), false
+	err = r.each(ctx, begin, local.Samples, func(sample local.Sample) (local.Exchange, error) {
 		event, err := sample.Read()
 		if err != nil {
 			return local.Exchange{}, err
 		}
 		file := filepath.Join(root, "events", sample.File)
-		return r.observe(ctx, sample.Function, event, func() (runtimeapi.Invocation, error) {
+		x, err := r.observe(ctx, sample.Function, event, func() (runtimeapi.Invocation, error) {
 			return cli.invoke(ctx, local.FunctionName(sample.Function), file)
 		})
+		reached = reached || x.SecretReads > 0
+		return x, err
 	})
-	if ctx.Err() != nil {
-		return invoked
+	if err != nil && !reached {
+		return fmt.Errorf("%w; nothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
+	} else if err != nil {
+		return err
 	}
 	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
-	requested := r.throughAPI(ctx, cli)
-	if invoked != nil {
-		return invoked
-	}
-	return requested
+	return r.throughAPI(ctx, cli)
 }
 
+// observe is for functions that are started for each event.
 func (r *runner) observe(ctx context.Context, function string, event []byte,
 	invoke func() (runtimeapi.Invocation, error),
 ) (local.Exchange, error) {

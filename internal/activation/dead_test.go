@@ -1,0 +1,141 @@
+package activation_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/segura/seguratest"
+)
+
+func TestRun_endsSoonWithoutHammeringWhereNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		refused seguratest.Refused
+		want    apisecret.Code
+	}{
+		"refused": {seguratest.NotListening, apisecret.UpstreamUnreachable},
+		"silent":  {seguratest.SilentOnAccept, apisecret.UpstreamTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(150*time.Millisecond))
+			w.enable(t.Context(), 1) // so that there is a token
+			if err := w.RefuseConnections(row.refused); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+
+			result := w.enable(t.Context(), span(1000, 2999)...)
+
+			began2, untried := time.Since(began), 0
+			for _, item := range result.Items {
+				if item.Error == nil || item.Error.Code != row.want || !item.Error.Retryable {
+					t.Fatalf("got %+v (%v), want %s", item, item.Error, row.want)
+				}
+				if item.Attempts == 0 {
+					untried++
+				}
+			}
+			if began2 > 10*time.Second || untried < 1900 || w.Connections() > 200 {
+				t.Errorf("took %s, %d of 2000 without an attempt, %d connections", began2, untried, w.Connections())
+			}
+			w.requireAudit(t, result)
+		})
+	}
+}
+
+func TestRun_endsSoonWhereNoTokenIsGoodEnough(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.Fail(enableCalls, seguratest.TokenRefused(seguratest.RefusedByGateway), -1)
+
+	result := w.enable(t.Context(), span(1000, 1499)...)
+
+	if got := result.FailedByCode()[apisecret.AuthenticationFailed]; got != 500 {
+		t.Errorf("got %v, want 500 times authentication_failed", result.FailedByCode())
+	}
+	if calls := w.Count(seguratest.KindEnable); calls > 60 || w.Count(seguratest.KindToken) != 2 {
+		t.Errorf("got %d calls and %d token calls", calls, w.Count(seguratest.KindToken))
+	}
+}
+
+// One that is ill does not end the request for the others.
+func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]seguratest.Fault{
+		"silent":          seguratest.Hang(),
+		"reset":           seguratest.ResetStream(),
+		"its token":       seguratest.TokenRefused(seguratest.RefusedByGateway),
+		"out of order":    seguratest.Gateway503(),
+		"gateway timeout": seguratest.Gateway504(),
+	} {
+		for _, concurrency := range []int{1, 8} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(300*time.Millisecond))
+				w.runner.Concurrency = concurrency
+				w.runner.Patience = 0
+				for _, sick := range []int64{1000, 1001, 1030} {
+					w.Fail(callsFor(sick), fault, -1)
+				}
+
+				result := w.enable(t.Context(), span(1000, 1059)...)
+
+				for _, item := range result.Items {
+					sick := item.Identifier == 1000 || item.Identifier == 1001 || item.Identifier == 1030
+					if (item.Outcome == apisecret.Failed) != sick || item.Attempts == 0 {
+						t.Errorf("concurrency %d: got %+v (%v)", concurrency, item, item.Error)
+					}
+				}
+				w.requireAudit(t, result)
+			})
+		}
+	}
+}
+
+func TestRun_goesOnWhenSeguraComesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Patience = time.Minute
+	w.enable(t.Context(), 1)
+	if err := w.RefuseConnections(seguratest.NotListening); err != nil {
+		t.Fatal(err)
+	}
+	back := time.AfterFunc(1200*time.Millisecond, func() { _ = w.AcceptConnections() })
+	defer back.Stop()
+
+	result := w.enable(t.Context(), span(1000, 1199)...)
+
+	if got := result.Count(apisecret.Enabled); got < 180 {
+		t.Errorf("got %d of 200 enabled: %v", got, result.FailedByCode())
+	}
+	for _, item := range result.Items[50:] {
+		if item.Outcome != apisecret.Enabled {
+			t.Errorf("got %+v (%v), want it enabled after Segura came back", item, item.Error)
+		}
+	}
+}
+
+func TestRun_stillEndsBeforeItsDeadlineWhereNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(10*time.Second))
+	w.runner.Patience = time.Minute
+	w.enable(t.Context(), 1)
+	_ = w.RefuseConnections(seguratest.SilentOnAccept)
+	ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+	defer cancel()
+
+	result := w.enable(ctx, span(1000, 1099)...)
+
+	if ctx.Err() != nil {
+		t.Error("it ended after its deadline")
+	}
+	for _, item := range result.Items {
+		if item.Error == nil || !item.Error.Retryable {
+			t.Errorf("got %+v (%v), want a retryable failure", item, item.Error)
+		}
+	}
+	w.requireAudit(t, result)
+}

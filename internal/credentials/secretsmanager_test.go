@@ -1,0 +1,249 @@
+package credentials_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/credentials"
+	"segura-enable/internal/local/secretsmanager"
+	"segura-enable/internal/segura"
+)
+
+// AWS credentials of the function's, none of which may be seen anywhere.
+const (
+	accessKeyID     = "ASIAMARKERACCESSKEY1"
+	secretAccessKey = "marker/secret/access/key+EXAMPLE"
+	sessionToken    = "marker-session-token-IQoJb3JpZ2luX2VjEXAMPLE"
+)
+
+// overNetwork returns a source with the real client of AWS's SDK, whose endpoint
+// is at the address, and its log.
+func overNetwork(t *testing.T, endpoint string, attemptTimeout time.Duration) (*credentials.Source, *bytes.Buffer) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": accessKeyID, "AWS_SECRET_ACCESS_KEY": secretAccessKey, "AWS_SESSION_TOKEN": sessionToken,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint, "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_CA_BUNDLE": "",
+	} {
+		t.Setenv(name, value)
+	}
+	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	return &credentials.Source{
+		SecretsManager: client,
+		SecretID:       "segura/mysafe-key",
+		TTL:            time.Minute,
+		StalePatience:  time.Second,
+		Segura:         segura.Options{UserAgent: "test", AttemptTimeout: time.Second, Connections: 1},
+		Log:            slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}, &log
+}
+
+func startManager(t *testing.T) *secretsmanager.Server {
+	t.Helper()
+	server, err := secretsmanager.Start(t.Context(), secretsmanager.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	server.Put("segura/mysafe-key", secret("MARKER"))
+	return server
+}
+
+func requireNoCredentials(t *testing.T, what, text string) {
+	t.Helper()
+	for _, marker := range []string{accessKeyID, secretAccessKey, sessionToken, "marker-session", "MARKER", "Signature=", "AWS4-HMAC"} {
+		if strings.Contains(text, marker) {
+			t.Errorf("%s shows %q: %s", what, marker, text)
+		}
+	}
+}
+
+func TestNewSecretsManager_readsTheSecret(t *testing.T) {
+	server := startManager(t)
+	source, log := overNetwork(t, server.URL(), 5*time.Second)
+
+	client, fault := source.Client(t.Context())
+
+	if client == nil || fault != nil || server.Reads() != 1 {
+		t.Fatalf("got %v after %d reads", fault, server.Reads())
+	}
+	got := server.Requests()[0]
+	if got.SecretID != "segura/mysafe-key" || got.Target != "secretsmanager.GetSecretValue" || got.Header.Get("X-Amz-Security-Token") != sessionToken {
+		t.Errorf("got %s of %s", got.Target, got.SecretID)
+	}
+	requireNoCredentials(t, "the log", log.String())
+}
+
+func TestNewSecretsManager_readsABinarySecret(t *testing.T) {
+	server := startManager(t)
+	server.PutBinary("segura/mysafe-key", []byte(secret("binary")))
+	source, _ := overNetwork(t, server.URL(), 5*time.Second)
+
+	if client, fault := source.Client(t.Context()); client == nil || fault != nil {
+		t.Errorf("got %v", fault)
+	}
+}
+
+// What the SDK's errors come to.
+func TestReread_judgesEveryErrorOfTheSDK(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	for _, row := range []struct {
+		fault     secretsmanager.Fault
+		retryable bool
+		says      string
+	}{
+		{secretsmanager.Throttling, true, "throttles"},
+		{secretsmanager.InternalError, true, "out of order"},
+		{secretsmanager.Unavailable, true, "out of order"},
+		{secretsmanager.Hang, true, "cannot be reached"},
+		{secretsmanager.Reset, true, "cannot be reached"},
+		{secretsmanager.CutShort, true, "cannot be reached"},
+		{secretsmanager.AccessDenied, false, "GetSecretValue"},
+		{secretsmanager.KeyAccessDenied, false, "kms:Decrypt"},
+		{secretsmanager.DecryptionFailure, false, "kms:Decrypt"},
+		{secretsmanager.ResourceNotFound, false, "SEGURA_SECRET_ID"},
+		{secretsmanager.MarkedForDeletion, false, "deletion"},
+		{secretsmanager.SignatureMismatch, false, "cannot be read"},
+		{secretsmanager.ExpiredToken, false, "cannot be read"},
+		{secretsmanager.InvalidToken, false, "cannot be read"},
+		{secretsmanager.Garbage, false, "cannot be read"},
+		{secretsmanager.NoValue, false, "cannot be used"},
+	} {
+		t.Run(string(row.fault), func(t *testing.T) {
+			server := startManager(t)
+			source, log := overNetwork(t, server.URL(), 300*time.Millisecond)
+			server.Fail(row.fault, 1)
+
+			client, fault := source.Reread(t.Context())
+
+			if client != nil || fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable != row.retryable || !strings.Contains(fault.Message, row.says) {
+				t.Fatalf("got %+v, want credentials_unavailable, retryable %t, with %q", fault, row.retryable, row.says)
+			}
+			requireNoCredentials(t, "the fault", fmt.Sprintf("%+v %#v", *fault, fault))
+			requireNoCredentials(t, "the log", log.String())
+			if _, fault := source.Reread(t.Context()); fault != nil {
+				t.Errorf("the next read: %v", fault)
+			}
+		})
+	}
+}
+
+func TestReread_boundsAReply(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	server := startManager(t)
+	source, _ := overNetwork(t, server.URL(), 5*time.Second)
+	server.Fail(secretsmanager.GiantBody, 1)
+
+	if client, fault := source.Reread(t.Context()); client != nil || fault == nil || fault.Code != apisecret.CredentialsUnavailable {
+		t.Errorf("got %v, want credentials_unavailable", fault)
+	}
+}
+
+func TestReread_tellsThatNobodyIsThere(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	server := startManager(t)
+	_ = server.Close()
+	for endpoint, says := range map[string]string{server.URL(): "cannot be reached", "http://secretsmanager..invalid": "cannot be reached"} {
+		source, _ := overNetwork(t, endpoint, time.Second)
+
+		_, fault := source.Reread(t.Context())
+
+		if fault == nil || fault.Code != apisecret.CredentialsUnavailable || !fault.Retryable || !strings.Contains(fault.Message, says) {
+			t.Errorf("%s: got %+v, want credentials_unavailable, retryable", endpoint, fault)
+		}
+	}
+}
+
+func TestReread_takesARejectedCertificateForFinal(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	source, _ := overNetwork(t, server.URL, time.Second)
+
+	_, fault := source.Reread(t.Context())
+
+	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable {
+		t.Errorf("got %+v, want credentials_unavailable, not retryable", fault)
+	}
+}
+
+func TestReread_leavesRepetitionToTheSDK(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "")
+	server := startManager(t)
+	source, _ := overNetwork(t, server.URL(), 5*time.Second)
+	server.Fail(secretsmanager.InternalError, 1)
+
+	_, fault := source.Reread(t.Context())
+
+	if fault != nil || server.Reads() != 2 {
+		t.Errorf("got %v after %d calls, want success at the second", fault, server.Reads())
+	}
+}
+
+func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
+	server := startManager(t)
+	source, _ := overNetwork(t, server.URL(), 5*time.Second)
+	server.Fail(secretsmanager.Hang, -1)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+
+	_, late := source.Reread(ctx)
+
+	server.ClearFaults()
+	server.Fail(secretsmanager.Unavailable, 1)
+	server.Fail(secretsmanager.Hang, -1)
+	longer, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, broken := source.Reread(longer)
+
+	if late == nil || late.Code != apisecret.DeadlineExceeded || !late.Retryable {
+		t.Errorf("without an answer: got %+v, want deadline_exceeded", late)
+	}
+	if broken == nil || broken.Code != apisecret.CredentialsUnavailable || !broken.Retryable {
+		t.Errorf("after a 503: got %+v, want credentials_unavailable, retryable", broken)
+	}
+}
+
+func TestReread_followsNoRedirect(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	followed := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
+	defer elsewhere.Close()
+	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer redirecting.Close()
+	source, _ := overNetwork(t, redirecting.URL, time.Second)
+
+	_, fault := source.Reread(t.Context())
+
+	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
+		t.Errorf("got %v, followed: %t", fault, followed)
+	}
+}
+
+func TestNewSecretsManager_refusesAnEnvironmentThatTheSDKCannotUse(t *testing.T) {
+	for name, value := range map[string]string{"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "sometimes", "AWS_CA_BUNDLE": "/nowhere/at/all.pem"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_REGION", "eu-west-1")
+			t.Setenv(name, value)
+
+			client, err := credentials.NewSecretsManager(t.Context(), time.Second)
+
+			if client != nil || err == nil || !strings.Contains(err.Error(), "AWS") {
+				t.Errorf("%s=%s: got %v", name, value, err)
+			}
+		})
+	}
+}

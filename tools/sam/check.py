@@ -1,0 +1,67 @@
+"""Everything that is checked of the template without AWS. Ends with 1 for a fault."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import assertions
+import scanners
+import sets
+import stack as stacks
+
+
+def report(title, faults, began):
+    print(f"{'ok  ' if not faults else 'FAIL'} {title} ({time.monotonic() - began:.1f} s)", flush=True)
+    for fault in faults:
+        print(f"     {fault}")
+    return len(faults)
+
+
+def source():
+    """The source as it stands, by cfn-lint and by SAM itself."""
+    found = [f"{rule} {resource}: {message}" for _, rule, resource, message in
+             scanners.cfn_lint([stacks.ROOT / "template.yaml"], serverless=False)]
+    done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
+                          cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
+    return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def scan(texts):
+    """The scanners over each stack, and cfn-lint over the translation as well."""
+    judge, faults, of = scanners.Judge(), [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for name, given in sets.SETS.items():
+            source, translated, template, _ = stacks.load(texts, given)
+            files.append(scanners.write(folder, name, template))
+            of[str(files[-1])] = (name, stacks.parameters(source, given))
+        findings = list(scanners.cfn_lint(files)) + list(scanners.checkov(folder))
+        for file, rule, resource, message in findings:
+            name, parameters = of[file]
+            if not judge.keeps(rule, resource, parameters):
+                faults.append(f"{name}: {rule} {resource}: {message}")
+    with tempfile.TemporaryDirectory() as folder:
+        translated.get("Metadata", {}).pop("cfn-lint", None)
+        for _, rule, resource, message in scanners.cfn_lint([scanners.write(folder, "translated", translated)], serverless=False):
+            if rule not in ("W1030", "W1033"):  # defaults that a condition keeps out; the stacks above have real values
+                faults.append(f"translated: {rule} {resource}: {message}")
+    return faults + judge.stale()
+
+
+def main():
+    texts, faults = stacks.read(), 0
+    for title, one in (
+        ("template.yaml: cfn-lint, sam validate --lint", source),
+        (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions", lambda: assertions.check(texts)),
+        ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
+    ):
+        began = time.monotonic()
+        faults += report(title, one(), began)
+    print(f"     {len(scanners.KEPT)} kinds of findings are kept, with reasons, in {Path(scanners.__file__).relative_to(stacks.ROOT)}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
