@@ -114,14 +114,18 @@ func (s *session) token(ctx context.Context, client *segura.Client, refused *seg
 }
 
 // reread reads the credentials past their cache and tries them once if they have
-// changed. If they have not, cannot be read or are refused too, the fault stands.
+// changed. If they have not, the fault stands; so it does if they cannot be read,
+// unless that may pass: they may have changed all the same.
 func (s *session) reread(ctx context.Context, client *segura.Client, fault *segura.Fault) (*grant, *segura.Fault) {
 	if within(s.credsAt, renewalInterval) {
 		return nil, fault
 	}
 	s.credsAt = time.Now()
 	changed, failure := s.clients.Reread(ctx)
-	if failure != nil || changed == client {
+	switch {
+	case failure != nil && failure.Retryable:
+		return nil, segura.FaultOf(failure)
+	case failure != nil || changed == client:
 		return nil, fault
 	}
 	token, tokenFault := changed.Token(ctx, nil)
