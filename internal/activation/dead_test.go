@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/segura"
 	"segura-enable/internal/segura/seguratest"
 )
 
@@ -77,6 +78,7 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 				w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(300*time.Millisecond))
 				w.runner.Concurrency = concurrency
 				w.runner.Patience = 0
+				w.runner.Retry = segura.Retry{MaxAttempts: 2}
 				for _, sick := range []int64{1000, 1001, 1030} {
 					w.Fail(callsFor(sick), fault, -1)
 				}

@@ -248,7 +248,7 @@ func TestTwelveFaults_loseNothing(t *testing.T) {
 		"hangs here and there":   spread(seguratest.Hang()),
 		"GOAWAYs here and there": spread(seguratest.GoAway()),
 		"half replies":           spread(seguratest.CutShort(), seguratest.CutChunked(), seguratest.CutJSON(), seguratest.ResetMidBody()),
-		"refused tokens":         spread(seguratest.TokenRefused(seguratest.RefusedByGateway)),
+		"a refused token":        func(s *seguratest.Server) { s.Fail(calls, seguratest.TokenRefused(seguratest.RefusedByGateway), 1) },
 		"rate limits":            spread(seguratest.Gateway429(), seguratest.Gateway429().WithHeader("Retry-After", "0")),
 		"faults of the token's, too": func(s *seguratest.Server) {
 			s.RevokeTokens()

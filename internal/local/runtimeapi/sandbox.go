@@ -148,10 +148,10 @@ func (s *sandbox) ended() {
 	lost := s.inFlight
 	s.inFlight = nil
 	s.mu.Unlock()
+	close(s.exited) // first: whoever learns that its invocation is lost may invoke again at once
 	for _, inv := range lost {
 		s.lose(inv)
 	}
-	close(s.exited)
 }
 
 // lose ends an invocation whose process has ended without an answer.
