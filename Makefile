@@ -77,7 +77,7 @@ output = $$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --outp
 	--query "Stacks[0].Outputs[?OutputKey=='$(1)'].OutputValue")
 
 .venv/bin/sam:
-	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh
+	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh sam
 
 .PHONY: deploy
 deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCallers=… ScheduleExpression=…', STACK=name, ARCH=arm64 or amd64
@@ -108,6 +108,12 @@ test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
 	$(GO) test $(RACE) -count=1 ./...
+
+.PHONY: chaos
+chaos: ## Random faults at every edge, for minutes; SEED=n: from that world on, INVOCATIONS=n: so many at least
+	$(call title,chaos)
+	$(GO) test -count=1 -timeout 60m -v -run '$(if $(SEED),TestChaos)' ./internal/chaos \
+		-chaos.seed='$(or $(SEED),$(shell date +%s))' -chaos.invocations='$(or $(INVOCATIONS),8000)'
 
 .PHONY: fmt
 fmt: ## Format the Go code

@@ -34,7 +34,7 @@ func TestEventFunction_answersWithTheResultWhereAllSucceeded(t *testing.T) {
 func TestEventFunction_endsInAFunctionErrorIfAnyIdentifierFailed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "600ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999", "SEGURA_MAX_CONCURRENCY": "1",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999", "SEGURA_MAX_CONCURRENCY": "1",
 	}})
 	for _, row := range failures {
 		want := "Segura.PermanentError"

@@ -140,7 +140,7 @@ func TestAudit_ofASchedulesEventNamesTheRuleOrTheSchedule(t *testing.T) {
 func TestAudit_everyIdentifierHasALineWhateverHappened(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "600ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
 	}})
 	for _, row := range failures {
 		w.segura.Reset()
@@ -184,7 +184,7 @@ func TestAudit_identifiersThatTimeRanOutForHaveALine(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "2"}})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(500*time.Millisecond), -1)
-	inv := w.invoke(list("enable", upTo(10, 60)...), runtimeapi.WithTimeout(2500*time.Millisecond))
+	inv := w.invoke(list("enable", upTo(10, 60)...), runtimeapi.WithTimeout(3500*time.Millisecond))
 	lines := auditOf(t, inv.Invocation)
 	if len(lines) != 51 || inv.result.FailedByCode["deadline_exceeded"] == 0 || *inv.result.Enabled == 0 {
 		t.Errorf("got %d audit lines for %s; want 51, of which some are enabled and some had no time", len(lines), inv.text)

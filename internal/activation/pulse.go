@@ -81,8 +81,9 @@ func (p *pulse) beat() {
 }
 
 // missing notes an identifier that was given up with the fault; before is what
-// beats returned when it began.
-func (p *pulse) missing(before int64, fault *segura.Fault) {
+// beats returned when it began, and final says that the fault will not pass
+// within this request.
+func (p *pulse) missing(before int64, fault *segura.Fault, final bool) {
 	p.change(func() {
 		if p.count.Load() != before {
 			return
@@ -90,7 +91,7 @@ func (p *pulse) missing(before int64, fault *segura.Fault) {
 		if p.lost++; p.lost == 1 {
 			p.since = time.Now()
 		}
-		p.judge(fault)
+		p.judge(fault, final || fault.RefusedToken)
 	})
 }
 
@@ -98,15 +99,15 @@ func (p *pulse) missing(before int64, fault *segura.Fault) {
 // that no further attempt makes sense.
 func (p *pulse) silent(fault *segura.Fault) (dead bool) {
 	p.change(func() {
-		p.judge(fault)
+		p.judge(fault, false)
 		dead = p.dead != nil
 	})
 	return dead
 }
 
 // judge is called with the lock held.
-func (p *pulse) judge(fault *segura.Fault) {
-	if p.lost >= enough && (fault.RefusedToken || time.Since(p.since) >= p.patience) {
+func (p *pulse) judge(fault *segura.Fault, final bool) {
+	if p.lost >= enough && (final || time.Since(p.since) >= p.patience) {
 		p.dead = fault
 	}
 }

@@ -36,7 +36,7 @@ func lose(t *testing.T, p *pulse, fault *segura.Fault, d time.Duration, most int
 		}
 		before := p.beats()
 		time.Sleep(d)
-		p.missing(before, fault)
+		p.missing(before, fault, false)
 		p.leave(probe)
 	}
 	return most
@@ -88,7 +88,7 @@ func TestPulse_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *testi
 		probe, dead := p.enter(t.Context())
 		before := p.beats()
 		p.beat() // of another identifier
-		p.missing(before, silence())
+		p.missing(before, silence(), false)
 		p.leave(probe)
 		if probe || dead != nil {
 			t.Fatalf("got a probe: %t, dead: %v; want neither", probe, dead)
@@ -99,7 +99,7 @@ func TestPulse_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *testi
 func TestPulse_triesOneAtATimeWhileInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pulse{patience: time.Hour}
-		p.missing(p.beats(), silence())
+		p.missing(p.beats(), silence(), false)
 		entered := make(chan bool, 10)
 		for range cap(entered) {
 			go func() {
@@ -128,7 +128,7 @@ func TestPulse_triesOneAtATimeWhileInDoubt(t *testing.T) {
 func TestPulse_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pulse{patience: time.Hour}
-		p.missing(p.beats(), silence())
+		p.missing(p.beats(), silence(), false)
 		if probe, _ := p.enter(t.Context()); !probe {
 			t.Fatal("the first one in doubt is no probe")
 		}
@@ -148,7 +148,7 @@ func TestPulse_tellsWaitersThatItIsDead(t *testing.T) {
 		p := pulse{}
 		fault := silence()
 		for range enough - 1 {
-			p.missing(p.beats(), fault)
+			p.missing(p.beats(), fault, false)
 		}
 		probe, _ := p.enter(t.Context())
 		found := make(chan *segura.Fault, 5)
@@ -160,7 +160,7 @@ func TestPulse_tellsWaitersThatItIsDead(t *testing.T) {
 		}
 		synctest.Wait()
 
-		p.missing(p.beats(), fault)
+		p.missing(p.beats(), fault, false)
 		p.leave(probe)
 
 		for range cap(found) {

@@ -70,7 +70,7 @@ func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin tele
 // Warm reads the credentials and obtains a token ahead of the first request. It
 // returns what kept it from doing so, which is no reason not to serve.
 func (r *Runner) Warm(ctx context.Context) *apisecret.Error {
-	_, fault := newSession(r.Clients).grant(ctx)
+	_, fault := newSession(r.Clients).grant(ctx, nil)
 	if fault != nil {
 		return fault.AsError()
 	}

@@ -9,15 +9,26 @@ import (
 	"segura-enable/internal/segura"
 )
 
-// renewalInterval is how soon a token or credentials that were just renewed are
-// not renewed again: what is refused then is refused for good, or for reasons
-// of its own.
-const renewalInterval = time.Minute
+// Limits of re-authentication within one request, so that identifiers that are
+// refused for reasons of their own do not wear out the token endpoint or Secrets
+// Manager.
+const (
+	maxRenewals    = 20          // of the token
+	rereadInterval = time.Minute // between two reads of the credentials past their cache
+)
 
-// grant is what a call takes: a client and its token. It is never changed.
+// grant is what a call takes: a client and its token.
 type grant struct {
-	client *segura.Client
-	token  *segura.Token
+	client   *segura.Client
+	token    *segura.Token
+	accepted atomic.Bool // whether Segura took the token in any call of this request
+}
+
+// rejection is what came of a call whose token was refused; nil is none.
+type rejection struct {
+	grant *grant
+	fault *segura.Fault
+	times int // of the same identifier, this one included
 }
 
 // session holds the grant of one request, however many identifiers it has, and
@@ -26,25 +37,20 @@ type session struct {
 	clients ClientSource
 	current atomic.Pointer[grant]
 
-	lock    chan struct{} // holds one element while the fields below are in use
-	fault   *segura.Fault // why there is no grant; it stays for the whole request
-	tokenAt time.Time     // when a refused token was last replaced
-	credsAt time.Time     // when the credentials were last read again
+	lock     chan struct{} // holds one element while the fields below are in use
+	fault    *segura.Fault // why there is no grant; it stays for the whole request
+	renewals int           // of refused tokens, so far
+	rereadAt time.Time     // when the credentials were last read past their cache
 }
 
 func newSession(clients ClientSource) *session {
 	return &session{clients: clients, lock: make(chan struct{}, 1)}
 }
 
-// grant returns the grant to call with.
-func (s *session) grant(ctx context.Context) (*grant, *segura.Fault) {
-	return s.renewed(ctx, nil, nil)
-}
-
-// renewed returns a grant other than the refused one, which may be nil, or the
-// refusal if there is nothing else to try. Of many callers with the same refused
-// grant, one renews it.
-func (s *session) renewed(ctx context.Context, refused *grant, refusal *segura.Fault) (*grant, *segura.Fault) {
+// grant returns a grant to call with: another one than was refused, if any was,
+// or the fault of the refusal if there is nothing else to try. Of many callers
+// with the same refused grant, one renews it.
+func (s *session) grant(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
 	if g := s.current.Load(); g.usable(refused) {
 		return g, nil
 	}
@@ -60,25 +66,26 @@ func (s *session) renewed(ctx context.Context, refused *grant, refusal *segura.F
 	if g := s.current.Load(); g.usable(refused) {
 		return g, nil
 	}
-	var g *grant
-	var fault *segura.Fault
-	if refused == nil || refused != s.current.Load() {
-		g, fault = s.first(ctx)
-	} else {
-		g, fault = s.replace(ctx, refused, refusal)
+	g, fault := s.renew(ctx, refused)
+	if fault == nil {
+		s.current.Store(g)
+		return g, nil
 	}
-	if fault != nil {
-		if fault != refusal && fault.Code != apisecret.DeadlineExceeded {
-			s.fault = fault
-		}
-		return nil, fault
+	if fault.Code != apisecret.DeadlineExceeded && (refused == nil || fault != refused.fault) {
+		s.fault = fault
 	}
-	s.current.Store(g)
-	return g, nil
+	return nil, fault
 }
 
-func (g *grant) usable(refused *grant) bool {
-	return g != nil && g != refused && !g.token.Expired()
+func (s *session) renew(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
+	if refused == nil || refused.grant != s.current.Load() {
+		return s.first(ctx)
+	}
+	return s.replace(ctx, refused)
+}
+
+func (g *grant) usable(refused *rejection) bool {
+	return g != nil && (refused == nil || g != refused.grant) && !g.token.Expired()
 }
 
 // first obtains a grant from whatever is cached.
@@ -90,14 +97,16 @@ func (s *session) first(ctx context.Context) (*grant, *segura.Fault) {
 	return s.token(ctx, client, nil)
 }
 
-// replace drops a refused token and fetches one more; if that was done just now,
-// it goes back to the credentials.
-func (s *session) replace(ctx context.Context, refused *grant, refusal *segura.Fault) (*grant, *segura.Fault) {
-	if within(s.tokenAt, renewalInterval) {
-		return s.reread(ctx, refused.client, refusal)
+// replace drops a refused token and fetches one more. If it is a fresh one that
+// nobody's call was accepted with, or the identifier's second, it goes back to
+// the credentials.
+func (s *session) replace(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
+	fresh := s.renewals > 0 && !refused.grant.accepted.Load()
+	if fresh || refused.times > 1 || s.renewals >= maxRenewals {
+		return s.reread(ctx, refused.grant.client, refused.fault)
 	}
-	s.tokenAt = time.Now()
-	return s.token(ctx, refused.client, refused.token)
+	s.renewals++
+	return s.token(ctx, refused.grant.client, refused.grant.token)
 }
 
 // token obtains a token other than the refused one; if the credentials are
@@ -105,7 +114,7 @@ func (s *session) replace(ctx context.Context, refused *grant, refusal *segura.F
 func (s *session) token(ctx context.Context, client *segura.Client, refused *segura.Token) (*grant, *segura.Fault) {
 	token, fault := client.Token(ctx, refused)
 	if fault == nil {
-		return &grant{client, token}, nil
+		return &grant{client: client, token: token}, nil
 	}
 	if fault.RefusedCredentials {
 		return s.reread(ctx, client, fault)
@@ -117,10 +126,10 @@ func (s *session) token(ctx context.Context, client *segura.Client, refused *seg
 // changed. If they have not, the fault stands; so it does if they cannot be read,
 // unless that may pass: they may have changed all the same.
 func (s *session) reread(ctx context.Context, client *segura.Client, fault *segura.Fault) (*grant, *segura.Fault) {
-	if within(s.credsAt, renewalInterval) {
+	if !s.rereadAt.IsZero() && time.Since(s.rereadAt) < rereadInterval {
 		return nil, fault
 	}
-	s.credsAt = time.Now()
+	s.rereadAt = time.Now()
 	changed, failure := s.clients.Reread(ctx)
 	switch {
 	case failure != nil && failure.Retryable:
@@ -132,7 +141,5 @@ func (s *session) reread(ctx context.Context, client *segura.Client, fault *segu
 	if tokenFault != nil {
 		return nil, tokenFault
 	}
-	return &grant{changed, token}, nil
+	return &grant{client: changed, token: token}, nil
 }
-
-func within(at time.Time, d time.Duration) bool { return !at.IsZero() && time.Since(at) < d }

@@ -18,7 +18,8 @@ const maxRefusals = 3
 type try struct {
 	*job
 	identifier apisecret.Identifier
-	attempts   int // calls begun
+	attempts   int  // calls begun
+	noGrant    bool // whether it ended because nobody gets a token any more
 }
 
 // enter makes the calls unless Segura is known to be down, and notes what they
@@ -31,8 +32,8 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 	before := t.pulse.beats()
 	defer t.pulse.leave(probe)
 	answer, fault := t.call(ctx)
-	if fault != nil && (fault.NoReply || fault.RefusedToken) {
-		t.pulse.missing(before, fault)
+	if fault != nil && (fault.NoReply || fault.RefusedToken || t.noGrant) {
+		t.pulse.missing(before, fault, t.noGrant)
 	}
 	return answer, fault
 }
@@ -42,11 +43,10 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
 func (t *try) call(ctx context.Context) (segura.Answer, *segura.Fault) {
 	var (
 		own     *segura.Fault // the last transient fault of this identifier's
-		refused *grant
-		refusal *segura.Fault
+		refused *rejection    // what the last call ended in, if it was that
 	)
 	for transient, refusals := 0, 0; ; {
-		g, fault := t.ready(ctx, refused, refusal)
+		g, fault := t.ready(ctx, refused)
 		if fault != nil {
 			return segura.Answer{}, prefer(own, fault)
 		}
@@ -60,7 +60,7 @@ func (t *try) call(ctx context.Context) (segura.Answer, *segura.Fault) {
 			if refusals++; refusals == maxRefusals {
 				return segura.Answer{}, fault
 			}
-			refused, refusal = g, fault
+			refused = &rejection{g, fault, refusals}
 		default:
 			own, refused = fault, nil
 			transient++
@@ -76,11 +76,13 @@ func (t *try) call(ctx context.Context) (segura.Answer, *segura.Fault) {
 }
 
 // ready waits until a call may be made, and returns what it takes.
-func (t *try) ready(ctx context.Context, refused *grant, refusal *segura.Fault) (*grant, *segura.Fault) {
+func (t *try) ready(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
 	if !t.pace.wait(ctx) {
 		return nil, timeRanOut()
 	}
-	return t.session.renewed(ctx, refused, refusal)
+	g, fault := t.session.grant(ctx, refused)
+	t.noGrant = fault != nil && (refused == nil || fault != refused.fault)
+	return g, fault
 }
 
 func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *segura.Fault) {
@@ -89,6 +91,7 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *segura.Fau
 	answer, fault := g.client.Do(ctx, t.request.Action, t.identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
 	if fault == nil || !fault.NoReply && !fault.RefusedToken && fault.Code != apisecret.DeadlineExceeded {
+		g.accepted.Store(true)
 		t.pulse.beat()
 	}
 	return answer, fault

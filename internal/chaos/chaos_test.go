@@ -26,6 +26,8 @@ type totals struct {
 	harmed      int
 	excused     []string
 	stale       int
+	lonely      int
+	told        time.Time
 	codes       map[string]int
 	mishaps     map[string]int
 }
@@ -40,6 +42,7 @@ func (s *totals) add(w *world) {
 	s.harmed += harmed
 	s.excused = append(s.excused, w.excused...)
 	s.stale += w.stale
+	s.lonely += w.lonely
 	for code, n := range w.codes {
 		s.codes[code] += n
 	}
@@ -50,13 +53,23 @@ func (s *totals) add(w *world) {
 	}
 }
 
+// tell says now and then how far a long run is.
+func (s *totals) tell(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if full() && time.Since(s.told) > 20*time.Second {
+		s.told = time.Now()
+		t.Logf("so far: %d worlds, %d invocations, %d requests to Segura", s.worlds, s.invocations, s.requests)
+	}
+}
+
 func (s *totals) String() string {
 	played := 0
 	for _, n := range s.mishaps {
 		played += n
 	}
-	return fmt.Sprintf("%d worlds, %d invocations, %d requests to Segura, %d mishaps of %d kinds, %d connections harmed, %d excused for a busy machine, %d stale calls; outcomes %v",
-		s.worlds, s.invocations, s.requests, played, len(s.mishaps), s.harmed, len(s.excused), s.stale, s.codes)
+	return fmt.Sprintf("%d worlds, %d invocations, %d requests to Segura, %d mishaps of %d kinds, %d connections harmed, %d excused for a busy machine, %d stale calls, %d recoveries with a single attempt took one more; outcomes %v",
+		s.worlds, s.invocations, s.requests, played, len(s.mishaps), s.harmed, len(s.excused), s.stale, s.lonely, s.codes)
 }
 
 // TestChaos runs world after world. Whatever the weather, the invariants hold.
@@ -122,6 +135,7 @@ func runWorld(t *testing.T, seed uint64, sum *totals) {
 		t.Errorf("world %d: %v", seed, err)
 	}
 	sum.add(w)
+	sum.tell(t)
 	if len(w.violations) > 0 {
 		t.Errorf("world %d; again with: make chaos SEED=%d INVOCATIONS=1\n%s", seed, seed, strings.Join(w.violations[:min(len(w.violations), 2)], "\n"))
 	}

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,14 @@ func plain(t *testing.T, change func(*config)) *world {
 // full tells whether this is `make chaos`, which has time for every row.
 func full() bool { return *invocations > 0 }
 
+// unhurried skips a row that go test has no time for, unless it is one of these.
+func unhurried(t *testing.T, name string, brief ...string) {
+	t.Helper()
+	if !full() && !slices.Contains(brief, name) {
+		t.Skip("only in make chaos")
+	}
+}
+
 // upTo is a request for the identifiers from 1 on.
 func upTo(last int64, timeout time.Duration) request {
 	q := request{action: "enable", timeout: timeout}
@@ -56,6 +65,9 @@ func (w *world) invoke(t *testing.T, o weather, q request) (*round, *answer) {
 	w.make(x, []request{q})
 	a := x.answers[0]
 	w.judgeProcess(x)
+	if a.TimedOut && len(w.violations) == 0 {
+		t.Skipf("the machine is too busy: %v late", x.lag)
+	}
 	w.judgeForm(x, a)
 	w.judgeTruth(x)
 	w.judgeReach(x)
@@ -63,6 +75,15 @@ func (w *world) invoke(t *testing.T, o weather, q request) (*round, *answer) {
 		t.Fatalf("%.20000s", strings.Join(w.violations, "\n"))
 	}
 	return x, a
+}
+
+// fairly skips what remains of the test where the machine was too busy for times
+// to mean anything.
+func (x *round) fairly(t *testing.T, most time.Duration) {
+	t.Helper()
+	if x.worst > most {
+		t.Skipf("the machine is too busy: %v late at once", x.worst)
+	}
 }
 
 // attempts are all that were made for the request.
@@ -105,6 +126,7 @@ func allRetryable(t *testing.T, a *answer, codes ...string) {
 
 func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 	t.Parallel()
+	brief := []string{"nobody listens", "connections have always been reset"}
 	for name, row := range map[string]struct {
 		how     seguratest.Refused
 		warm    bool // a token is at hand
@@ -119,6 +141,7 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 		"connections have never spoken HTTPS": {seguratest.PlainOnAccept, false, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
+			unhurried(t, name, brief...)
 			t.Parallel()
 			w := plain(t, func(c *config) {
 				c.byDefault = row.timeout == 0
@@ -135,6 +158,7 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 
 			x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
+			x.fairly(t, 200*time.Millisecond)
 			allRetryable(t, a, unreachable)
 			if most := 20*time.Second + x.lag; a.Duration > most {
 				t.Errorf("took %v, want under %v", a.Duration, most)
@@ -146,16 +170,18 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 			t.Logf("%v, %d connections, %d attempts", a.Duration, after-connections, a.attempts())
 
 			w.accept()
-			w.all1000Succeed(t)
+			w.recovers(t)
 		})
 	}
 }
 
-// all1000Succeed: once Segura is back, the next invocation does all there is to do.
-func (w *world) all1000Succeed(t *testing.T) {
+// recovers: once Segura is back, the next invocation does all there is to do.
+func (w *world) recovers(t *testing.T) {
 	t.Helper()
-	if _, a := w.invoke(t, weather{}, upTo(1000, 30*time.Second)); len(a.failed()) > 0 || len(a.audit) != 1000 {
-		t.Errorf("afterwards: got %v of %d, want no failures", a.failed(), len(a.audit))
+	x, a := w.invoke(t, weather{}, upTo(50, 30*time.Second))
+	x.fairly(t, 200*time.Millisecond)
+	if len(a.failed()) > 0 || len(a.audit) != 50 {
+		t.Errorf("afterwards: got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 	}
 }
 
@@ -184,6 +210,7 @@ func TestDeadWorld_silenceEndsARequestSoon(t *testing.T) {
 			},
 		} {
 			t.Run(fmt.Sprintf("%s, %v", name, timeout), func(t *testing.T) {
+				unhurried(t, name, "connections say nothing", "calls hang", "token requests hang")
 				t.Parallel()
 				w := plain(t, func(c *config) { c.attemptTimeout = timeout })
 				connections, _ := w.wires.counts()
@@ -191,6 +218,7 @@ func TestDeadWorld_silenceEndsARequestSoon(t *testing.T) {
 
 				x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
+				x.fairly(t, timeout/4)
 				allRetryable(t, a, upstreamTimeout, unreachable)
 				if most := 8*timeout + x.lag; a.Duration > most {
 					t.Errorf("took %v, want under %v", a.Duration, most)
@@ -202,7 +230,7 @@ func TestDeadWorld_silenceEndsARequestSoon(t *testing.T) {
 				t.Logf("%v, %d connections, %d attempts", a.Duration, after-connections, a.attempts())
 
 				w.heal(false)
-				w.all1000Succeed(t)
+				w.recovers(t)
 			})
 		}
 	}
@@ -260,6 +288,7 @@ func TestTwelveFaults_loseNothing(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, HTTP/1.1 only %v", name, old), func(t *testing.T) {
+				unhurried(t, name, "gateway faults here and there", "gateway faults one after the other", "resets here and there")
 				t.Parallel()
 				w := plain(t, func(c *config) {
 					c.attemptTimeout = time.Second
@@ -267,8 +296,9 @@ func TestTwelveFaults_loseNothing(t *testing.T) {
 				})
 				arrange(w.segura)
 
-				_, a := w.invoke(t, weather{}, upTo(400, 60*time.Second))
+				x, a := w.invoke(t, weather{}, upTo(400, 60*time.Second))
 
+				x.fairly(t, 200*time.Millisecond)
 				if len(a.failed()) > 0 || len(a.audit) != 400 {
 					t.Errorf("got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 				}
@@ -301,6 +331,7 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 		"connections hang for a while":      seguratest.SilentOnAccept,
 	} {
 		t.Run(name, func(t *testing.T) {
+			unhurried(t, name, "connections hang for a while")
 			t.Parallel()
 			w := plain(t, func(c *config) {
 				c.attemptTimeout = time.Second
@@ -311,8 +342,9 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 				{"back", 1100 * time.Millisecond, w.accept},
 			}}
 
-			_, a := w.invoke(t, o, upTo(1000, 60*time.Second))
+			x, a := w.invoke(t, o, upTo(400, 60*time.Second))
 
+			x.fairly(t, 200*time.Millisecond)
 			// Those that were under way while nobody was there may have been given up.
 			lost := 0
 			for _, n := range a.failed() {
@@ -321,14 +353,14 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 			if lost > 30 {
 				t.Errorf("got %v, want 30 failures at most\n%s", a.failed(), failures(a))
 			}
-			for i := int64(900); i <= 1000; i++ {
+			for i := int64(350); i <= 400; i++ {
 				if !a.audit[i].succeeded() {
 					t.Errorf("identifier %d: got %+v, want it enabled, with Segura back", i, a.audit[i])
 					break
 				}
 			}
 			t.Logf("%d lost in %v", lost, a.Duration)
-			w.all1000Succeed(t)
+			w.recovers(t)
 		})
 	}
 }
@@ -341,8 +373,9 @@ func TestTokens_revokedTwiceInOneInvocationLoseNothing(t *testing.T) {
 		{"revoked again", 700 * time.Millisecond, w.segura.RevokeTokens},
 	}}
 
-	x, a := w.invoke(t, o, upTo(1000, 60*time.Second))
+	x, a := w.invoke(t, o, upTo(600, 60*time.Second))
 
+	x.fairly(t, 200*time.Millisecond)
 	if len(a.failed()) > 0 {
 		t.Errorf("got %v, want no failures: each new token was as good as the one before\n%s", a.failed(), failures(a))
 	}

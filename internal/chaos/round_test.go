@@ -21,10 +21,11 @@ type round struct {
 	ended    time.Time
 	before   map[int64]seguratest.APISecret
 	after    map[int64]seguratest.APISecret
-	entries  []entry // what Segura was asked meanwhile
-	reads    int     // of the AWS secret
-	lag      time.Duration
-	recovery bool // everything is in order and must succeed
+	entries  []entry       // what Segura was asked meanwhile
+	reads    int           // of the AWS secret
+	lag      time.Duration // how late the machine was meanwhile, in all
+	worst    time.Duration // likewise, at once
+	recovery bool          // everything is in order and must succeed
 
 	restarted bool // a new process began, the one before having been ended
 }
@@ -180,7 +181,7 @@ func (w *world) make(x *round, requests []request) {
 	w.bury(x)
 	happenings.Wait()
 	w.settle()
-	x.lag = load.total(x.began)
+	x.lag, x.worst = load.total(x.began), load.worst(x.began)
 	x.restarted = w.function.PID() != pid
 	x.after = w.segura.States()
 	x.reads = w.secrets.Reads() - reads
@@ -220,15 +221,20 @@ func (w *world) recover(r *rand.Rand) {
 		w.change(weather{freeze: between(r, time.Millisecond, time.Second)})
 		w.fate.become(w.rounds, storm{}, storm{})
 	}
-	for again := false; ; again = true {
+	for again := 0; ; again++ {
 		x := &round{recovery: true, weather: weather{names: []string{fmt.Sprintf("all is well again (struck connections left: %v)", leave)}}}
 		q := w.sensible(r)
 		w.make(x, []request{q})
 		w.judge(x)
 		if a := x.answers[0]; w.allIsWell(x, a) {
 			break
-		} else if x.lag > w.config.attemptTimeout/4 && !again {
+		} else if x.lag > w.config.attemptTimeout/4 && again < 5 {
 			w.excuse("no recovery, with %v late", x.lag)
+			continue
+		} else if w.config.maxAttempts == 1 && onlyBroken(a) && again == 0 {
+			// A connection that died since the last call is noticed by a call that is
+			// lost with it, where the process was frozen or slow to notice it before.
+			w.lonely++
 			continue
 		} else {
 			w.report(x, a, "after the faults stop, the very next invocation succeeds", "it did not")
@@ -236,6 +242,16 @@ func (w *world) recover(r *rand.Rand) {
 		}
 	}
 	w.lingering = lingering{}
+}
+
+// onlyBroken tells whether nothing but broken connections kept it from success.
+func onlyBroken(a *answer) bool {
+	for _, l := range a.audit {
+		if l.Code != "" && l.Code != notAllowed && l.Code != notFound && l.Code != accessDenied && l.Code != unreachable && l.Code != invalidResponse {
+			return false
+		}
+	}
+	return len(a.audit) > 0
 }
 
 // sensible is a valid request with time enough.

@@ -69,6 +69,7 @@ type world struct {
 	rounds      int
 	invocations int
 	excused     []string        // limits missed because the machine was busy
+	lonely      int             // recoveries that took one more invocation, with one attempt to each call
 	stale       int             // calls that reached Segura after their invocation
 	asked       map[asked]bool  // what was asked for by earlier invocations
 	lingering   lingering       // what the weather before may still cause

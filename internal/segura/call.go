@@ -60,9 +60,12 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 
 // quote returns what the reply says in words, and the gateway's number for the
 // request, with nothing in either of the credentials, of the token at hand or of
-// the one in use.
+// the last few.
 func (c *Client) quote(r reply, said content, token *redactor) (message, requestID string) {
-	redactors := []*redactor{c.access().redactor, token, c.cached.Load().redactor()}
+	redactors := append(make([]*redactor, 0, 2+maxIssued), c.access().redactor, token)
+	for _, t := range c.tokens() {
+		redactors = append(redactors, t.redactor())
+	}
 	message = redact(said.message, redactors...)
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
 		if id != "" {

@@ -44,6 +44,7 @@ type Client struct {
 	certificateAsked *atomic.Bool // whether a server ever asked for ours
 
 	cached atomic.Pointer[Token]
+	issued atomic.Pointer[[]*Token] // the last few, the newest first, to keep them out of what is passed on
 	flight flight.Group[*Token]
 }
 

@@ -113,7 +113,7 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 		}
 		switch {
 		case fault == nil:
-			c.cached.Store(t)
+			c.keep(t)
 			return t, nil
 		case fault.Code == apisecret.DeadlineExceeded && last != nil:
 			return nil, last // the fault that took the time
@@ -122,6 +122,26 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 		}
 		last = fault
 	}
+}
+
+// maxIssued is how many tokens are remembered: an upstream may quote one that was
+// replaced long ago.
+const maxIssued = 16
+
+// keep caches a token. One caller at a time does so.
+func (c *Client) keep(t *Token) {
+	issued := append([]*Token{t}, c.tokens()...)
+	issued = issued[:min(len(issued), maxIssued)]
+	c.issued.Store(&issued)
+	c.cached.Store(t)
+}
+
+// tokens returns the last few tokens.
+func (c *Client) tokens() []*Token {
+	if issued := c.issued.Load(); issued != nil {
+		return *issued
+	}
+	return nil
 }
 
 // requestToken makes one token request.

@@ -689,23 +689,21 @@ def source_samconfig(source, root):
 ONCE = [one for name, one in list(globals().items()) if name.startswith("source_")]
 
 
-def check(texts, root=stacks.ROOT, given=None):
-    """All that is wrong with the template, one line each."""
-    faults = []
+def check(texts, root=stacks.ROOT):
+    """All that is wrong with the template, one line each. What cannot even be read is a fault like any other."""
     try:
         source = stacks.parse(texts)
         for one in ONCE:
-            faults += [f"{one.__name__}: {fault}" for fault in one(source, Path(root))]
+            yield from (f"{one.__name__}: {fault}" for fault in one(source, Path(root)))
         document = source["Resources"]["Api"]["Properties"]["DefinitionBody"]
-        faults += [f"openapi.yaml: {fault}" for fault in check_document(document)]
-        faults += [f"openapi.yaml: {fault}" for fault in check_samples(document)]
-    except (stacks.Invalid, LookupError, TypeError, AttributeError, ValueError) as fault:
-        faults.append(f"cannot be read: {type(fault).__name__}: {fault}")
-    for name, parameters in (given or sets.SETS).items():
+        yield from (f"openapi.yaml: {fault}" for fault in check_document(document))
+        yield from (f"openapi.yaml: {fault}" for fault in check_samples(document))
+    except Exception as fault:
+        yield f"cannot be read: {type(fault).__name__}: {fault}"
+    for name, parameters in sets.SETS.items():
         try:
             s = Stack(texts, name, parameters)
             for one in EACH:
-                faults += [f"{name}: {one.__name__}: {fault}" for fault in one(s)]
-        except (stacks.Invalid, LookupError, TypeError, AttributeError, ValueError) as fault:
-            faults.append(f"{name}: cannot be resolved: {type(fault).__name__}: {fault}")
-    return faults
+                yield from (f"{name}: {one.__name__}: {fault}" for fault in one(s))
+        except Exception as fault:
+            yield f"{name}: cannot be resolved: {type(fault).__name__}: {fault}"

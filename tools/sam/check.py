@@ -54,7 +54,7 @@ def main():
     texts, faults = stacks.read(), 0
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", source),
-        (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions", lambda: assertions.check(texts)),
+        (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
     ):
         began = time.monotonic()

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs every event of events/ through `sam local invoke`, and requests through
-# `sam local start-api`, against the local Segura and Secrets Manager, and checks
-# what comes of each.
+# Validates the template, builds it for this machine, and runs every event of
+# events/ through `sam local invoke`, and requests through `sam local start-api`,
+# against the local Segura and Secrets Manager. What comes of each is compared with
+# what `make run` expects.
 #
 # SAM needs a container engine. The one that runs is used. Where none does, root
 # on Linux gets one for the time of this run: dockerd with namespaces of its own
@@ -19,7 +20,6 @@ set -u
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 cd "$root" || exit 1
 go=${GO:-go}
-make=${MAKE:-make}
 venv=$root/.venv
 bin=$root/.bin
 image=segura-enable/provided # the substitute
@@ -60,7 +60,7 @@ start_engine() {
 	until docker version >/dev/null 2>&1; do
 		tries=$((tries + 1))
 		if [ $tries -gt 300 ] || ! kill -0 "$engine" 2>/dev/null; then
-			tail -n 15 "$WORK/dockerd.log" >"$WORK/log"
+			cp "$WORK/dockerd.log" "$WORK/log"
 			echo "dockerd does not start" >"$WORK/skip"
 			exit 0
 		fi
@@ -115,7 +115,7 @@ fi
 
 # --- what is needed -------------------------------------------------------------
 
-# .bin/skipped has a line for each check that was skipped.
+# Of the other checks' lines in .bin/skipped, none is touched.
 forget() {
 	if [ -f "$bin/skipped" ]; then
 		grep -v '^sam local: ' "$bin/skipped" >"$bin/skipped.new"
@@ -127,7 +127,7 @@ forget() {
 skip() {
 	echo
 	echo "!!! SKIPPED: sam local was NOT run: $1"
-	if [ -s "$WORK/log" ]; then sed 's/^/!!!   /' "$WORK/log"; fi
+	if [ -s "$WORK/log" ]; then tail -n 15 "$WORK/log" | sed 's/^/!!!   /'; fi
 	echo "!!! Run 'make sam-local SAM_LOCAL=required' where it can be run."
 	if [ "${SAM_LOCAL:-}" = required ]; then
 		echo "!!! SAM_LOCAL=required: this is a failure."
@@ -151,16 +151,13 @@ engine_runs() { docker version >/dev/null 2>&1; }
 # install NAME PACKAGE gets a program from Debian's package where it is missing.
 install() {
 	if command -v "$1" >/dev/null; then return 0; fi
-	command -v apt-get >/dev/null || { : >"$WORK/log"; return 1; }
-	say install "$2, for $1"
+	command -v apt-get >/dev/null || return 1
+	say install "Debian's package $2, for $1"
 	if [ -z "${updated:-}" ]; then
 		apt-get update >"$WORK/log" 2>&1 || return 1
 		updated=yes
 	fi
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$2" >"$WORK/log" 2>&1 || {
-		tail -n 15 "$WORK/log" >"$WORK/log.tail" && mv "$WORK/log.tail" "$WORK/log"
-		return 1
-	}
+	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$2" >"$WORK/log" 2>&1 || return 1
 	: >"$WORK/log"
 	command -v "$1" >/dev/null
 }
@@ -174,12 +171,24 @@ trap 'exit 143' TERM
 mkdir -p "$bin" || exit 1
 forget
 
-# The SAM CLI asks for a newer version of itself and keeps notes, here.
-export __SAM_CLI_APP_DIR="$WORK/sam" SAM_CLI_TELEMETRY=0
-mkdir "$WORK/sam" && echo '{"lastVersionCheck": 9999999999}' >"$WORK/sam/metadata.json" || exit 1
+# The SAM CLI keeps notes, and asks for newer versions of itself; here, neither
+# leaves this folder. A variable of `make sam-local` is none of `sam build`'s make.
+export TMPDIR="$WORK/tmp" __SAM_CLI_APP_DIR="$WORK/sam" SAM_CLI_TELEMETRY=0
+mkdir "$WORK/tmp" "$WORK/sam" && echo '{"lastVersionCheck": 9999999999}' >"$WORK/sam/metadata.json" || exit 1
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 
-"$make" --no-print-directory "$venv/bin/sam" >"$WORK/log" 2>&1 || skip "the SAM CLI cannot be installed"
-: >"$WORK/log"
+sh tools/sam/venv.sh 2>"$WORK/reason"
+case $? in
+0) ;;
+3)
+	cp "$bin/venv.log" "$WORK/log"
+	skip "$(cat "$WORK/reason")"
+	;;
+*)
+	cat "$WORK/reason" >&2
+	exit 1
+	;;
+esac
 
 OWN_ENGINE=no
 if ! engine_runs; then
@@ -189,13 +198,18 @@ if ! engine_runs; then
 	install dockerd docker.io || skip "there is no container engine here, and none can be installed"
 	if ! engine_runs; then
 		OWN_ENGINE=yes
-		install docker docker.io && install ip iproute2 && install unshare util-linux ||
-			skip "a program is missing that starts a container engine"
+		# Newer releases of Debian have a package of its own for the command line.
+		{ install docker docker.io || install docker docker-cli; } && install ip iproute2 && install unshare util-linux ||
+			skip "a program is missing that starting a container engine takes"
 		unshare --net --mount --pid --fork --mount-proc true >"$WORK/log" 2>&1 ||
 			skip "this machine does not let one start a container engine"
 		DOCKER_HOST=unix://$WORK/docker.sock
 		export DOCKER_HOST
 	fi
+fi
+if [ -z "${DOCKER_HOST:-}" ]; then # of a context, of which SAM knows nothing
+	DOCKER_HOST=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null)
+	if [ -n "$DOCKER_HOST" ]; then export DOCKER_HOST; else unset DOCKER_HOST; fi
 fi
 if [ $OWN_ENGINE = yes ]; then machine=$(uname -m); else machine=$(docker version --format '{{.Server.Arch}}'); fi
 case $machine in
@@ -208,10 +222,15 @@ export OWN_ENGINE ARCHITECTURE ARCH BUILT
 
 # --- validate, build, run -------------------------------------------------------
 
-set -x
-AWS_REGION=${AWS_REGION:-eu-west-1} "$venv/bin/sam" validate --lint || exit 1
-"$venv/bin/sam" build --build-dir "$BUILT" --parameter-overrides "Architecture=$ARCHITECTURE" || exit 1
-{ set +x; } 2>/dev/null
+run() {
+	printf '$ %s\n' "$*"
+	"$@" 2>&1
+}
+
+AWS_REGION=${AWS_REGION:-eu-west-1}
+export AWS_REGION
+run "$venv/bin/sam" validate --lint || fail "the template is not valid"
+run "$venv/bin/sam" build --build-dir "$BUILT" --parameter-overrides "Architecture=$ARCHITECTURE" || fail "the functions cannot be built"
 CGO_ENABLED=0 "$go" build -trimpath -o "$WORK/segura-local" ./internal/local/cmd/segura-local || exit 1
 
 if [ $OWN_ENGINE = yes ]; then

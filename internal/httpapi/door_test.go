@@ -1,0 +1,529 @@
+package httpapi_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/segura/seguratest"
+)
+
+func TestInvoke_servesBothActionsInEveryEnvelope(t *testing.T) {
+	for _, row := range []struct {
+		payload string
+		body    string
+		calls   string
+	}{
+		{rest("POST", "/api-secrets/5/enable", ""), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{rest("POST", "/api-secrets/6/enable", ""), `{"identifier":6,"outcome":"already_enabled","attempts":1}`, "enable/6"},
+		{rest("POST", "/api-secrets/6/disable", ""), `{"identifier":6,"outcome":"disabled","attempts":1}`, "disable/6"},
+		{rest("POST", "/api-secrets/5/disable", ""), `{"identifier":5,"outcome":"already_disabled","attempts":1}`, "disable/5"},
+		{rest("POST", "/api-secrets/5/enable", `{"reason":"CHG"}`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{rest("POST", "/api-secrets/5/enable", `{}`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{rest("POST", "/api-secrets/enable", `{"identifier":"5"}`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{rest("POST", "/api-secrets/enable", `{"identifiers":[5]}`), `{"outcome":"succeeded","requested":1,"enabled":1,"already_enabled":0,"failed":0,"results":[{"identifier":5,"outcome":"enabled","attempts":1}]}`, "enable/5"},
+		{rest("POST", "/api-secrets/disable", `{"identifiers":[6]}`), `{"outcome":"succeeded","requested":1,"disabled":1,"already_disabled":0,"failed":0,"results":[{"identifier":6,"outcome":"disabled","attempts":1}]}`, "disable/6"},
+		{http2("POST", "/api-secrets/5/enable", ""), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{with(http2("POST", "/api-secrets/5/enable", ""), "body:null"), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{with(rest("POST", "/api-secrets/5/enable", ""), `version:"1.0"`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{http2("POST", "/api-secrets/disable", `{"identifier":6,"reason":"x"}`), `{"identifier":6,"outcome":"disabled","attempts":1}`, "disable/6"},
+		{with(rest("POST", "/api-secrets/enable", ""), "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(`{"identifier":5}`)))), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		got := w.invoke(t, row.payload)
+
+		if got.StatusCode != 200 || got.Body != row.body || w.calls() != row.calls {
+			t.Errorf("%s: got %d %s after %s, want 200 %s after %s", row.payload, got.StatusCode, got.Body, w.calls(), row.body, row.calls)
+		}
+	}
+}
+
+func TestInvoke_answersForSeveralWith207IfAnyFailed(t *testing.T) {
+	for _, row := range []struct {
+		body, outcome string
+		status        int
+	}{
+		{`{"identifiers":[5,6]}`, "succeeded", 200},
+		{`{"identifiers":[5,7]}`, "partially_succeeded", 207},
+		{`{"identifiers":[7]}`, "failed", 207},
+		{`{"identifiers":[7,8]}`, "failed", 207},
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		got := w.invoke(t, rest("POST", "/api-secrets/enable", row.body))
+
+		var document struct {
+			Outcome string
+			Results []struct{ Identifier json.Number }
+		}
+		if err := json.Unmarshal([]byte(got.Body), &document); err != nil || got.StatusCode != row.status || document.Outcome != row.outcome {
+			t.Errorf("%s: got %d %s, want %d %s", row.body, got.StatusCode, got.Body, row.status, row.outcome)
+		}
+	}
+}
+
+func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	const notFound, invalid = 404, 400
+	for path, want := range map[string]int{
+		"/api-secrets/5/enable":                           200,
+		"/prod/api-secrets/5/enable":                      200,
+		"/a/b/c/api-secrets/5/enable":                     200,
+		"/api-secrets/api-secrets/5/enable":               200,
+		"/5/enable/api-secrets/5/enable":                  200,
+		"/prod/5/api-secrets/5/enable":                    200,
+		"/api-secrets/5/disable":                          200,
+		"/api-secrets/enable":                             invalid, // no body
+		"/api-secrets/05/enable":                          invalid,
+		"/api-secrets/0/enable":                           invalid,
+		"/api-secrets/-5/enable":                          invalid,
+		"/api-secrets/+5/enable":                          invalid,
+		"/api-secrets/5.0/enable":                         invalid,
+		"/api-secrets/5%20/enable":                        invalid,
+		"/api-secrets/%35/enable":                         invalid,
+		"/api-secrets/five/enable":                        invalid,
+		"/api-secrets/5;6/enable":                         invalid,
+		"/api-secrets/5,6/enable":                         invalid,
+		"/api-secrets/9223372036854775808/enable":         invalid,
+		"/api-secrets/５/enable":                           invalid,
+		"/api-secrets/enable/enable":                      invalid,
+		"":                                                invalid, // not an HTTP event at all
+		"/":                                               notFound,
+		"/api-secrets":                                    notFound,
+		"/api-secrets/":                                   notFound,
+		"/api-secrets/5":                                  notFound,
+		"/api-secrets/5/":                                 notFound,
+		"/api-secrets/5/enable/":                          notFound,
+		"//api-secrets/5/enable":                          notFound,
+		"/api-secrets//5/enable":                          notFound,
+		"/api-secrets/5//enable":                          notFound,
+		"/api-secrets//enable":                            notFound,
+		"api-secrets/5/enable":                            notFound,
+		"/api-secrets/5/Enable":                           notFound,
+		"/API-SECRETS/5/enable":                           notFound,
+		"/api-secrets/5/activate":                         notFound,
+		"/api-secrets/5/enable/6":                         notFound,
+		"/api-secrets/5/6/enable":                         notFound,
+		"/api-secrets/5/enable?x":                         notFound,
+		"/api-secrets/5/enable/api-secrets/6/enable":      notFound,
+		"/api-secrets/5/api-secrets/6/enable":             notFound,
+		"/api-secrets/api-secrets/5/api-secrets/6/enable": notFound,
+		"/api-secrets/./5/enable":                         notFound,
+		"/api-secrets/5/./enable":                         notFound,
+		"/x/../api-secrets/5/enable":                      notFound,
+		"/api-secrets/6/../5/enable":                      notFound,
+		"/api-secrets/../api-secrets/5/enable":            notFound,
+		"/api-secrets/5/enable/..":                        notFound,
+		"/api-secrets%2F5%2Fenable":                       notFound,
+		"/api-secrets/5%2Fenable":                         notFound,
+		"/api-secret/5/enable":                            notFound,
+		"/passwords/5/enable":                             notFound,
+		"/api-secrets\\5\\enable":                         notFound,
+		"/api-secrets/5/enable\n":                         notFound,
+		"https://x/api-secrets/5/enable":                  notFound,
+	} {
+		for name, payload := range map[string]string{"REST": rest("POST", path, ""), "HTTP": http2("POST", path, "")} {
+			w.Reset()
+
+			got := w.invoke(t, payload)
+
+			if got.StatusCode != want {
+				t.Errorf("%s %q: got %d %s, want %d", name, path, got.StatusCode, got.Body, want)
+			}
+			called := w.calls()
+			if want == 200 && called != "enable/5" && called != "disable/5" || want != 200 && called != "" {
+				t.Errorf("%s %q: got the calls %q", name, path, called)
+			}
+			if want != 200 && got.problem(t).Code != "invalid_request" {
+				t.Errorf("%s %q: got %s", name, path, got.Body)
+			}
+		}
+	}
+}
+
+func TestInvoke_allowsPostOnly(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "Post", "POST ", "X"} {
+		for _, payload := range []string{rest(method, "/api-secrets/5/enable", ""), http2(method, "/api-secrets/enable", `{"identifier":5}`)} {
+			if got := w.invoke(t, payload); got.StatusCode != 405 || got.Headers["Allow"] != "POST" || got.problem(t).Code != "invalid_request" {
+				t.Errorf("%s: got %d, Allow: %q, %s", method, got.StatusCode, got.Headers["Allow"], got.Body)
+			}
+		}
+	}
+	if got := w.invoke(t, rest("GET", "/elsewhere", "")); got.StatusCode != 404 {
+		t.Errorf("an unknown path by GET: got %d, want 404", got.StatusCode)
+	}
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+func TestInvoke_refusesBodiesThatItCannotRead(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	big := `{"identifiers":[5],"reason":"` + strings.Repeat(" ", 64<<10) + `"}`
+	whole := `{"identifiers":[6]` + strings.Repeat(" ", 64<<10-19) + `}`
+	of := func(body string, members ...string) string {
+		return with(rest("POST", "/api-secrets/enable", body), members...)
+	}
+	for _, row := range []struct {
+		name, payload string
+		want          int
+	}{
+		{"64 KiB", of(whole), 200},
+		{"a byte more", of(whole + " "), 413},
+		{"far more", of(big), 413},
+		{"more in base64", of("", "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(big)))), 413},
+		{"64 KiB in base64", of("", "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(whole)))), 200},
+		{"more on the path of one", with(rest("POST", "/api-secrets/5/enable", big)), 413},
+		{"no base64", of("", "isBase64Encoded:true", `body:"{}"`), 400},
+		{"no JSON", of("identifier=5"), 400},
+		{"an array", of("[5]"), 400},
+		{"two documents", of(`{"identifier":6}{"identifier":5}`), 400},
+		{"no body", of(""), 400},
+		{"null", of("", "body:null"), 400},
+		{"white space", of(" "), 400},
+		{"a repeated field", of(`{"identifier":6,"identifier":5}`), 400},
+		{"a field in other case", of(`{"Identifier":6}`), 400},
+		{"an action", of(`{"identifier":6,"action":"disable"}`), 400},
+		{"a check", of(`{"check":true}`), 400},
+		{"an unknown field", of(`{"identifier":6,"force":true}`), 400},
+		{"both fields", of(`{"identifier":6,"identifiers":[6]}`), 400},
+		{"neither field", of(`{"reason":"x"}`), 400},
+		{"no identifiers", of(`{"identifiers":[]}`), 400},
+		{"100 identifiers", of(`{"identifiers":[` + strings.Repeat("6,", 99) + `6]}`), 200},
+		{"101 identifiers", of(`{"identifiers":[` + strings.Repeat("6,", 100) + `6]}`), 400},
+		{"an identifier beside the path's", with(rest("POST", "/api-secrets/6/enable", `{"identifier":5}`)), 400},
+		{"a long reason", with(rest("POST", "/api-secrets/6/enable", `{"reason":"`+strings.Repeat("x", 257)+`"}`)), 400},
+		{"a reason that is no text", with(rest("POST", "/api-secrets/6/enable", `{"reason":5}`)), 400},
+	} {
+		w.Reset()
+
+		got := w.invoke(t, row.payload)
+
+		if got.StatusCode != row.want || (row.want == 200) != (w.calls() == "enable/6") {
+			t.Errorf("%s: got %d %s after the calls %q, want %d", row.name, got.StatusCode, got.Body, w.calls(), row.want)
+		}
+		if row.want != 200 {
+			if p := got.problem(t); p.Code != "invalid_request" || p.Retryable || p.Identifier != 0 {
+				t.Errorf("%s: got %+v", row.name, p)
+			}
+		}
+	}
+}
+
+func TestInvoke_wantsJSON(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	for value, want := range map[string]int{
+		"application/json":                   200,
+		"Application/JSON":                   200,
+		"application/json; charset=utf-8":    200,
+		"application/json;charset=\"utf-8\"": 200,
+		"application/json;":                  200,
+		" application/json ":                 200,
+		"application/vnd.api+json":           200,
+		"application/merge-patch+json":       200,
+		"":                                   200,
+		"text/plain":                         415,
+		"text/html":                          415,
+		"application/x-www-form-urlencoded":  415,
+		"multipart/form-data; boundary=x":    415,
+		"application/octet-stream":           415,
+		"application/xml":                    415,
+		"application/jsonp":                  415,
+		"application/json-seq":               415,
+		"image/svg+json":                     415,
+		"json":                               415,
+		"*/*":                                415,
+		"application/json, text/plain":       415,
+		"application/json; charset=utf-8; =": 415,
+	} {
+		for name, header := range map[string]string{
+			"Content-Type": "headers:{" + quote("Content-Type") + ":" + quote(value) + "}", "content-type": "headers:{" + quote("content-type") + ":" + quote(value) + "}",
+			"several": "multiValueHeaders:{" + quote("CONTENT-TYPE") + ":[" + quote(value) + "]}",
+		} {
+			if value == "" && name == "several" {
+				continue
+			}
+			for _, body := range []string{`{"identifier":6}`, ""} {
+				path, expected := "/api-secrets/enable", want
+				if body == "" { // which is not looked at
+					path, expected = "/api-secrets/6/enable", 200
+				}
+				if got := w.invoke(t, with(rest("POST", path, body), header)); got.StatusCode != expected {
+					t.Errorf("%s: %q with the body %q: got %d %s, want %d", name, value, body, got.StatusCode, got.Body, expected)
+				}
+			}
+		}
+	}
+}
+
+func TestInvoke_servesNoOtherEvents(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	payloads := []string{
+		"", " ", "null", "5", `"x"`, "[]", "{}", "{", "\xff", `{"version":"2.0"}`, `{"version":5}`,
+		with(http2("POST", "/api-secrets/5/enable", ""), `version:"3.0"`),
+		with(http2("POST", "/api-secrets/5/enable", ""), `version:"1.0"`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `version:"2.0"`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}}`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `type:"REQUEST"`, `methodArn:"arn:aws:execute-api:x"`),
+		with(http2("POST", "/api-secrets/5/enable", ""), `type:"REQUEST"`, `routeArn:"arn:aws:execute-api:x"`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `headers:[]`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `body:{"reason":"x"}`),
+		with(rest("POST", "/api-secrets/5/enable", ""), `path:["/api-secrets/5/enable"]`),
+		`{"requestContext":{"routeKey":"$connect","eventType":"CONNECT","connectionId":"x"},"isBase64Encoded":false}`,
+		`{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"{\"identifier\":5}"}}]}`,
+		`{"Records":[{"eventSource":"aws:s3"}]}`, `{"Records":[{"eventSource":"aws:sqs","body":"{\"identifier\":5}"}]}`,
+		`{"Records":[{"eventSource":"aws:dynamodb"}]}`, `{"identifier":5}`, `{"check":true}`,
+	}
+	for _, name := range []string{"direct-one", "eventbridge-custom", "scheduled-rule", "scheduler-default-payload", "self-check", "step-functions"} {
+		payloads = append(payloads, sample(t, name))
+	}
+	for _, payload := range payloads {
+		if got := w.invoke(t, payload); got.StatusCode != 400 || got.problem(t).Code != "invalid_request" {
+			t.Errorf("%.100s: got %d %s, want 400", payload, got.StatusCode, got.Body)
+		}
+	}
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+func sample(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../events/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestInvoke_answersTheSamples(t *testing.T) {
+	for name, want := range map[string]struct {
+		status int
+		calls  string
+	}{
+		"rest-one": {200, "enable/5"}, "rest-batch": {0, ""}, "rest-disable": {200, "disable/6"}, "rest-not-found": {404, "enable/7"},
+		"http-api-one": {200, "enable/6"}, "http-api-batch": {0, ""}, "http-api-access-denied": {403, "enable/8"}, "function-url": {200, "enable/5"},
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		got := w.invoke(t, sample(t, name))
+
+		if want.status == 0 && got.StatusCode != 200 && got.StatusCode != 207 || want.status != 0 && (got.StatusCode != want.status || w.calls() != want.calls) {
+			t.Errorf("%s: got %d %s after %s", name, got.StatusCode, got.Body, w.calls())
+		}
+		if text := got.Body + w.audit.String() + w.log.String(); strings.Contains(text, "IQoJb3JpZ2luX2Vj") || strings.Contains(text, "AWS4-HMAC") {
+			t.Errorf("%s: the security token or the signature of the request is repeated", name)
+		}
+	}
+}
+
+func TestInvoke_auditsWhoCalled(t *testing.T) {
+	for name, row := range map[string]struct{ payload, want string }{
+		"REST, IAM":               {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"identity":{"userArn":"arn:aws:iam::1:user/a","sourceIp":"203.0.113.1"}}`), "arn:aws:iam::1:user/a"},
+		"REST, Cognito":           {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"identity":{"userArn":null},"authorizer":{"claims":{"sub":"cognito-sub","email":"x"}}}`), "cognito-sub"},
+		"REST, Lambda authorizer": {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"authorizer":{"principalId":"principal","integrationLatency":3}}`), "principal"},
+		"REST, its context":       {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"authorizer":{"principalId":"principal","sub":"subject"}}`), "subject"},
+		"HTTP, IAM":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:aws:iam::1:user/b"}}}`), "arn:aws:iam::1:user/b"},
+		"HTTP, JWT":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":"jwt-sub"},"scopes":null}}}`), "jwt-sub"},
+		"HTTP, Lambda authorizer": {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"sub":"lambda-sub"}}}`), "lambda-sub"},
+		"HTTP, its principal":     {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"principalId":"lambda-principal"}}}`), "lambda-principal"},
+		"nobody asked":            {http2("POST", "/api-secrets/5/enable", ""), ""},
+		"no object":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":"sub"}`), ""},
+		"no text":                 {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":5}}}}`), ""},
+		"null":                    {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":null}`), ""},
+		"a header is no proof":    {with(rest("POST", "/api-secrets/5/enable", ""), `headers:{"X-Caller":"forged","Authorization":"forged"}`), ""},
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		w.invoke(t, with(row.payload, `body:"{\"reason\":\"CHG\"}"`))
+
+		var line map[string]any
+		first, _, _ := strings.Cut(w.audit.String(), "\n")
+		if err := json.Unmarshal([]byte(first), &line); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, first)
+		}
+		caller, _ := line["caller"].(string)
+		if caller != row.want || line["source"] != "api" || line["reason"] != "CHG" || line["requestId"] != requestID || line["identifier"] != 5.0 {
+			t.Errorf("%s: got the audit line %v, want the caller %q", name, line, row.want)
+		}
+	}
+}
+
+func TestInvoke_answersAFailureOfOneWithAProblem(t *testing.T) {
+	for _, row := range []struct {
+		fault  seguratest.Fault
+		status int
+		code   apisecret.Code
+		after  string // Retry-After
+		segura int
+	}{
+		{seguratest.NotFound1005(), 404, apisecret.NotFound, "", 1005},
+		{seguratest.AccessDenied1006(), 403, apisecret.AccessDenied, "", 1006},
+		{seguratest.Gateway429().WithHeader("Retry-After", "7"), 503, apisecret.RateLimited, "7", 0},
+		{seguratest.Gateway429().WithHeader("Retry-After", "0.2"), 503, apisecret.RateLimited, "1", 0},
+		{seguratest.Gateway429().WithHeader("Retry-After", "1.2"), 503, apisecret.RateLimited, "2", 0},
+		{seguratest.Gateway429(), 503, apisecret.RateLimited, "5", 0},
+		{seguratest.Gateway503().WithHeader("Retry-After", "30"), 502, apisecret.UpstreamError, "30", 0},
+		{seguratest.Gateway502(), 502, apisecret.UpstreamInvalidResponse, "5", 0},
+		{seguratest.Gateway504(), 504, apisecret.UpstreamTimeout, "5", 0},
+		{seguratest.PasswordActivated(), 502, apisecret.UnexpectedResponse, "", 0},
+		{seguratest.ResetStream(), 502, apisecret.UpstreamUnreachable, "5", 0},
+		{seguratest.TokenRefused(seguratest.RefusedByGateway), 502, apisecret.AuthenticationFailed, "", 0},
+	} {
+		w := newWorld(t, seguratest.Options{})
+		w.Fail(seguratest.Match{Kind: seguratest.KindEnable}, row.fault, -1)
+
+		got := w.invoke(t, rest("POST", "/api-secrets/5/enable", ""))
+
+		p := got.problem(t)
+		if got.StatusCode != row.status || p.Code != row.code || got.Headers["Retry-After"] != row.after || p.Identifier != 5 || p.SeguraCode != row.segura {
+			t.Errorf("%s: got %d %+v, Retry-After: %q; want %d %s %q", row.fault, got.StatusCode, p, got.Headers["Retry-After"], row.status, row.code, row.after)
+		}
+		if strings.Contains(got.Body, "upstream_message") || strings.Contains(got.Body, "http_status") {
+			t.Errorf("%s: got %s", row.fault, got.Body)
+		}
+	}
+}
+
+func TestInvoke_answersForWhatIsNotAllowedAndForNoCredentials(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8")
+	w.vault.client, w.vault.fault = nil, apisecret.NewError(apisecret.CredentialsUnavailable, "sentence")
+
+	forbidden, unavailable := w.invoke(t, rest("POST", "/api-secrets/100/enable", "")), w.invoke(t, rest("POST", "/api-secrets/enable", `{"identifier":5}`))
+
+	if p := forbidden.problem(t); forbidden.StatusCode != 403 || p.Code != apisecret.NotAllowed || p.Identifier != 100 {
+		t.Errorf("not allowed: got %d %+v", forbidden.StatusCode, p)
+	}
+	if p := unavailable.problem(t); unavailable.StatusCode != 500 || p.Code != apisecret.CredentialsUnavailable || p.Detail != "sentence" {
+		t.Errorf("no credentials: got %d %+v", unavailable.StatusCode, p)
+	}
+}
+
+func TestInvoke_turnsAPanicIntoAProblem(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.vault.panics = true
+	inside := w.invoke(t, rest("POST", "/api-secrets/5/enable", ""))
+	w.door.Runner = nil // a fault of ours outside of what the runner guards
+
+	outside := w.invoke(t, rest("POST", "/api-secrets/5/enable", ""))
+
+	for name, got := range map[string]response{"inside the runner": inside, "outside of it": outside} {
+		if p := got.problem(t); got.StatusCode != 500 || p.Code != apisecret.InternalError || p.Retryable || strings.Contains(got.Body, "MARKER") {
+			t.Errorf("%s: got %d %s", name, got.StatusCode, got.Body)
+		}
+	}
+	if log := w.log.String(); strings.Contains(log, "MARKER") || strings.Count(log, "recovered from a panic") != 2 {
+		t.Errorf("got the log %s", log)
+	}
+}
+
+func TestInvoke_writesItsMetricsWhateverHappens(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	for payload, want := range map[string]string{
+		rest("POST", "/api-secrets/5/enable", ""): `"Enabled":1`, rest("GET", "/", ""): `"Enabled":0`, "garbage": `"Failed":0`,
+	} {
+		w.audit.Reset()
+
+		w.invoke(t, payload)
+
+		if got := w.audit.String(); strings.Count(got, `"_aws"`) != 1 || !strings.Contains(got, want) || !strings.Contains(got, requestID) {
+			t.Errorf("%.60s: got %s, want one metric line with %s", payload, got, want)
+		}
+	}
+}
+
+func TestInvoke_answersWithoutALambdaContextToo(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+
+	reply, err := w.door.Invoke(t.Context(), []byte(rest("GET", "/", "")))
+
+	if err != nil || !strings.Contains(string(reply), `"statusCode":404`) || strings.Contains(string(reply), "urn:uuid:") {
+		t.Errorf("got %s, %v", reply, err)
+	}
+}
+
+// A payload never makes the door panic, never has Segura called for an identifier
+// that was not accepted, and is never answered with a success that Segura did not
+// have.
+func FuzzInvoke(f *testing.F) {
+	w := newWorld(f, seguratest.Options{})
+	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8,100-105")
+	for _, seed := range []string{
+		rest("POST", "/api-secrets/5/enable", ""), rest("POST", "/prod/api-secrets/enable", `{"identifiers":[5,"6",7,100,200]}`), rest("GET", "/api-secrets/5/enable", ""),
+		http2("POST", "/api-secrets/6/disable", `{"reason":"x"}`), http2("POST", "/api-secrets/disable", `{"identifier":6}`),
+		with(rest("POST", "/api-secrets/enable", ""), "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(`{"identifier":5}`)))),
+		`{"identifier":5}`, `{"version":"2.0"}`, `[]`, `null`, ``, `{"path":"/api-secrets/5/enable","httpMethod":"POST"}`,
+		`{"PATH":"/api-secrets/5/enable","HTTPMethod":"POST","path":"/api-secrets/6/enable"}`, `{"path":"/api-secrets/5/enable","httpMethod":"POST","body":"{\"identifier\":6}"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		w.Reset()
+		w.audit.Reset()
+		w.log.Reset()
+		ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: requestID})
+
+		reply, err := w.door.Invoke(ctx, payload)
+
+		var r response
+		if err != nil || json.Unmarshal(reply, &r) != nil || r.StatusCode < 200 || r.StatusCode > 599 || !json.Valid([]byte(r.Body)) {
+			t.Fatalf("%q: got %s, %v", payload, reply, err)
+		}
+		requireHonest(t, w, payload, r)
+	})
+}
+
+// requireHonest holds an answer against what Segura was asked.
+func requireHonest(t *testing.T, w *world, payload []byte, r response) {
+	t.Helper()
+	var body struct {
+		Identifier int64
+		Outcome    string
+		Code       string
+		Results    []struct {
+			Identifier int64
+			Outcome    string
+		}
+	}
+	if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
+		t.Fatalf("%q: got %s", payload, r.Body)
+	}
+	told := map[int64]string{} // identifier -> outcome
+	if body.Identifier != 0 {
+		told[body.Identifier] = body.Outcome
+	}
+	for _, one := range body.Results {
+		told[one.Identifier] = one.Outcome
+	}
+	succeeded := map[int64]bool{}
+	for _, call := range w.Requests(seguratest.KindEnable, seguratest.KindDisable, seguratest.KindPasswordEnable, seguratest.KindPasswordDisable, seguratest.KindOther) {
+		if _, ok := told[call.Identifier]; !ok || call.Kind != seguratest.KindEnable && call.Kind != seguratest.KindDisable {
+			t.Fatalf("%q: Segura was called: %s %s; answered %d %s", payload, call.Method, call.Path, r.StatusCode, r.Body)
+		}
+		if i := apisecret.Identifier(call.Identifier); !w.door.Runner.Allowed.Contains(i) {
+			t.Fatalf("%q: Segura was called for %d, which is not allowed", payload, i)
+		}
+		succeeded[call.Identifier] = call.Status == 200
+	}
+	for i, outcome := range told {
+		if outcome != "" && outcome != "failed" && !succeeded[i] {
+			t.Fatalf("%q: got %s for %d, which Segura did not say: %d %s", payload, outcome, i, r.StatusCode, r.Body)
+		}
+	}
+	if r.StatusCode == 200 && len(told) == 0 || r.StatusCode == 200 && strings.Contains(r.Body, `"failed"`) && body.Identifier != 0 {
+		t.Fatalf("%q: got %d %s", payload, r.StatusCode, r.Body)
+	}
+	if audits := strings.Count(w.audit.String(), `"message":"audit"`); audits != len(told) {
+		t.Fatalf("%q: got %d audit lines for %d identifiers: %s", payload, audits, len(told), fmt.Sprint(told)+strconv.Itoa(r.StatusCode))
+	}
+}

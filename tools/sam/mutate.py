@@ -1,0 +1,254 @@
+"""Plants faults in template.yaml and openapi.yaml, one at a time, and sees whether
+the checks find them.
+
+Each is a slip that a person could make, and that would hurt: somebody gets in,
+something fails in silence, or does not deploy. --quick stops at the assertions;
+otherwise cfn-lint and checkov get those mutants as well, to tell what each is worth.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+
+import assertions
+import scanners
+import sets
+import stack as stacks
+
+BAR = 38 / 40  # of what is planted
+
+T, O = "template.yaml", "openapi.yaml"
+
+# What, file, text, what takes its place, and which of its occurrences (from 0).
+FAULTS = [
+    # Roles
+    ("a role reads every secret", T, "                Resource: !If [CreatesSecret, !Ref Secret, !Ref SecretArn]", "                Resource: '*'", 0),
+    ("a role writes secrets too", T, "Action: secretsmanager:GetSecretValue", "Action: secretsmanager:*", 1),
+    ("a role decrypts with every key", T, "                  Resource: !If [CreatesSecret, !Ref KmsKeyArn, !Ref SecretKmsKeyArn]", "                  Resource: '*'", 0),
+    ("decryption is not bound to Secrets Manager", T, "                      kms:ViaService: !Sub secretsmanager.${AWS::Region}.amazonaws.com\n", "", 1),
+    ("decryption is bound to the wrong service", T, "kms:ViaService: !Sub secretsmanager.", "kms:ViaService: !Sub s3.", 0),
+    ("decryption uses the wrong key", T, "!If [CreatesSecret, !Ref KmsKeyArn, !Ref SecretKmsKeyArn]", "!If [CreatesSecret, !Ref SecretKmsKeyArn, !Ref KmsKeyArn]", 0),
+    ("a role writes every log", T, "Resource: !GetAtt EventFunctionLogs.Arn", "Resource: '*'", 0),
+    ("a role writes the other function's log", T, "Resource: !GetAtt ApiFunctionLogs.Arn", "Resource: !GetAtt EventFunctionLogs.Arn", 0),
+    ("a role gets a managed policy", T, "      Description: !Sub What EventFunction of ${AWS::StackName} may do\n", "      Description: !Sub What EventFunction of ${AWS::StackName} may do\n      ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]\n", 0),
+    ("a role sends to the wrong queue", T, "                Resource: !GetAtt FailedEvents.Arn", "                Resource: !GetAtt UndeliveredEvents.Arn", 0),
+    ("a role may not encrypt for its queue", T, "Action: [kms:GenerateDataKey, kms:Decrypt]", "Action: [kms:Decrypt]", 0),
+    ("the code may make network interfaces", T, "                  Effect: Deny\n                  Action: ec2:*", "                  Effect: Allow\n                  Action: ec2:*", 0),
+    ("a function has the other one's role", T, "Role: !GetAtt EventFunctionRole.Arn", "Role: !GetAtt ApiFunctionRole.Arn", 0),
+    ("any schedule may use the role", T, "              ArnEquals:\n                aws:SourceArn: !GetAtt ScheduleGroup.Arn\n", "", 0),
+    ("the schedule may invoke every function", T, "                Action: lambda:InvokeFunction\n                Resource: !GetAtt EventFunction.Arn", "                Action: lambda:InvokeFunction\n                Resource: '*'", 0),
+    ("anyone's API may invoke the function", T, "      SourceArn: !Sub arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/prod/POST/api-secrets/*\n", "", 0),
+    ("any method of the API may invoke the function", T, "${Api}/prod/POST/api-secrets/*\n\n  ApiAccessLogs", "${Api}/*\n\n  ApiAccessLogs", 0),
+    ("any rule may invoke the function", T, "      Principal: events.amazonaws.com\n      SourceArn: !GetAtt Rule.Arn\n", "      Principal: events.amazonaws.com\n", 0),
+    # Credentials
+    ("the empty secret changes its shape", T, '"client_secret": ""}', '"client_secret": "", "tenant": ""}', 0),
+    ("the secret goes with the stack", T, "    Condition: CreatesSecret\n    DeletionPolicy: RetainExceptOnCreate", "    Condition: CreatesSecret\n    DeletionPolicy: Delete", 0),
+    ("the secret is not under the key", T, "      KmsKeyId: !If [HasKmsKey, !Ref KmsKeyArn, !Ref AWS::NoValue]\n      SecretString", "      SecretString", 0),
+    ("a credential is a parameter", T, "  SecretKmsKeyArn:\n    Type: String", "  ClientSecret:\n    Type: String\n    Default: ''\n    Description: Client secret of the access key.\n  SecretKmsKeyArn:\n    Type: String", 0),
+    ("the secret's ARN may lack its end", T, "secret:.+-[A-Za-z0-9]{6}$'", "secret:.+$'", 0),
+    # Functions
+    ("the API's function times out after API Gateway", T, "      Timeout: 25", "      Timeout: 60", 0),
+    ("the event function times out early", T, "      Timeout: 900", "      Timeout: 90", 0),
+    ("the logs are not JSON", T, "        LogFormat: JSON", "        LogFormat: Text", 1),
+    ("a log goes into the other group", T, "        LogGroup: !Ref EventFunctionLogs", "        LogGroup: !Ref ApiFunctionLogs", 0),
+    ("a variable is misspelt", T, "        SEGURA_ALLOWED_IDENTIFIERS:", "        SEGURA_ALLOWED_IDENTIFIER:", 0),
+    ("a variable is left out", T, "        SEGURA_DEFAULT_IDENTIFIERS: !Ref DefaultIdentifiers\n", "", 0),
+    ("two variables are swapped", T, "SEGURA_ALLOWED_IDENTIFIERS: !Ref AllowedIdentifiers", "SEGURA_ALLOWED_IDENTIFIERS: !Ref DefaultIdentifiers", 0),
+    ("the schedule's own source is not heard", T, "!If [AddsScheduler, !Sub '${AllowedEventSources},aws.scheduler', !Ref AllowedEventSources]", "!Ref AllowedEventSources", 0),
+    ("the environment is not under the key", T, "    KmsKeyArn: !If [HasKmsKey, !Ref KmsKeyArn, !Ref AWS::NoValue]\n    VpcConfig", "    VpcConfig", 0),
+    ("code signing is left out", T, "      CodeSigningConfigArn: !If [HasCodeSigning, !Ref CodeSigningConfigArn, !Ref AWS::NoValue]\n", "", 1),
+    ("the security groups are the subnets", T, "        SecurityGroupIds: !Split [',', !Ref VpcSecurityGroupIds]", "        SecurityGroupIds: !Split [',', !Ref VpcSubnetIds]", 0),
+    ("reservations are mixed up", T, "!If [ReservesEvent, !Ref EventReservedConcurrency", "!If [ReservesEvent, !Ref ApiReservedConcurrency", 0),
+    ("an alias serves old configuration", T, "      Timeout: 900", "      Timeout: 900\n      AutoPublishAlias: live", 0),
+    ("sam builds with its own idea of Go", T, "      BuildMethod: makefile", "      BuildMethod: go1.x", 1),
+    ("the wrong architecture by default", T, "    Default: arm64", "    Default: x86_64", 0),
+    ("a bound is not the code's", T, "    MaxValue: 900", "    MaxValue: 9000", 0),
+    ("a default is not the code's", T, "    Default: 5m", "    Default: 50m", 0),
+    ("traces are asked for, not allowed", T, "Action: [xray:PutTraceSegments, xray:PutTelemetryRecords]", "Action: [xray:PutTelemetryRecords]", 0),
+    # On demand
+    ("one method is open", O, "      security:\n        - sigv4: []", "      security: []", 1),
+    ("one method loses its own security", O, "      security:\n        - sigv4: []\n", "", 2),
+    ("the scheme is not IAM's", O, "x-amazon-apigateway-authtype: awsSigv4", "x-amazon-apigateway-authtype: awsSigV4", 0),
+    ("one method has no integration", O, "      x-amazon-apigateway-integration:", "      x-amazon-apigateway-integrations:", 1),
+    ("one method goes to the other function", O, "functions/${ApiFunction.Arn}/invocations", "functions/${EventFunction.Arn}/invocations", 2),
+    ("one method is not a proxy's", O, "        type: aws_proxy", "        type: aws", 0),
+    ("the gateway waits no longer than the function", O, "timeoutInMillis: 29000", "timeoutInMillis: 20000", 3),
+    ("everyone else is allowed", O, "      Effect: Deny", "      Effect: Allow", 0),
+    ("the callers are those denied", O, "          - ArnNotLike:", "          - ArnLike:", 0),
+    ("without callers, every account may call", O, "              aws:PrincipalAccount: {Ref: 'AWS::AccountId'}", "              aws:PrincipalAccount: '*'", 0),
+    ("the policy covers one stage only", O, "      Resource: execute-api:/*", "      Resource: execute-api:/test/*", 0),
+    ("a private API is open to the whole VPC's world", O, "              aws:SourceVpce:", "              aws:SourceVpc:", 0),
+    ("a private API is not", T, "Type: !If [IsApiPrivate, PRIVATE, REGIONAL]", "Type: REGIONAL", 0),
+    ("the function URL is open", T, "AuthType: AWS_IAM", "AuthType: NONE", 0),
+    ("requests are traced in full", T, "DataTraceEnabled: false", "DataTraceEnabled: true", 0),
+    ("nothing throttles", T, "          ThrottlingRateLimit: !Ref ApiThrottleRate\n", "", 0),
+    ("the access log does not say who called", T, '"caller":"$context.identity.userArn",', "", 0),
+    ("the access log goes to the function's log", T, "log-group:${ApiAccessLogs}", "log-group:${ApiFunctionLogs}", 0),
+    ("the access log is on by default", T, "  ApiAccessLog:\n    Type: String\n    Default: 'false'", "  ApiAccessLog:\n    Type: String\n    Default: 'true'", 0),
+    ("changed parameters are not deployed", T, "      AlwaysDeploy: true\n", "", 0),
+    ("the stage has another name", T, "      StageName: prod", "      StageName: live", 0),
+    ("the web ACL is never there", T, "  HasWebAcl: !And [!Condition HasApi, !Not [!Equals [!Ref ApiWebAclArn, '']]]", "  HasWebAcl: !And [!Condition HasApi, !Equals [!Ref ApiWebAclArn, '']]", 0),
+    ("bodies are not validated", O, "x-amazon-apigateway-request-validator: body and parameters", "x-amazon-apigateway-request-validator: parameters", 1),
+    ("a gateway response is not JSON", O, '"title": "Too Many Requests", "status": 429,', '"title": "Too Many Requests", "status": $context.status', 0),
+    ("a gateway response has another status", O, "  THROTTLED:\n    statusCode: '429'", "  THROTTLED:\n    statusCode: '503'", 0),
+    ("all refusals become 400", O, "  DEFAULT_4XX:\n", "  DEFAULT_4XX:\n    statusCode: '400'\n", 0),
+    ("a gateway response is left out", O, "  MISSING_AUTHENTICATION_TOKEN:", "  INVALID_API_KEY:", 0),
+    ("a status is not documented", O, "        '207':", "        '202':", 0),
+    ("a code is not documented", O, "            - upstream_unreachable\n", "", 1),
+    ("a code is misspelt", O, "            - unexpected_response", "            - unexpected_reply", 0),
+    ("a limit is not the code's", O, "          maxItems: 100", "          maxItems: 1000", 0),
+    ("unknown fields are taken", O, "      additionalProperties: false", "      additionalProperties: true", 1),
+    ("a path is misspelt", O, "  /api-secrets/disable:", "  /api-secret/disable:", 0),
+    ("a shared response", O, "        '404':\n          description: >-", "        '404':\n          $ref: '#/components/responses/NotFound'\n          description: >-", 0),
+    # On a schedule, on events
+    ("a second stack cannot have the schedule", T, "      GroupName: !Ref ScheduleGroup", "      Name: segura-enable\n      GroupName: !Ref ScheduleGroup", 0),
+    ("the schedule's failures go nowhere", T, "          MaximumRetryAttempts: 20\n        DeadLetterConfig:\n          Arn: !GetAtt UndeliveredEvents.Arn\n", "          MaximumRetryAttempts: 20\n", 0),
+    ("the schedule's input is broken", T, '"detail": {${Identifiers}${Reason}}}', '"detail": {${Identifiers}${Reason}}', 0),
+    ("the schedule's input names a piece that there is not", T, "${Identifiers}${Reason}", "${Identifier}${Reason}", 0),
+    ("the schedule is not one to the function", T, '"source": "aws.scheduler"', '"source": "segura.scheduler"', 0),
+    ("the schedule ignores its time zone", T, "      ScheduleExpressionTimezone: !Ref ScheduleTimeZone\n", "", 0),
+    ("the schedule cannot be switched off", T, "      State: !Ref ScheduleState", "      State: ENABLED", 0),
+    ("the schedule's window is never used", T, "Mode: !If [HasFlexibleWindow, FLEXIBLE, 'OFF']", "Mode: 'OFF'", 0),
+    ("the schedule calls the API's function", T, "        Arn: !GetAtt EventFunction.Arn\n        RoleArn", "        Arn: !GetAtt ApiFunction.Arn\n        RoleArn", 0),
+    ("the rule's failures go nowhere", T, "          DeadLetterConfig:\n            Arn: !GetAtt UndeliveredEvents.Arn\n", "", 0),
+    ("the rule listens to the default bus", T, "      EventBusName: !Ref EventBusName\n", "", 0),
+    ("the rule is disabled", T, "      State: ENABLED\n      Targets", "      State: DISABLED\n      Targets", 0),
+    ("failed events go nowhere", T, "      DestinationConfig:\n        OnFailure:\n          Destination: !GetAtt FailedEvents.Arn\n", "", 0),
+    ("successes go to the queue instead", T, "        OnFailure:", "        OnSuccess:", 0),
+    ("failed events are never repeated", T, "      MaximumRetryAttempts: !Ref EventRetries", "      MaximumRetryAttempts: 0", 0),
+    # Queues, topic
+    ("a queue takes plain HTTP", T, "                aws:SecureTransport: 'false'", "                aws:SecureTransport: 'true'", 0),
+    ("a queue's policy is the other one's", T, "      Queues: [!Ref UndeliveredEvents]", "      Queues: [!Ref FailedEvents]", 0),
+    ("a queue is not encrypted", T, "      SqsManagedSseEnabled: !If [HasKmsKey, !Ref AWS::NoValue, true]", "      SqsManagedSseEnabled: false", 0),
+    ("a queue is not under the key", T, "      KmsMasterKeyId: !If [HasKmsKey, !Ref KmsKeyArn, !Ref AWS::NoValue]\n\n  UndeliveredEventsPolicy", "\n  UndeliveredEventsPolicy", 0),
+    ("any rule may fill a queue", T, "              Condition:\n                ArnEquals:\n                  aws:SourceArn: !GetAtt Rule.Arn\n", "", 0),
+    ("a queue forgets after a day", T, "      MessageRetentionPeriod: 1209600", "      MessageRetentionPeriod: 86400", 0),
+    ("anyone's alarm may use the topic", T, "              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n              ArnLike:", "              ArnLike:", 0),
+    ("alarms may not use the topic", T, "Principal: {Service: cloudwatch.amazonaws.com}", "Principal: {Service: events.amazonaws.com}", 0),
+    ("nobody gets the e-mail", T, "  HasEmail: !And [!Condition CreatesTopic, !Not [!Equals [!Ref AlarmEmail, '']]]", "  HasEmail: !And [!Condition CreatesTopic, !Equals [!Ref AlarmEmail, '']]", 0),
+    # Alarms, dashboard, logs
+    ("an alarm's metric does not exist", T, "MetricName: Failed,", "MetricName: Failures,", 4),
+    ("an alarm's namespace does not exist", T, "Namespace: Segura,", "Namespace: segura,", 6),
+    ("an alarm's dimension does not exist", T, "{Name: Function, Value: !Ref EventFunction}", "{Name: FunctionName, Value: !Ref EventFunction}", 3),
+    ("an alarm's code does not exist", T, "Value: upstream_timeout", "Value: upstream_time_out", 0),
+    ("a code has no alarm", T, "Value: internal_error", "Value: deadline_exceeded", 0),
+    ("silence is no alarm", T, "      TreatMissingData: breaching", "      TreatMissingData: notBreaching", 0),
+    ("the wait for a success is never over", T, "      EvaluationPeriods: !Ref NoSuccessHours", "      EvaluationPeriods: 24", 0),
+    ("success is any invocation", T, "MetricName: AlreadyEnabled,", "MetricName: Attempts,", 0),
+    ("an alarm tells nobody", T, "      AlarmActions: [!If [CreatesTopic, !Ref AlarmTopic, !Ref AlarmTopicArn]]\n", "", 5),
+    ("an alarm tells the wrong topic", T, "!If [CreatesTopic, !Ref AlarmTopic, !Ref AlarmTopicArn]", "!If [CreatesTopic, !Ref AlarmTopicArn, !Ref AlarmTopic]", 8),
+    ("an alarm watches the other queue", T, "Value: !GetAtt UndeliveredEvents.QueueName", "Value: !GetAtt FailedEvents.QueueName", 0),
+    ("an alarm watches the other function", T, "{Name: FunctionName, Value: !Ref EventFunction}", "{Name: FunctionName, Value: !Ref ApiFunction}", 0),
+    ("an alarm asks for the default bus", T, ", !If [IsDefaultBus, !Ref AWS::NoValue, {Name: EventBusName, Value: !Ref EventBusName}]", "", 1),
+    ("an alarm's threshold is out of reach", T, "      Threshold: 20000", "      Threshold: 25000", 0),
+    ("an alarm counts averages", T, "      Statistic: Sum", "      Statistic: Average", 0),
+    ("the alarm for 5xx counts 4xx", T, "      MetricName: 5XXError", "      MetricName: 4XXError", 0),
+    ("the dashboard shows nothing for a metric", T, '["Segura", "TokenLatency", "Function", "${EventFunction}"', '["Segura", "TokenTime", "Function", "${EventFunction}"', 0),
+    ("the dashboard is not JSON", T, '"${CredentialsAlarm.Arn}", "${UpstreamAlarm.Arn}",', '"${CredentialsAlarm.Arn}" "${UpstreamAlarm.Arn}",', 0),
+    ("logs are kept for ever", T, "      RetentionInDays: !Ref LogRetentionDays\n", "", 1),
+    ("logs go with the stack", T, "    DeletionPolicy: RetainExceptOnCreate\n", "", 2),
+    # Conditions, rules, outputs, metadata
+    ("a condition is upside down", T, "  HasVpc: !Not [!Equals [!Ref VpcSubnetIds, '']]", "  HasVpc: !Equals [!Ref VpcSubnetIds, '']", 0),
+    ("a condition is too narrow", T, "  HasApiFunction: !Or [", "  HasApiFunction: !And [", 0),
+    ("a resource has lost its condition", T, "  ScheduleRole:\n    Type: AWS::IAM::Role\n    Condition: HasSchedule\n", "  ScheduleRole:\n    Type: AWS::IAM::Role\n", 0),
+    ("half a VPC is taken", T, "          - !And [!Equals [!Ref VpcSubnetIds, ''], !Equals [!Ref VpcSecurityGroupIds, '']]", "          - !Equals [!Ref VpcSecurityGroupIds, '']", 0),
+    ("a private API that nobody may call is taken", T, "    RuleCondition: !Not [!Equals [!Ref ApiVpcEndpointIds, '']]", "    RuleCondition: !Equals [!Ref ApiVpcEndpointIds, 'vpce-']", 0),
+    ("quotes get into the schedule's input", T, "    AllowedPattern: '^[^\"\\\\<>\\x00-\\x1f]*$'\n", "", 0),
+    ("the API's address is not one", T, "execute-api.${AWS::Region}.${AWS::URLSuffix}/prod", "execute-api.${AWS::Region}.${AWS::URLSuffix}/v1", 0),
+    ("an output is of the wrong queue", T, "    Value: !Ref UndeliveredEvents", "    Value: !Ref FailedEvents", 0),
+    ("the version is not the release's", T, "    SemanticVersion: 1.0.0", "    SemanticVersion: 1.0.1", 0),
+    ("a reference leads nowhere", T, "${EventFunctionLogs}", "${EventFunctionLog}", 0),
+    # What takes a reader, or AWS
+    ("a description says the opposite", T, "Empty - any. The stack's own", "Empty - none. The stack's own", 0),
+    ("an alarm's advice is wrong", T, "Deal with it, then delete it.", "Nothing needs to be done.", 0),
+]
+
+
+def plant(texts, fault):
+    """The texts with the fault in them."""
+    _, file, old, new, nth = fault
+    text, at = texts[file], -1
+    for _ in range(nth + 1):
+        at = text.find(old, at + 1)
+        if at < 0:
+            raise LookupError(f"{fault[0]}: {file} has no occurrence {nth} of {old!r}")
+    return texts | {file: text[:at] + new + text[at + len(old):]}
+
+
+def first(job):
+    """The first thing that the assertions say of a mutant."""
+    return next(iter(assertions.check(job)), None)
+
+
+def scanned(texts, mutants):
+    """For each mutant: what cfn-lint and checkov find in it that they do not find without it."""
+    base = {name: stacks.load(texts, given)[2] for name, given in sets.SETS.items()}
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as sources:
+        files, of = [], {}
+
+        def add(number, name, template):
+            files.append(scanners.write(folder, f"{number}-{name}", template))
+            of[str(files[-1])] = (number, name)
+
+        for name, template in base.items():
+            add("base", name, template)
+        for number, mutant in enumerate(mutants):
+            for name, given in sets.SETS.items():
+                try:
+                    template = stacks.load(mutant, given)[2]
+                except Exception:
+                    continue  # this one is found before any scanner gets to see it
+                # A deployment is called after the time of its translation.
+                if shape(template) != shape(base[name]):
+                    add(number, name, template)
+                    break
+        known, found = {}, {number: {"cfn-lint": set(), "checkov": set()} for number in range(len(mutants))}
+        for tool, findings in (("cfn-lint", scanners.cfn_lint(files)), ("checkov", scanners.checkov(folder))):
+            findings = [(*of[file], rule, resource) for file, rule, resource, _ in findings]
+            for number, name, rule, resource in findings:
+                if number == "base":
+                    known.setdefault((tool, name), set()).add((rule, resource))
+            for number, name, rule, resource in findings:
+                if number != "base" and (rule, resource) not in known.get((tool, name), set()) and "ApiDeployment" not in resource:
+                    found[number][tool].add(rule)
+        return found
+
+
+def shape(template):
+    return {"ApiDeployment" if name.startswith("ApiDeployment") else name: {k: v for k, v in one.items() if "ApiDeployment" not in str(v)}
+            for name, one in template["Resources"].items()} | {"outputs": template["Outputs"]}
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--quick", action="store_true", help="assertions only, and say no more than is missed")
+    quick = options.parse_args().quick
+    texts, began = stacks.read(), time.monotonic()
+    if wrong := first(texts):
+        print(f"FAIL the template has a fault of its own: {wrong}")
+        return 1
+    mutants = [plant(texts, fault) for fault in FAULTS]
+    with multiprocessing.Pool(2) as pool:
+        said = pool.map(first, mutants, chunksize=4)
+    others = {} if quick else scanned(texts, mutants)
+    if not quick:
+        print(f"{'planted fault':<52}{'assertions':<12}{'cfn-lint':<12}checkov")
+        for number, fault in enumerate(FAULTS):
+            tools = (" ".join(sorted(others[number][tool])) or "-" for tool in ("cfn-lint", "checkov"))
+            print(f"{fault[0]:<52}{'found' if said[number] else '-':<12}" + "".join(f"{one:<12}" for one in tools).rstrip())
+    missed = [fault[0] for number, fault in enumerate(FAULTS)
+              if not said[number] and not any(others.get(number, {}).values())]
+    total, share = len(FAULTS), 1 - len(missed) / len(FAULTS)
+    if not quick:
+        for tool in ("cfn-lint", "checkov"):
+            print(f"     {tool} alone finds {sum(bool(one[tool]) for one in others.values())} of {total}")
+    print(f"{'ok  ' if share >= BAR else 'FAIL'} {total} planted faults, {total - len(missed)} found ({time.monotonic() - began:.1f} s)")
+    for one in missed:
+        print(f"     missed: {one}")
+    return 0 if share >= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
