@@ -99,6 +99,18 @@ func start(t *testing.T, s setup) *world {
 	return w
 }
 
+// another starts one more function with the same Segura and Secrets Manager.
+func (w *world) another(s setup) *world {
+	w.t.Helper()
+	if s.function == "" {
+		s.function = w.setup.function
+	}
+	s.timeout, s.segura = w.setup.timeout, w.setup.segura
+	v := &world{t: w.t, setup: s, segura: w.segura, secrets: w.secrets, marked: w.marked}
+	v.startFunction()
+	return v
+}
+
 // putSecret writes the AWS secret for the simulated Segura as it is now.
 func (w *world) putSecret(overrides map[string]any) {
 	w.secrets.Put(secretName, w.segura.SecretJSON(overrides))

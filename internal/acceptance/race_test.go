@@ -37,7 +37,7 @@ func TestWaiting_doesNotSufferFromTheDeadlineOfWhoeverFetches(t *testing.T) {
 			with(w)
 			var group sync.WaitGroup
 			group.Go(func() {
-				inv := w.invoke(list("enable", 1001), runtimeapi.WithTimeout(1500*time.Millisecond))
+				inv := w.invoke(list("enable", 1001), runtimeapi.WithTimeout(2500*time.Millisecond))
 				if got := inv.result.Results; len(got) != 1 || got[0].Outcome != "failed" || !got[0].Error.Retryable {
 					t.Errorf("the one in a hurry: got %s", inv.text)
 				}
@@ -61,7 +61,7 @@ func TestWaiting_endsWithOnesOwnDeadline(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{
 		segura: seguratest.Options{AnyIdentifier: true}, concurrency: 2,
-		env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_MAX_ATTEMPTS": "1"},
+		env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "6s", "SEGURA_MAX_ATTEMPTS": "1"},
 	})
 	w.segura.RevokeTokens()
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Hang(), -1)
@@ -69,7 +69,7 @@ func TestWaiting_endsWithOnesOwnDeadline(t *testing.T) {
 	group.Go(func() { w.invoke(list("enable", 1001), runtimeapi.WithTimeout(15*time.Second)) })
 	time.Sleep(300 * time.Millisecond)
 	group.Go(func() {
-		inv := w.invoke(list("enable", 1002), runtimeapi.WithTimeout(1500*time.Millisecond))
+		inv := w.invoke(list("enable", 1002), runtimeapi.WithTimeout(3*time.Second))
 		if got := inv.result.Results; len(got) != 1 || got[0].Outcome != "failed" || got[0].Error.Code != "deadline_exceeded" {
 			t.Errorf("the one in a hurry: got %s, want deadline_exceeded", inv.text)
 		}

@@ -49,7 +49,7 @@ func TestTokenCall_thatFailsIsDescribedByTheSameCodes(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{
 		segura: seguratest.Options{AnyIdentifier: true},
-		env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "400ms"},
+		env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
 		before: func(w *world) { w.segura.Fail(seguratest.Match{}, seguratest.Unexpected500(), -1) },
 	})
 	for _, row := range tokenReadings() {

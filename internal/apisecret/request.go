@@ -110,7 +110,7 @@ func (f Form) readField(d *Document, name Field, value json.RawMessage) (err err
 }
 
 func (f Form) decodeIdentifiers(value json.RawMessage) ([]Identifier, error) {
-	elements, ok := strictjson.Array(value)
+	elements, ok := strictjson.Array(value, f.MaxIdentifiers)
 	if !ok {
 		return nil, errors.New("identifiers is not an array")
 	}
@@ -118,7 +118,7 @@ func (f Form) decodeIdentifiers(value json.RawMessage) ([]Identifier, error) {
 		return nil, errors.New("identifiers is empty")
 	}
 	if len(elements) > f.MaxIdentifiers {
-		return nil, fmt.Errorf("identifiers has %d elements, at most %d are allowed", len(elements), f.MaxIdentifiers)
+		return nil, fmt.Errorf("identifiers has more than %d elements", f.MaxIdentifiers)
 	}
 	list := make([]Identifier, 0, len(elements))
 	seen := make(map[Identifier]bool, len(elements))

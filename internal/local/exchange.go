@@ -64,13 +64,13 @@ func (s *Stack) Observe(ctx context.Context, function string, event []byte,
 	requests, reads := len(s.Segura.Requests()), s.Secrets.Reads()
 	var err error
 	if x.Invocation, err = invoke(); err != nil {
-		return x, fmt.Errorf("invoke %s: %w", FunctionName(function), err)
+		err = fmt.Errorf("invoke %s: %w", FunctionName(function), err)
 	}
 	x.Requests = s.requestsFrom(ctx, requests)
 	x.SecretReads = s.Secrets.Reads() - reads
 	x.After = s.Segura.States()
 	x.Leaks = s.leaks(x.Invocation)
-	return x, nil
+	return x, err
 }
 
 func (s *Stack) leaks(inv runtimeapi.Invocation) []string {

@@ -45,7 +45,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 
 // Connect opens a new connection to the base URL and sends one HEAD; any reply
 // is a success.
-func (c *Client) Connect(ctx context.Context) *Fault {
+func (c *Client) Connect(ctx context.Context) (last *Fault) {
 	config := c.transport.TLSClientConfig.Clone()
 	config.ClientSessionCache = nil
 	fresh := &Client{options: c.options, access: c.access, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
@@ -54,8 +54,16 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 	if err != nil {
 		return internalFault()
 	}
-	_, fault := fresh.send(ctx, request)
-	return fault
+	// With TLS 1.3 a server rejects our certificate when we are already writing;
+	// the alert that says so may be lost in a reset. No HEAD has arrived then.
+	for range 3 {
+		_, fault := fresh.send(ctx, request)
+		if fault == nil || !fault.NoReply || fault.Code != apisecret.UpstreamUnreachable || !fault.Retryable || !c.certificateAsked.Load() {
+			return fault
+		}
+		last = fault
+	}
+	return last
 }
 
 // quote returns what the reply says in words, and the gateway's number for the

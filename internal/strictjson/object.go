@@ -97,10 +97,20 @@ func String(value json.RawMessage) (text string, ok bool) {
 }
 
 // Array decodes a JSON array into its undecoded elements; ok is false for any
-// other value.
-func Array(value json.RawMessage) (elements []json.RawMessage, ok bool) {
-	if len(value) == 0 || value[0] != '[' {
+// other value. It stops behind the first element that is one too many, which is
+// the last one then.
+func Array(value json.RawMessage, most int) (elements []json.RawMessage, ok bool) {
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
 		return nil, false
 	}
-	return elements, json.Unmarshal(value, &elements) == nil
+	elements = []json.RawMessage{}
+	for decoder.More() && len(elements) <= most {
+		var element json.RawMessage
+		if err := decoder.Decode(&element); err != nil {
+			return nil, false
+		}
+		elements = append(elements, element)
+	}
+	return elements, true
 }

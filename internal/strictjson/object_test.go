@@ -155,12 +155,13 @@ func TestArray_takesArraysOnly(t *testing.T) {
 	}{
 		{`[]`, 0, true},
 		{`[1,"2",null,[3]]`, 4, true},
+		{`[1,2,3,4,5,6,7,8]`, 6, true}, // one too many is enough to know
 		{``, 0, false},
 		{`null`, 0, false},
 		{`"[]"`, 0, false},
 		{`{"0":1}`, 0, false},
 	} {
-		if got, ok := strictjson.Array(json.RawMessage(row.value)); len(got) != row.want || ok != row.ok {
+		if got, ok := strictjson.Array(json.RawMessage(row.value), 5); len(got) != row.want || ok != row.ok {
 			t.Errorf("%s: got %s, %t, want %d elements, %t", row.value, got, ok, row.want, row.ok)
 		}
 	}

@@ -43,7 +43,7 @@ inside() {
 	choose_image
 	gateway=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}}{{end}}' 2>/dev/null)
 	# shellcheck disable=SC2086 # the flags are several words
-	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" -- \
+	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" ${EVENT:+-event "$EVENT"} -- \
 		--template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
 		--skip-pull-image $image_flags
 }

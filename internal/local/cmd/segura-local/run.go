@@ -131,6 +131,7 @@ func (r *runner) each(ctx context.Context, begin time.Time, samples []local.Samp
 		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
 		x, err := send(sample)
 		if err != nil {
+			r.page.field("Segura", r.behind(x))
 			return interrupted(ctx, err)
 		}
 		r.show(x)

@@ -20,9 +20,9 @@ import (
 
 // samOptions are the flags of the subcommand of that name.
 type samOptions struct {
-	path, gateway, name, about string
-	logs                       bool
-	args                       []string // of sam local
+	path, gateway, name, about, event string
+	logs                              bool
+	args                              []string // of sam local
 }
 
 // sam is the subcommand of that name.
@@ -32,12 +32,17 @@ func sam(ctx context.Context, args []string, t terminal) error {
 	flags.StringVar(&o.path, "sam", "sam", "`path` of the SAM CLI")
 	flags.StringVar(&o.name, "name", "host.docker.internal", "`name` under which containers find this machine")
 	flags.StringVar(&o.gateway, "gateway", "", "`address` of this machine on the containers' bridge; one that is not this machine's is left to the engine to find")
+	flags.StringVar(&o.event, "event", "", "send only the sample in this `file` of events/")
 	flags.StringVar(&o.about, "about", "", "`text` to show about the image")
 	flags.BoolVar(&o.logs, "logs", false, "show everything that sam and the functions write too")
 	if err := parse(flags, args, -1, t); err != nil {
 		return err
 	}
 	o.args = flags.Args()
+	samples, err := samplesOf(o.event)
+	if err != nil {
+		return err
+	}
 	workspace, err := os.MkdirTemp("", "segura-local")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
@@ -49,7 +54,23 @@ func sam(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	defer func() { _ = r.stack.Close() }()
-	return r.throughSAM(ctx, cli)
+	if err := r.throughSAM(ctx, cli, samples); err != nil || o.event != "" {
+		return err
+	}
+	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
+	return r.throughAPI(ctx, cli)
+}
+
+// samplesOf is the one sample in a file, or all of them.
+func samplesOf(file string) ([]local.Sample, error) {
+	if file == "" {
+		return local.Samples, nil
+	}
+	sample, known := local.SampleOf(file)
+	if !known {
+		return nil, fmt.Errorf("%s is none of the samples in events/", file)
+	}
+	return []local.Sample{sample}, nil
 }
 
 // startForContainers starts Segura and Secrets Manager where containers reach
@@ -125,15 +146,14 @@ func samEnvironment(workspace string) []string {
 		"SAM_CLI_TELEMETRY=0", "PYTHONUNBUFFERED=1")
 }
 
-// throughSAM sends every sample through sam local invoke, and requests through
-// sam local start-api.
-func (r *runner) throughSAM(ctx context.Context, cli *samCLI) error {
+// throughSAM sends samples through sam local invoke.
+func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []local.Sample) error {
 	root, err := local.Root()
 	if err != nil {
 		return err
 	}
 	begin, reached := time.Now(), false
-	err = r.each(ctx, begin, local.Samples, func(sample local.Sample) (local.Exchange, error) {
+	err = r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
 		event, err := sample.Read()
 		if err != nil {
 			return local.Exchange{}, err
@@ -145,13 +165,10 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI) error {
 		reached = reached || x.SecretReads > 0
 		return x, err
 	})
-	if err != nil && !reached {
-		return fmt.Errorf("%w; nothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
-	} else if err != nil {
-		return err
+	if err != nil && !reached && ctx.Err() == nil {
+		return fmt.Errorf("%w\nnothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
 	}
-	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
-	return r.throughAPI(ctx, cli)
+	return err
 }
 
 // observe is for functions that are started for each event.
@@ -181,6 +198,7 @@ func (a apiRequest) event() []byte {
 	return event
 }
 
+// throughAPI sends requests through sam local start-api.
 func (r *runner) throughAPI(ctx context.Context, cli *samCLI) error {
 	begin := time.Now()
 	api, err := cli.startAPI(ctx)
