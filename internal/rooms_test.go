@@ -177,6 +177,29 @@ func TestFunctions_neverSkipVerification(t *testing.T) {
 	}
 }
 
+func TestSecurity_namesTestsThatExist(t *testing.T) {
+	root := repository(t)
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(read(t, root, "SECURITY.md")), -1)
+	if len(named) == 0 {
+		t.Fatal("SECURITY.md names no test")
+	}
+	var source strings.Builder
+	err := fs.WalkDir(root, "internal", func(file string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(file, "_test.go") {
+			source.Write(read(t, root, file))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range named {
+		if !strings.Contains(source.String(), "func "+name[1]+"(") {
+			t.Errorf("SECURITY.md names the test %s, which does not exist", name[1])
+		}
+	}
+}
+
 // wrongArrows describes every import that the table does not allow, and every
 // room that it does not know.
 func wrongArrows(t *testing.T, root fs.FS) []string {

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,17 +46,34 @@ type mishap struct {
 	repeats bool // the transport repeats the request by itself
 	slow    bool
 	heavy   bool // costs much time of the processor
+	kind    kind
 	token   bool // the token endpoint only
 	honest  bool // the answer is the faithful one, if it comes
 }
 
+// kind is a kind of mishaps. Each is drawn equally often, however many it has.
+type kind int
+
+const (
+	wholeReply kind = iota
+	emptyReply
+	falseReply
+	brokenReply
+	tokenReply
+	kinds // how many there are
+)
+
 // mishaps is the catalogue. It has the same length and order for every world.
 func mishaps(w *world) []mishap {
-	all := replies(w)
-	all = append(all, breaks(w)...)
-	all = append(all, tokenReplies()...)
-	for _, m := range append(replies(w), breaks(w)...) {
-		if m.heavy || m.repeats {
+	of := func(k kind, list []mishap) []mishap {
+		for i := range list {
+			list[i].kind = k
+		}
+		return list
+	}
+	all := slices.Concat(of(wholeReply, replies(w)), of(emptyReply, empties()), of(falseReply, lies()), of(brokenReply, breaks()), of(tokenReply, tokenReplies()))
+	for _, m := range slices.Clone(all) {
+		if m.heavy || m.repeats || m.token {
 			continue
 		}
 		m.name, m.fault = m.name+", after applying", m.fault.AfterApplying()
@@ -106,14 +124,52 @@ func replies(w *world) []mishap {
 		one("very late", seguratest.Normally().After(500*time.Millisecond), upstreamTimeout, deadline),
 		one("the last of its connection", seguratest.Drain(), unreachable, invalidResponse),
 	}
-	for _, status := range []int{200, 201, 202, 204, 206, 226, 300, 302, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418,
-		421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 507, 508, 511, 520, 522, 525, 530, 599, 600, 799} {
-		all = append(all, one(fmt.Sprintf("an empty %d", status), seguratest.Empty(status), codeOf(status)))
-	}
 	for i := range all {
 		all[i].slow = len(all[i].codes) > 1
 		all[i].wire = all[i].name == "the last of its connection"
 		all[i].honest = all[i].wire || strings.HasSuffix(all[i].name, "late")
+	}
+	return all
+}
+
+// empties are statuses of every kind, and nothing else.
+func empties() (all []mishap) {
+	for _, status := range []int{200, 201, 202, 204, 206, 226, 300, 302, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418,
+		421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 507, 508, 511, 520, 522, 525, 530, 599, 600, 799} {
+		all = append(all, mishap{name: fmt.Sprintf("an empty %d", status), fault: seguratest.Empty(status), codes: []string{codeOf(status)}})
+	}
+	return all
+}
+
+// lies are replies that look like a success to whoever does not look closely.
+func lies() []mishap {
+	one := func(name string, fault seguratest.Fault, codes ...string) mishap {
+		return mishap{name: name, fault: fault, codes: codes}
+	}
+	const (
+		activated   = "Api secret activated successfully"
+		deactivated = "Api secret deactivated successfully"
+	)
+	says := func(status int, body string) seguratest.Fault { return seguratest.ReplyJSON(status, body) }
+	var all []mishap
+	for _, message := range []string{activated, deactivated} {
+		all = append(all,
+			one("a 500 with "+message, seguratest.Envelope(500, 500, message), upstreamError),
+			one("a 200 with 500 within and "+message, seguratest.Envelope(200, 500, message), upstreamError),
+			one("a 200 with 400 within and "+message, seguratest.Envelope(200, 400, message), unexpected),
+			one("a 400 with 200 within and "+message, seguratest.Envelope(400, 200, message), unexpected),
+			one("a 201 with "+message, seguratest.Envelope(201, 200, message), unexpected),
+			one("a flagged "+message, says(200, `{"code":200,"response":{"status":200,"message":"`+message+`","error":true,"error_code":0}}`), unexpected),
+			one("an exception with "+message, says(200, `{"response":{"status":200,"message":"`+message+`","error":false},"exception":{"code":0,"message":"x"}}`), unexpected),
+			one("no JSON, but "+message, seguratest.Reply(200, "text/html", "<p>"+message+"</p>"), unexpected),
+			one("a list with "+message, says(200, `[{"response":{"status":200,"message":"`+message+`","error":false}}]`), unexpected),
+			one("another member with "+message, says(200, `{"code":200,"response":{"status":200,"title":"`+message+`","error":false}}`), unexpected),
+			one("a cut of "+message, says(200, `{"code":200,"response":{"status":200,"error":false,"message":"`+message+`"`), invalidResponse),
+		)
+	}
+	for _, message := range []string{"Password successfully activated", "Password successfully deactivated", "Api secret could not be activated", "Api secret could not be deactivated",
+		"Api secret not activated", "Api secret not deactivated", "Api secret will be activated", "Failed: Api secret activated", "Api secrets listed", "activated", "deactivated", ""} {
+		all = append(all, one(fmt.Sprintf("a 200 with %q", message), seguratest.Envelope(200, 200, message), unexpected))
 	}
 	return all
 }
@@ -139,7 +195,7 @@ func codeOf(status int) string {
 }
 
 // breaks do not come, or not whole.
-func breaks(*world) []mishap {
+func breaks() []mishap {
 	one := func(name string, fault seguratest.Fault, codes ...string) mishap {
 		return mishap{name: name, fault: fault, codes: codes, wire: true}
 	}

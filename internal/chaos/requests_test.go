@@ -38,7 +38,7 @@ func withTimeout(q request) runtimeapi.InvokeOption { return runtimeapi.WithTime
 // timeLimit of an invocation: anywhere between a tenth of a second and some
 // seconds.
 func timeLimit(r *rand.Rand) time.Duration {
-	return between(r, 100*time.Millisecond, 4*time.Second).Round(time.Millisecond)
+	return between(r, time.Duration(choose(r, 100, 800))*time.Millisecond, 4*time.Second).Round(time.Millisecond)
 }
 
 // draw makes a request at random; suits says which identifiers it may name.

@@ -84,7 +84,7 @@ type phenomenon struct {
 
 // phenomena are all there are. Each gets the time limit of the invocation.
 var phenomena = []phenomenon{
-	{8, addCallStorm},
+	{10, addCallStorm},
 	{4, addTokenStorm},
 	{4, addWireStorm},
 	{1, addDeception},
@@ -108,7 +108,7 @@ func (w *world) forecast(r *rand.Rand, limit time.Duration) weather {
 	for _, p := range phenomena {
 		total += p.weight
 	}
-	for range r.IntN(4) {
+	for range choose(r, 0, 1, 1, 2, 2, 3) {
 		at := r.IntN(total)
 		for _, p := range phenomena {
 			if at -= p.weight; at < 0 {
@@ -131,7 +131,7 @@ func (w *world) forecast(r *rand.Rand, limit time.Duration) weather {
 }
 
 // chances: mostly none, now and then, often, always.
-func chance(r *rand.Rand) float64 { return []float64{0.03, 0.1, 0.3, 0.6, 1}[r.IntN(5)] }
+func chance(r *rand.Rand) float64 { return choose(r, 0.03, 0.1, 0.3, 0.6, 1) }
 
 // between is a duration whose logarithm is evenly spread.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
@@ -158,9 +158,19 @@ func addTokenStorm(w *world, o *weather, r *rand.Rand, _ time.Duration) {
 func (w *world) palette(o *weather, r *rand.Rand, suits func(mishap) bool) storm {
 	s := storm{chance: chance(r)}
 	for n := 1 + r.IntN(4); len(s.palette) < n; {
-		at := r.IntN(len(w.catalogue))
+		k := kind(r.IntN(int(kinds)))
+		var of []int
+		for at, m := range w.catalogue {
+			if m.kind == k && suits(m) {
+				of = append(of, at)
+			}
+		}
+		if len(of) == 0 {
+			continue
+		}
+		at := of[r.IntN(len(of))]
 		m := w.catalogue[at]
-		if !suits(m) || m.heavy && r.IntN(4) > 0 || strings.HasPrefix(m.name, "an empty") && r.IntN(3) > 0 {
+		if m.heavy && r.IntN(3) > 0 {
 			continue
 		}
 		if m.heavy {

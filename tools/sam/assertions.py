@@ -4,6 +4,7 @@ Each check gets one resolved stack and yields what is wrong with it. Policies ar
 compared whole: one more action, or one less condition, is a difference.
 """
 
+import functools
 import json
 import re
 import tomllib
@@ -689,15 +690,19 @@ def source_samconfig(source, root):
 ONCE = [one for name, one in list(globals().items()) if name.startswith("source_")]
 
 
+@functools.lru_cache(2)
+def document_faults(text):
+    document = json.loads(stacks.as_json(text))
+    return [f"openapi.yaml: {fault}" for one in (check_document, check_samples) for fault in one(document)]
+
+
 def check(texts, root=stacks.ROOT):
     """All that is wrong with the template, one line each. What cannot even be read is a fault like any other."""
     try:
         source = stacks.parse(texts)
         for one in ONCE:
             yield from (f"{one.__name__}: {fault}" for fault in one(source, Path(root)))
-        document = source["Resources"]["Api"]["Properties"]["DefinitionBody"]
-        yield from (f"openapi.yaml: {fault}" for fault in check_document(document))
-        yield from (f"openapi.yaml: {fault}" for fault in check_samples(document))
+        yield from document_faults(texts["openapi.yaml"])
     except Exception as fault:
         yield f"cannot be read: {type(fault).__name__}: {fault}"
     for name, parameters in sets.SETS.items():

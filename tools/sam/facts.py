@@ -4,6 +4,7 @@ Read by pattern, from the few lines that are tables. Where a pattern finds nothi
 any more, that is an error here, not a check that passes.
 """
 
+import functools
 import http
 import json
 import re
@@ -16,6 +17,7 @@ STATUS["unsupportedmediatype"] = 415
 UNITS = {"Minute": "m", "Second": "s"}
 
 
+@functools.cache
 def text(path):
     return (ROOT / path).read_text("utf-8")
 

@@ -7,15 +7,17 @@ an ARN, stays a Ref or Fn::GetAtt.
 """
 
 import copy
+import functools
 import json
 import logging
 import re
 from pathlib import Path
 
 import boto3
+import yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
@@ -29,6 +31,14 @@ PSEUDO = {
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/segura/0",
 }
 NOTHING = object()
+SESSION = boto3.session.Session(region_name=PSEUDO["AWS::Region"])
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads !Ref and its like as SAM does."""
+
+
+Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 class Invalid(Exception):
@@ -40,10 +50,14 @@ def read(root=ROOT):
     return {name: (root / name).read_text("utf-8") for name in ("template.yaml", "openapi.yaml")}
 
 
+@functools.lru_cache(4)
+def as_json(text):
+    return json.dumps(yaml.load(text, Loader))
+
+
 def parse(texts):
     """The source template, with the document that it includes in its place."""
-    template = plain(yaml_parse(texts["template.yaml"]))
-    document = plain(yaml_parse(texts["openapi.yaml"]))
+    template, document = (json.loads(as_json(texts[name])) for name in ("template.yaml", "openapi.yaml"))
 
     def include(value):
         if isinstance(value, dict):
@@ -65,7 +79,7 @@ def translate(source, values):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"  # as sam deploy leaves it
-    translator = Translator({}, Parser(), boto_session=boto3.session.Session(region_name=PSEUDO["AWS::Region"]))
+    translator = Translator({}, Parser(), boto_session=SESSION)
     try:
         return plain(translator.translate(template, {name: str(value) for name, value in values.items()}))
     except Exception as fault:  # the translator has many kinds of its own
