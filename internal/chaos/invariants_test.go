@@ -485,10 +485,13 @@ func (w *world) judgeAttempts(x *round) {
 	}
 }
 
+// mostRenewals is how many refused tokens one invocation replaces, at most.
+const mostRenewals = 20
+
 // judgeTokens: token requests and reads of the AWS secret stay within bounds.
 //
-// A token is fetched where none is at hand, once more where it is refused, and
-// once more for credentials that have changed; and again whenever it expires. The
+// A token is fetched where none is at hand, once more for each that is refused,
+// and once for credentials that have changed; and again whenever it expires. The
 // AWS secret is read where its copy has expired or there is none, whenever a new
 // token is needed, and once more past its cache.
 func (w *world) judgeTokens(x *round) {
@@ -506,7 +509,7 @@ func (w *world) judgeTokens(x *round) {
 				lifetime = min(lifetime, time.Second) // some mishaps shorten it
 			}
 			expiries := int(a.Duration / (lifetime * 8 / 10))
-			tokens += w.config.maxAttempts * (3 + expiries)
+			tokens += w.config.maxAttempts * (2 + min(w.refusedTokens(x), mostRenewals) + expiries)
 			reads += 3 * (2 + expiries)
 			tries++
 		}
@@ -534,6 +537,20 @@ func (w *world) judgeTokens(x *round) {
 			w.report(x, nil, "refused credentials are not tried again within one invocation", "%d times in %d invocations", n, tries)
 		}
 	}
+}
+
+// refusedTokens is how many tokens were refused in the round, at most.
+func (w *world) refusedTokens(x *round) int {
+	refused := map[string]bool{}
+	for _, e := range x.entries {
+		at := w.fate.mishapOf(e.Number)
+		switch {
+		case e.Kind == seguratest.KindToken:
+		case at >= 0 && slices.Contains(w.catalogue[at].codes, authentication), at < 0 && (e.Status == 401 || e.Status == 404 || w.politely):
+			refused[e.Header.Get("Authorization")] = true
+		}
+	}
+	return len(refused)
 }
 
 // judgePeak: never more calls in flight than SEGURA_MAX_CONCURRENCY. Calls that

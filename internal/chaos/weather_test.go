@@ -205,6 +205,7 @@ func addWireStorm(w *world, o *weather, r *rand.Rand, _ time.Duration) {
 	}
 	o.wire, o.slow = true, true
 	if r.IntN(3) > 0 { // so that new connections are needed
+		o.may(unreachable, invalidResponse)
 		o.before = append(o.before, func() { w.wires.drop(true) })
 	}
 	o.name("wires: %v of %s", o.wires.chance, nameAll(o.wires.hazards))
@@ -227,6 +228,7 @@ func addDeception(w *world, o *weather, r *rand.Rand, _ time.Duration) {
 	o.wire = true
 	o.name("wires: %v lead to %s", o.wires.chance, h.name)
 	if r.IntN(2) == 0 { // so that new connections are needed
+		o.may(invalidResponse)
 		o.before = append(o.before, func() { w.wires.drop(true) })
 	}
 }
@@ -318,7 +320,10 @@ func addDrops(w *world, o *weather, r *rand.Rand, limit time.Duration) {
 
 func addRevocation(w *world, o *weather, r *rand.Rand, limit time.Duration) {
 	style := seguratest.RefusalStyle(r.IntN(5))
-	o.before = append(o.before, func() { w.segura.RefuseToken(style) })
+	o.before = append(o.before, func() {
+		w.segura.RefuseToken(style)
+		w.politely = style >= seguratest.RefusedAuthenticationAs200
+	})
 	if r.IntN(2) == 0 {
 		o.before = append(o.before, w.segura.RevokeTokens)
 		o.revokes++

@@ -72,6 +72,7 @@ type world struct {
 	lonely      int             // recoveries that took one more invocation, with one attempt to each call
 	stale       int             // calls that reached Segura after their invocation
 	asked       map[asked]bool  // what was asked for by earlier invocations
+	politely    bool            // tokens are refused with status 200
 	lingering   lingering       // what the weather before may still cause
 	said        strings.Builder // all that came out, logs left out
 	violations  []string
