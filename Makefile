@@ -40,9 +40,19 @@ help: ## Show this list
 run: ## Send the sample events through the local stack; EVENT=events/x.json: one, EVENT=-: standard input
 	@$(LOCAL) run $(if $(EVENT),'$(EVENT)')
 
+.PHONY: sam-local
+sam-local: ## Send them through sam local, in containers; EVENT=events/x.json: one, SAM_LOCAL=required: fail where it cannot run
+	$(call title,sam local)
+	@GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' sh tools/sam/local.sh
+
 .PHONY: serve
 serve: ## Keep the local stack up behind http://127.0.0.1:3000; PORT=8080: another port
 	@$(LOCAL) serve -port '$(PORT)'
+
+# Containers find this machine at the gateway of their bridge.
+.PHONY: services
+services: ## Keep Segura and Secrets Manager up, for a sam local of yours with tools/sam/local-env.json
+	@$(LOCAL) services -gateway "$$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)"
 
 .PHONY: build
 build: $(FUNCTIONS:%=build-%) ## Build both functions to build/{api,event}/bootstrap for Linux; ARCH=arm64 or amd64, VERSION=1.2.3
@@ -73,11 +83,10 @@ AWS        ?= aws
 STACK      ?= segura-enable
 PARAMETERS ?=
 SAM_ARCH   := $(if $(filter amd64,$(ARCH)),x86_64,$(ARCH))
-output = $$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
-	--query "Stacks[0].Outputs[?OutputKey=='$(1)'].OutputValue")
 
-.venv/bin/sam:
+.venv/bin/sam: tools/sam/requirements.txt
 	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh sam
+	@touch $@
 
 .PHONY: deploy
 deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCallers=… ScheduleExpression=…', STACK=name, ARCH=arm64 or amd64
@@ -88,16 +97,27 @@ deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCall
 delete: $(filter .venv/%,$(SAM)) ## Delete the stack; its logs and the AWS secret that it created stay
 	$(SAM) delete --stack-name '$(STACK)'
 
+.PHONY: publish
+publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read
+	@test -n '$(BUCKET)' || { echo 'Which bucket? make publish BUCKET=name' >&2; exit 2; }
+	@ARCH='$(ARCH)' VERSION='$(VERSION)' .venv/bin/sam build
+	.venv/bin/python tools/sam/flatten.py .aws-sam/build/flat.json
+	.venv/bin/sam package --template-file .aws-sam/build/flat.json --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
+	.venv/bin/sam publish --template .aws-sam/published.yaml
+
 .PHONY: logs
 logs: $(filter .venv/%,$(SAM)) ## Follow the logs of both functions
 	$(SAM) logs --stack-name '$(STACK)' --tail
 
 .PHONY: invoke-remote
-invoke-remote: ## Send an event to the deployed EventFunction; EVENT=events/self-check.json
+invoke-remote: ## Send an event to the deployed function that it is for; EVENT=events/self-check.json
 	@test -f '$(EVENT)' || { echo 'Which event? make invoke-remote EVENT=events/self-check.json' >&2; exit 2; }
-	@reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
-	$(AWS) lambda invoke --function-name "$(call output,EventFunctionArn)" \
-		--cli-binary-format raw-in-base64-out --payload 'file://$(EVENT)' "$$reply" && cat "$$reply" && echo
+	@function=EventFunctionArn; if grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; fi; \
+	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
+	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
+		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \
+	AWS_MAX_ATTEMPTS=1 $(AWS) lambda invoke --cli-read-timeout 910 --function-name "$$arn" \
+		--payload 'fileb://$(EVENT)' "$$reply" && cat "$$reply" && echo
 
 ##@ Develop
 
@@ -172,7 +192,6 @@ check-build: ## Both functions for both architectures
 check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
-	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh mutate.py --quick
 
 .PHONY: mutate-template
 mutate-template: ## Plant faults in template.yaml and openapi.yaml, and see which check finds them; takes minutes

@@ -364,31 +364,45 @@ func TestResult_theBoundCountsEscapedBytes(t *testing.T) {
 
 func TestResult_returnedIsBoundedTo200KiB(t *testing.T) {
 	t.Parallel()
-	const first = int64(9_000_000_000_000_000_001)
 	w := start(t, setup{
 		segura: seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}},
 		env:    map[string]string{"SEGURA_MAX_CONCURRENCY": "16"}, timeout: 60 * time.Second,
 	})
-	ten := len(w.enable(upTo(first+5000, first+5009)...).Payload)
-	perItem := len(fmt.Sprintf(`{"identifier":%d,"outcome":"enabled","attempts":1},`, first))
+	ten := len(w.enable(longIdentifiers(10, 0)...).Payload)
+	perItem := len(`{"identifier":9000000000000000000,"outcome":"enabled","attempts":1},`)
 	head := ten - 10*perItem + 2*len("00") // the two counts have four digits below
-	fits := (mostReturned - head) / perItem
-	all := upTo(first, first+int64(fits)-1)
+	count := (mostReturned-head)/perItem + 1
+	tooLong := head + count*perItem - mostReturned
 
+	w.segura.Reset()
+	all := longIdentifiers(count, tooLong)
 	inv := w.enable(all...)
-	if inv.FunctionError || len(inv.result.Results) != fits || inv.result.Omitted != nil || len(inv.Payload) > mostReturned || len(inv.Payload)+perItem <= mostReturned {
-		t.Errorf("%d successes, the most that fit: got %d bytes, %d results, omitted %+v", fits, len(inv.Payload), len(inv.result.Results), inv.result.Omitted)
+	if inv.FunctionError || len(inv.result.Results) != count || inv.result.Omitted != nil || len(inv.Payload) != mostReturned {
+		t.Errorf("%d successes that fit exactly: got %d bytes, %d results, omitted %+v", count, len(inv.Payload), len(inv.result.Results), inv.result.Omitted)
 	}
 	each(t, inv.Logs, all)
-	sampled(t, inv.Logs, fits)
+	sampled(t, inv.Logs, count)
 
-	// Once more, what is enabled already is said with a longer word: nothing fits.
+	w.segura.Reset()
+	all = longIdentifiers(count, tooLong-1)
 	inv = w.enable(all...)
-	want := fmt.Sprintf(`{"outcome":"succeeded","requested":%[1]d,"enabled":0,"already_enabled":%[1]d,"failed":0,"omitted":{"succeeded":%[1]d,"failed":0},"results":[]}`, fits)
+	want := fmt.Sprintf(`{"outcome":"succeeded","requested":%[1]d,"enabled":%[1]d,"already_enabled":0,"failed":0,"omitted":{"succeeded":%[1]d,"failed":0},"results":[]}`, count)
 	if inv.FunctionError || !sameJSON(t, inv.text, want) {
-		t.Errorf("a little more: got %.300s of %d bytes; want all of them left out and counted", inv.text, len(inv.text))
+		t.Errorf("a byte more: got %.300s of %d bytes; want all of them left out and counted", inv.text, len(inv.text))
 	}
 	each(t, inv.Logs, all)
+}
+
+// longIdentifiers are identifiers of 19 digits each, but for so many digits
+// less altogether.
+func longIdentifiers(count, less int) []int64 {
+	all := upTo(9_000_000_000_000_000_000, 9_000_000_000_000_000_000+int64(count)-1)
+	for i := 0; less > 0; i++ {
+		digits := min(less, 10)
+		less -= digits
+		all[i] = int64(math.Pow10(18-digits)) + int64(i)
+	}
+	return all
 }
 
 // sampled checks that the invocation's only metric line has a sample of the

@@ -65,6 +65,19 @@ func TestPulse_isDeadAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
 	}
 }
 
+func TestPulse_needsNoPatienceForAFaultThatWillNotPass(t *testing.T) {
+	p := pulse{patience: time.Hour}
+	fault := segura.NewFault(apisecret.CredentialsUnavailable)
+
+	for range enough {
+		p.missing(p.beats(), fault, true)
+	}
+
+	if probe, dead := p.enter(t.Context()); probe || dead != fault {
+		t.Errorf("got a probe: %t, dead: %v; want %v", probe, dead, fault)
+	}
+}
+
 func TestPulse_comesBackWithAnyReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pulse{}

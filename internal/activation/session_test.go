@@ -77,6 +77,55 @@ func TestEnable_readsTheSecretAgainWhenTheFreshTokenIsRefusedToo(t *testing.T) {
 	}
 }
 
+func TestEnable_replacesEachTokenThatWasAcceptedBeforeItWasRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	for _, i := range []int64{1005, 1010, 1015} {
+		w.Fail(callsFor(i), seguratest.TokenRefused(seguratest.RefusedInactive), 1)
+	}
+
+	result := w.enable(t.Context(), span(1000, 1019)...)
+
+	if _, rereads := w.vault.counts(); result.Count(apisecret.Enabled) != 20 || rereads > 0 || w.Count(seguratest.KindToken) != 4 {
+		t.Errorf("got %v, the AWS secret read %d times again and %d token calls; want 0 and 4", result.FailedByCode(), rereads, w.Count(seguratest.KindToken))
+	}
+}
+
+// Identifiers that are refused for reasons of their own do not wear out the token
+// endpoint.
+func TestEnable_replacesNoMoreThanSoManyTokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(r seguratest.Request) bool { return r.Identifier%2 == 0 }}, seguratest.TokenRefused(seguratest.RefusedByGateway), -1)
+
+	result := w.enable(t.Context(), span(1000, 1119)...)
+
+	if _, rereads := w.vault.counts(); result.Count(apisecret.Enabled) != 60 || result.FailedByCode()[apisecret.AuthenticationFailed] != 60 || rereads != 1 || w.Count(seguratest.KindToken) > 25 {
+		t.Errorf("got %d enabled, %v, the AWS secret read %d times again and %d token calls", result.Count(apisecret.Enabled), result.FailedByCode(), rereads, w.Count(seguratest.KindToken))
+	}
+}
+
+func TestEnable_takesNoRefusalForFinalWhileTheSecretCannotBeReadForNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.RotateClientSecret("rotated-client-secret")
+	w.vault.reread = apisecret.NewError(apisecret.CredentialsUnavailable, "throttled")
+	w.vault.reread.Retryable = true
+
+	result := w.enable(t.Context(), span(1000, 1009)...)
+
+	for _, item := range result.Items {
+		if got, want := summarize(item), failed(item.Identifier, 0, apisecret.CredentialsUnavailable, true); got != want {
+			t.Errorf("got %+v, want %+v: the credentials may have changed", got, want)
+		}
+	}
+	if _, rereads := w.vault.counts(); rereads != 1 || w.Count(seguratest.KindToken) != 1 {
+		t.Errorf("got the AWS secret read %d times again and %d token calls, want 1 and 1", rereads, w.Count(seguratest.KindToken))
+	}
+}
+
 func TestEnable_givesUpWhenTheFreshTokenIsRefusedAndTheSecretHasNotChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{})
@@ -230,15 +279,16 @@ func TestEnable_tellsTheFaultOfTheTokenCall(t *testing.T) {
 }
 
 // A token may expire in the middle of a long request.
-func TestEnable_replacesATokenThatExpiresMeanwhile(t *testing.T) {
+func TestEnable_replacesATokenBeforeItExpires(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seguratest.Options{AnyIdentifier: true, TokenLifetime: time.Second, Latency: seguratest.Latency{Call: 20 * time.Millisecond}})
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 20 * time.Millisecond}})
+	w.Fail(tokenCalls, seguratest.TokenExpiresIn("1"), -1)
 	w.runner.Concurrency = 2
 
 	result := w.enable(t.Context(), span(1000, 1119)...)
 
-	if got := result.Count(apisecret.Enabled); got != 120 || w.Count(seguratest.KindToken) < 2 || w.Count(seguratest.KindToken) > 5 {
-		t.Errorf("got %d enabled with %d token calls: %v", got, w.Count(seguratest.KindToken), result.FailedByCode())
+	if got := result.Count(apisecret.Enabled); got != 120 || w.Count(seguratest.KindToken) < 2 || w.Count(seguratest.KindEnable) != 120 {
+		t.Errorf("got %d enabled by %d calls with %d token calls: %v", got, w.Count(seguratest.KindEnable), w.Count(seguratest.KindToken), result.FailedByCode())
 	}
 }
 

@@ -91,8 +91,10 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *segura.Fau
 	answer, fault := g.client.Do(ctx, t.request.Action, t.identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
 	if fault == nil || !fault.NoReply && !fault.RefusedToken && fault.Code != apisecret.DeadlineExceeded {
-		g.accepted.Store(true)
 		t.pulse.beat()
+	}
+	if fault == nil || fault.SeguraCode != 0 {
+		g.accepted.Store(true)
 	}
 	return answer, fault
 }

@@ -2,7 +2,6 @@ package apisecret_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -70,8 +69,8 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"action":"disable"}`, "one of identifier and identifiers is required"},
 		{full, `{"identifier":5,"identifiers":[6]}`, "exclude each other"},
 		{full, `{"identifiers":[6],"identifier":5}`, "exclude each other"},
-		{full, `{"identifier":5,"identifier":5}`, `"identifier" is repeated`},
-		{full, `{"identifier":5,"identifi\u0065r":6}`, `"identifier" is repeated`},
+		{full, `{"identifier":5,"identifier":5}`, `repeats the field "identifier"`},
+		{full, `{"identifier":5,"identifi\u0065r":6}`, `repeats the field "identifier"`},
 		{full, `{"Identifier":5}`, `unknown field "Identifier"`},
 		{full, `{"IDENTIFIERS":[5]}`, `unknown field "IDENTIFIERS"`},
 		{full, `{"identifier":5,"Reason":"marker"}`, `unknown field "Reason"`},
@@ -81,7 +80,7 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{lenient, `{"identifier":5,"Reason":"marker"}`, `unknown field "Reason"`},
 		{lenient, `{"identifier":5,"reaſon":"marker"}`, `unknown field "rea\u017fon"`},
 		{lenient, `{"Check":true,"identifier":5}`, `unknown field "Check"`},
-		{lenient, `{"identifier":5,"other":1,"other":2}`, `"other" is repeated`},
+		{lenient, `{"identifier":5,"other":1,"other":2}`, `repeats the field "other"`},
 		{lenient, `{"other":1}`, "one of identifier and identifiers is required"},
 		{full, `{"identifier":null}`, "identifier is not a positive integer"},
 		{full, `{"identifier":0}`, "identifier is not a positive integer"},
@@ -103,8 +102,8 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"identifiers":[5,"marker"]}`, "identifiers[1] is not a positive integer"},
 		{full, `{"identifiers":[5,null]}`, "identifiers[1] is not a positive integer"},
 		{full, `{"identifiers":[[5]]}`, "identifiers[0] is not a positive integer"},
-		{full, `{"identifiers":[1,2,3,4,5]}`, "identifiers has 5 elements, at most 4 are allowed"},
-		{full, `{"identifiers":[1,1,1,1,1]}`, "identifiers has 5 elements, at most 4 are allowed"},
+		{full, `{"identifiers":[1,2,3,4,5]}`, "identifiers has more than 4 elements"},
+		{full, `{"identifiers":[1,1,1,1,1]}`, "identifiers has more than 4 elements"},
 		{full, `{"identifier":5,"reason":5}`, "reason is not a string"},
 		{full, `{"identifier":5,"reason":null}`, "reason is not a string"},
 		{full, `{"identifier":5,"reason":"` + strings.Repeat("é", 257) + `"}`, "reason has 257 characters, at most 256 are allowed"},
@@ -181,7 +180,7 @@ func requireConsistent(t *testing.T, data []byte, got apisecret.Document, member
 	if check != (len(got.Identifiers) == 0) || len(got.Identifiers) > full.MaxIdentifiers || one && len(got.Identifiers) != 1 {
 		t.Fatalf("%q: got the identifiers %v", data, got.Identifiers)
 	}
-	wanted := []string{fmt.Sprintf("%s", members["identifier"])}
+	wanted := []string{string(members["identifier"])}
 	if several {
 		var elements []json.RawMessage
 		if err := json.Unmarshal(members["identifiers"], &elements); err != nil {

@@ -112,7 +112,7 @@ type posted struct {
 	Disabled        *int
 	AlreadyDisabled *int `json:"already_disabled"`
 	Failed          int
-	FailedByCode    map[apisecret.Code]int          `json:"failed_by_code"`
+	FailedByCode    map[apisecret.Code]int           `json:"failed_by_code"`
 	Omitted         *struct{ Succeeded, Failed int } `json:"omitted"`
 	Results         []json.RawMessage
 }

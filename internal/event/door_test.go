@@ -81,7 +81,7 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{`{"Records":[{"eventSource":"aws:s3"}]}`, "unknown field"},
 		{`{"Records":[{"eventSource":"aws:dynamodb"}]}`, "unknown field"},
 		{`{"Records":[{"eventSource":"aws:sqs","body":"{\"identifier\":5}"}]}`, "unknown field"},
-		{`{"identifiers":[` + strings.Repeat("5,", 10_000) + `5]}`, "10001"},
+		{`{"identifiers":[` + strings.Repeat("5,", 10_000) + `5]}`, "more than 10000"},
 		{sample(t, "rest-one"), "unknown field"},
 		{sample(t, "function-url"), "unknown field"},
 	} {

@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 		t.Setenv(name, value)
 	}
 	w.variables = map[string]string{
-		"SEGURA_SECRET_ID": "segura/mysafe-key", "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_FUNCTION_NAME": "TestFunction", "SEGURA_ATTEMPT_TIMEOUT": "1s",
+		"SEGURA_SECRET_ID": "segura/mysafe-key", "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_FUNCTION_NAME": "TestFunction", "SEGURA_ATTEMPT_TIMEOUT": "10s",
 	}
 	w.redirect(t)
 	return w

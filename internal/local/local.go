@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"segura-enable/internal/local/runtimeapi"
@@ -71,6 +72,9 @@ type Options struct {
 	// machine, in a container for example, find Segura and Secrets Manager.
 	// Segura's certificate is also for this name. Empty means ListenHost.
 	AdvertiseHost string
+
+	// SecretsPort is the port of Secrets Manager. Zero means any free one.
+	SecretsPort int
 
 	// Timeout of the functions. Zero means the one that each is deployed with.
 	Timeout time.Duration
@@ -177,7 +181,10 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 	if s.Segura, err = seguratest.New(o.Segura); err != nil {
 		return fmt.Errorf("start the simulated Segura: %w", err)
 	}
-	s.Secrets, err = secretsmanager.Start(ctx, secretsmanager.Options{Address: anyPort, AdvertiseHost: o.AdvertiseHost})
+	s.Secrets, err = secretsmanager.Start(ctx, secretsmanager.Options{
+		Address:       net.JoinHostPort(o.ListenHost, strconv.Itoa(o.SecretsPort)),
+		AdvertiseHost: o.AdvertiseHost,
+	})
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 
 // Connect opens a new connection to the base URL and sends one HEAD; any reply
 // is a success.
-func (c *Client) Connect(ctx context.Context) (last *Fault) {
+func (c *Client) Connect(ctx context.Context) *Fault {
 	config := c.transport.TLSClientConfig.Clone()
 	config.ClientSessionCache = nil
 	fresh := &Client{options: c.options, access: c.access, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
@@ -54,16 +54,8 @@ func (c *Client) Connect(ctx context.Context) (last *Fault) {
 	if err != nil {
 		return internalFault()
 	}
-	// With TLS 1.3 a server rejects our certificate when we are already writing;
-	// the alert that says so may be lost in a reset. No HEAD has arrived then.
-	for range 3 {
-		_, fault := fresh.send(ctx, request)
-		if fault == nil || !fault.NoReply || fault.Code != apisecret.UpstreamUnreachable || !fault.Retryable || !c.certificateAsked.Load() {
-			return fault
-		}
-		last = fault
-	}
-	return last
+	_, fault := fresh.send(ctx, request)
+	return fault
 }
 
 // quote returns what the reply says in words, and the gateway's number for the

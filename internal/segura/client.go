@@ -42,6 +42,7 @@ type Client struct {
 	lastUse   atomic.Int64 // Unix seconds
 
 	certificateAsked *atomic.Bool // whether a server ever asked for ours
+	replied          atomic.Bool  // whether any reply ever came
 
 	cached atomic.Pointer[Token]
 	issued atomic.Pointer[[]*Token] // the last few, the newest first, to keep them out of what is passed on
@@ -150,8 +151,9 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 	defer cancel()
 	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(attempt)))
 	if err != nil {
-		return reply{}, c.sendFault(ctx, attempt, err)
+		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
+	c.replied.Store(true)
 	defer func() { _ = response.Body.Close() }()
 	r := reply{status: response.StatusCode, header: response.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {

@@ -144,7 +144,7 @@ func refusedToken(message string) *Fault {
 // that the API secret is now in that state. Only the message tells a change from
 // none, and its wording varies between versions.
 func readOutcome(action apisecret.Action, r reply, c content) (apisecret.Outcome, bool) {
-	if r.status != 200 || r.incomplete != nil || c.flagged {
+	if r.status != 200 || r.incomplete != nil || !c.enveloped || c.flagged {
 		return "", false
 	}
 	for _, status := range c.statuses {

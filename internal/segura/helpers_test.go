@@ -79,9 +79,8 @@ func mustToken(t *testing.T, c *segura.Client) *segura.Token {
 }
 
 var (
-	enableCalls  = seguratest.Match{Kind: seguratest.KindEnable}
-	disableCalls = seguratest.Match{Kind: seguratest.KindDisable}
-	tokenCalls   = seguratest.Match{Kind: seguratest.KindToken}
+	enableCalls = seguratest.Match{Kind: seguratest.KindEnable}
+	tokenCalls  = seguratest.Match{Kind: seguratest.KindToken}
 )
 
 // verdict is what callers learn of a reply.

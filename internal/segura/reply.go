@@ -22,11 +22,11 @@ type reply struct {
 }
 
 // content is what a reply says, whichever generation of Segura or of the gateway
-// in front of it wrote it. The pages "POST | Enable API secret" of versions 3.32
+// in front of it wrote it; the zero value says nothing. The pages "POST | Enable API secret" of versions 3.32
 // to 4 show several forms of the same envelope; the gateway has its own, in JSON
 // and in plain text.
 type content struct {
-	readable  bool     // an object in JSON, or the gateway's plain text
+	enveloped bool     // Segura's envelope, rather than the gateway's reply
 	cutShort  bool     // JSON that ends before it is complete
 	message   string   // the first of message, Message and mensagem that says anything
 	texts     []string // every text that may name the cause
@@ -58,7 +58,7 @@ func readContent(body []byte) content {
 func readPlainText(text string) content {
 	message, rest, _ := strings.Cut(text, "\n")
 	message = strings.TrimSpace(message)
-	c := content{readable: true, message: message, texts: []string{message}}
+	c := content{message: message, texts: []string{message}}
 	for line := range strings.Lines(rest) {
 		if id, found := strings.CutPrefix(strings.TrimSpace(line), "request_id:"); found {
 			c.requestID = strings.TrimSpace(id)
@@ -72,8 +72,9 @@ func readObject(text []byte) content {
 	if !ok {
 		return content{cutShort: isPrefix(text)}
 	}
-	c := content{readable: true, members: outer}
+	c := content{members: outer}
 	envelope, ok := object(outer["response"])
+	c.enveloped = ok
 	if ok {
 		c.addStatus(outer["code"])
 	} else {

@@ -79,20 +79,24 @@ func (c *Client) Token(ctx context.Context, refused *Token) (*Token, *Fault) {
 	if t := c.cached.Load(); t != nil && t != refused && !t.Expired() {
 		return t, nil
 	}
-	t, err := c.flight.Do(ctx, func(ctx context.Context) (*Token, error) {
-		if t := c.cached.Load(); t != nil && t != refused && !t.Expired() {
+	for {
+		t, err := c.flight.Do(ctx, func(ctx context.Context) (*Token, error) {
+			if t := c.cached.Load(); t != nil && t != refused && !t.Expired() {
+				return t, nil
+			}
+			return c.fetchToken(ctx)
+		})
+		var fault *Fault
+		switch {
+		case err == nil && t == refused:
+			// It was handed out by somebody to whom it had not been refused.
+		case err == nil:
 			return t, nil
+		case errors.As(err, &fault):
+			return nil, fault
+		default:
+			return nil, NewFault(apisecret.DeadlineExceeded)
 		}
-		return c.fetchToken(ctx)
-	})
-	var fault *Fault
-	switch {
-	case err == nil:
-		return t, nil
-	case errors.As(err, &fault):
-		return nil, fault
-	default:
-		return nil, NewFault(apisecret.DeadlineExceeded)
 	}
 }
 

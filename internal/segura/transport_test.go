@@ -131,8 +131,8 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"silent when accepted", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.SilentOnAccept) }, []verdict{timedOut}, "in time", false},
 		{"no TLS", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.PlainOnAccept) }, []verdict{unreachable(true)}, "TLS", false},
 		{"hangs", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.Hang(), -1) }, []verdict{timedOut}, "in time", false},
-		{"hangs in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.HangMidBody(), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200)}, "in time", false},
-		{"drips", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.SlowDrip(50*time.Millisecond), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200)}, "in time", false},
+		{"hangs in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.HangMidBody(), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200), timedOut}, "in time", false},
+		{"drips", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.SlowDrip(50*time.Millisecond), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200), timedOut}, "in time", false},
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
 		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
@@ -143,8 +143,11 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		for _, http1 := range []bool{false, true} {
 			t.Run(row.name+map[bool]string{false: " over HTTP/2", true: " over HTTP/1.1"}[http1], func(t *testing.T) {
 				t.Parallel()
-				server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: http1}}, patience(600*time.Millisecond))
+				server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: http1}})
 				token := mustToken(t, client)
+				if slices.Contains(row.want, timedOut) {
+					client = newClient(t, credentialsOf(t, server), patience(700*time.Millisecond))
+				}
 				client.Close() // the next call opens a connection
 				row.break_(server)
 
@@ -290,6 +293,33 @@ func TestDo_holdsNoMoreConnectionsThanCalls(t *testing.T) {
 		if got := server.Connections(); got > 4 || !http1 && got != 1 {
 			t.Errorf("HTTP/1.1 %t: got %d connections for 4 calls at once", http1, got)
 		}
+	}
+}
+
+// A gateway allows so many calls at once on one connection, 128 with Kong.
+func TestDo_opensAnotherConnectionWhereOneIsFull(t *testing.T) {
+	const calls = 300
+	server, client := start(t, seguratest.Options{AnyIdentifier: true}, patience(30*time.Second), func(o *segura.Options) { o.Connections = calls })
+	token := mustToken(t, client)
+	ready := make(chan struct{})
+	server.Fail(enableCalls, seguratest.Normally().Until(ready), -1)
+	var group sync.WaitGroup
+	for i := range apisecret.Identifier(calls) {
+		group.Go(func() {
+			if answer, fault := client.Do(t.Context(), apisecret.Enable, 1000+i, token); fault != nil || answer.Outcome != apisecret.Enabled {
+				t.Errorf("got %+v, %v", answer, fault)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+
+	err := server.Await(ctx, seguratest.KindEnable, calls)
+
+	close(ready)
+	group.Wait()
+	if got := server.Connections(); err != nil || got < 3 || got > calls {
+		t.Errorf("got %v with %d calls at once on %d connections, want %d calls", err, server.Peak(seguratest.KindEnable), got, calls)
 	}
 }
 

@@ -1,14 +1,17 @@
 package segura
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"segura-enable/internal/apisecret"
 )
@@ -94,6 +97,38 @@ func (c *Client) rejected(err error) string {
 		return theirs + "it cannot be verified. Check Segura's certificate and ca_certificate in the AWS secret."
 	}
 	return c.rejectedByPeer(err)
+}
+
+// alertPatience is how long the alert of a server that rejects our certificate is
+// waited for.
+const alertPatience = time.Second
+
+// withAlert returns the alert with which the server rejects our certificate, if
+// that is what is behind a connection that broke before anything ever came over
+// one, and else err. With TLS 1.3 the server rejects it when we are already
+// writing, and a reset may overtake the alert: so the handshake is done once
+// more, with nothing written.
+func (c *Client) withAlert(ctx context.Context, request *http.Request, err error) error {
+	broken := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if !broken || !c.certificateAsked.Load() || c.replied.Load() {
+		return err
+	}
+	if proxy, proxyErr := c.transport.Proxy(request); proxy != nil || proxyErr != nil {
+		return err
+	}
+	config := c.transport.TLSClientConfig.Clone()
+	config.ClientSessionCache = nil
+	dialer := tls.Dialer{NetDialer: &net.Dialer{}, Config: config}
+	connection, dialErr := dialer.DialContext(ctx, "tcp", net.JoinHostPort(request.URL.Hostname(), cmp.Or(request.URL.Port(), "443")))
+	if dialErr == nil {
+		defer func() { _ = connection.Close() }()
+		_ = connection.SetReadDeadline(time.Now().Add(alertPatience)) // reading fails at once if this does
+		_, dialErr = connection.Read(make([]byte, 1))
+	}
+	if dialErr != nil && c.rejected(dialErr) != "" {
+		return dialErr
+	}
+	return err
 }
 
 // rejectedByPeer knows a TLS version that is too old, and the alerts with which

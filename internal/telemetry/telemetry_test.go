@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,8 +49,6 @@ func parse(t *testing.T, text string) []map[string]any {
 	}
 	return lines
 }
-
-func keys(line map[string]any) string { return strings.Join(slices.Sorted(maps.Keys(line)), " ") }
 
 func failure() *apisecret.Error {
 	e := apisecret.NewError(apisecret.NotFound, "sentence for the caller")

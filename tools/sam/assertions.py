@@ -13,6 +13,7 @@ from pathlib import Path
 import facts
 import sets
 import stack as stacks
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from openapi import check_document, check_samples
 
 ACCOUNT, REGION, NAME = (stacks.PSEUDO[f"AWS::{one}"] for one in ("AccountId", "Region", "StackName"))
@@ -514,6 +515,9 @@ def check_alarms(s):
         results = [one for one in p.get("Metrics", []) if one.get("ReturnData")]
         if "Metrics" in p:
             yield from compare(f"{name} expression", [one.get("Expression") for one in results], ["SUM(METRICS())"])
+        single = {"Namespace", "MetricName", "Dimensions", "Statistic", "Period"}
+        common = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions", "ComparisonOperator", "Threshold", "EvaluationPeriods", "TreatMissingData"}
+        yield from compare(f"{name} keys", set(p) - {"DatapointsToAlarm"}, common | ({"Metrics"} if "Metrics" in p else single))
         if len(watched) > 10:
             yield f"{name} watches {len(watched)} metrics, 10 are allowed"
         if watched and watched[0][3] * periods > (604800 if watched[0][3] >= 3600 else 86400):
@@ -549,13 +553,20 @@ def check_dashboard(s):
         return
     namespace, names = facts.metrics()
     shown, listed = set(), []
+    yield from compare("Dashboard's widgets", [widget["type"] for widget in widgets], ["alarm"] + ["metric"] * 6 + ["log"])
     for widget in widgets:
         p = widget["properties"]
+        if widget["type"] != "alarm":
+            yield from compare(f"Dashboard: region of {p['title']}", p.get("region"), REGION)
         if widget["x"] + widget["width"] > 24:
             yield f"Dashboard: {p['title']} is too wide"
         if widget["type"] == "alarm":
             listed += p["alarms"]
         elif widget["type"] == "log":
+            yield from compare("Dashboard's fields that no audit line has", set(re.findall(
+                r"[@\w]+", re.search(r"fields (.*?) \|", p["query"]).group(1))) - facts.audit_keys(), set())
+            if "filter message = 'audit' and outcome = 'failed'" not in p["query"]:
+                yield "Dashboard's query does not ask for failed audit lines"
             yield from compare("Dashboard's logs", set(re.findall(r"SOURCE '([^']+)'", p["query"])), {f"<{one}Logs>" for one in s.functions})
         for line in p.get("metrics", []):
             if isinstance(line[0], dict):
@@ -564,9 +575,14 @@ def check_dashboard(s):
             elif line[0] == namespace:
                 yield from compare(f"Dashboard's dimension of {line[1]}", line[2], "Function")
                 shown.add((line[1], line[3]))
-            elif not line[0].startswith("AWS/"):
-                yield f"Dashboard shows {line[0]}, which nobody emits"
-    yield from compare("Dashboard's metrics", shown, {(name, f"<{function}>") for name in names for function in s.functions})
+            else:
+                shown.add(tuple(one for one in line if isinstance(one, str)))
+    want = {(name, f"<{function}>") for name in names for function in s.functions}
+    want |= {("AWS/Lambda", one, "FunctionName", f"<{function}>") for one in ("Invocations", "Errors", "Throttles", "Duration") for function in s.functions}
+    want |= {("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"<{queue}.QueueName>") for queue in ("FailedEvents", "UndeliveredEvents")}
+    if s.api:
+        want |= {("AWS/ApiGateway", one, "ApiName", NAME, "Stage", "prod") for one in ("Count", "4XXError", "5XXError")}
+    yield from compare("Dashboard's metrics", shown, want)
     yield from compare("Dashboard's alarms", sorted(listed), sorted(f"<{name}.Arn>" for name in s.of_type("AWS::CloudWatch::Alarm")))
 
 
@@ -574,6 +590,22 @@ EACH = [one for name, one in list(globals().items()) if name.startswith("check_"
 
 
 # --- Once: the source, and what stands beside it ---------------------------------
+
+# Parameters that are a variable of the functions, and have its default.
+VARIABLES = {
+    "CredentialsTtl": "SEGURA_CREDENTIALS_TTL", "AttemptTimeout": "SEGURA_ATTEMPT_TIMEOUT", "MaxAttempts": "SEGURA_MAX_ATTEMPTS",
+    "MaxConcurrency": "SEGURA_MAX_CONCURRENCY", "AllowedIdentifiers": "SEGURA_ALLOWED_IDENTIFIERS",
+    "DefaultIdentifiers": "SEGURA_DEFAULT_IDENTIFIERS", "AllowedEventSources": "SEGURA_ALLOWED_EVENT_SOURCES",
+}
+
+# The other parameters' defaults, where they are not empty.
+DEFAULTS = {
+    "ApiEnabled": "true", "ApiThrottleRate": 10, "ApiThrottleBurst": 20, "ApiAccessLog": "false", "FunctionUrlEnabled": "false",
+    "ScheduleTimeZone": "UTC", "ScheduleState": "ENABLED", "ScheduleFlexibleMinutes": 0, "EventBusName": "default", "EventRetries": 2,
+    "NoSuccessHours": 26, "DashboardEnabled": "true", "Architecture": "arm64", "MemorySize": 128, "ApiReservedConcurrency": -1,
+    "EventReservedConcurrency": -1, "LogLevel": "INFO", "LogRetentionDays": 90, "TracingEnabled": "false",
+}
+
 
 def source_parameters(source, _):
     """Every parameter is used, described, grouped and bounded as the code is."""
@@ -588,16 +620,13 @@ def source_parameters(source, _):
         if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
             yield f"parameter {name}: no credential passes through a parameter"
     defaults = facts.environment()
-    for name, variable in {"CredentialsTtl": "SEGURA_CREDENTIALS_TTL", "AttemptTimeout": "SEGURA_ATTEMPT_TIMEOUT", "MaxAttempts": "SEGURA_MAX_ATTEMPTS",
-                           "MaxConcurrency": "SEGURA_MAX_CONCURRENCY", "AllowedIdentifiers": "SEGURA_ALLOWED_IDENTIFIERS",
-                           "DefaultIdentifiers": "SEGURA_DEFAULT_IDENTIFIERS", "AllowedEventSources": "SEGURA_ALLOWED_EVENT_SOURCES"}.items():
+    for name, variable in VARIABLES.items():
         yield from compare(f"default of {name}", str(declared[name]["Default"]), defaults[variable])
     for name, bound in facts.bounds().items():
         yield from compare(f"bounds of {name}", (declared[name].get("MinValue"), declared[name].get("MaxValue")), (1, bound))
-    for name, default in {"Architecture": "arm64", "MemorySize": 128, "ApiEnabled": "true", "ApiAccessLog": "false", "FunctionUrlEnabled": "false",
-                          "TracingEnabled": "false", "ApiCallers": "", "EventRetries": 2, "EventPattern": "", "ScheduleExpression": "",
-                          "LogLevel": "INFO", "SecretArn": "", "NoSuccessHours": 26}.items():
-        yield from compare(f"default of {name}", declared[name]["Default"], default)
+    for name, parameter in declared.items():
+        if name not in VARIABLES:
+            yield from compare(f"default of {name}", parameter.get("Default"), DEFAULTS.get(name, ""))
 
 
 def source_conditions(source, _):
@@ -623,12 +652,30 @@ def source_rules(source, _):
                 yield f"parameter {name} takes {value!r}"
             except stacks.Invalid:
                 pass
+    for name, values in sets.RIGHT_VALUES.items():
+        for value in values:
+            try:
+                stacks.parameters(source, {name: value})
+            except stacks.Invalid as fault:
+                yield str(fault)
+    retention = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, "AWS::Logs::LogGroup").schema["properties"]["RetentionInDays"]["enum"]
+    yield from compare("values of LogRetentionDays", source["Parameters"]["LogRetentionDays"]["AllowedValues"], retention)
+    for name, parameter in source["Parameters"].items():
+        if parameter["Type"] not in ("String", "Number"):
+            yield f"parameter {name}: its type is {parameter['Type']}"
 
 
 def source_api(source, _):
     """What a translation no longer shows."""
+    yield from compare("sections", set(source), {
+        "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs"})
+    yield from compare("AWSTemplateFormatVersion", source.get("AWSTemplateFormatVersion"), "2010-09-09")
+    yield from compare("Transform", source.get("Transform"), "AWS::Serverless-2016-10-31")
+    yield from compare("CodeUri", source["Globals"]["Function"].get("CodeUri"), ".")
+    yield from compare("checks that cfn-lint leaves out", source["Metadata"]["cfn-lint"], {"config": {"ignore_checks": ["W1030", "W1033", "W8001"]}})
     p = source["Resources"]["Api"]["Properties"]
     yield from compare("AlwaysDeploy", p.get("AlwaysDeploy"), True)
+    yield from compare("OpenApiVersion", p.get("OpenApiVersion"), p["DefinitionBody"]["openapi"])  # else SAM adds a stage named Stage
     yield from compare("Api Auth", p.get("Auth"), None)
     for name, one in source["Resources"].items():
         kept = {"AWS::Serverless::Function": ("AutoPublishAlias", "Policies", "Events"), "AWS::Serverless::Api": ("Auth", "Cors")}
@@ -678,6 +725,11 @@ def source_samconfig(source, root):
             yield f"samconfig.toml has no section default.{section}.parameters"
     if re.search(r"\b\d{12}\b|AKIA|ASIA", text):
         yield "samconfig.toml holds an account's data"
+    options = {section: one["parameters"] for section, one in config["default"].items()}
+    yield from compare("samconfig.toml build_in_source", options["build"].get("build_in_source"), True)
+    yield from compare("samconfig.toml lint", options["validate"].get("lint"), True)
+    yield from compare("samconfig.toml capabilities", options["deploy"].get("capabilities"), "CAPABILITY_IAM")
+    yield from compare("samconfig.toml confirm_changeset", options["deploy"].get("confirm_changeset"), True)
     variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
     files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
     for file in files:

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 
 import assertions
+import build
+import flatten
+import mutate
 import scanners
 import sets
 import stack as stacks
@@ -19,12 +22,15 @@ def report(title, faults, began):
     return len(faults)
 
 
-def source():
+def source(texts):
     """The source as it stands, by cfn-lint and by SAM itself."""
     found = [f"{rule} {resource}: {message}" for _, rule, resource, message in
              scanners.cfn_lint([stacks.ROOT / "template.yaml"], serverless=False)]
     done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
                           cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
+    flat = flatten.flatten(texts["template.yaml"], texts["openapi.yaml"])
+    if stacks.parse(texts | {"template.yaml": flat}) != stacks.parse(texts):
+        found.append("flatten.py makes another template of it")
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
 
 
@@ -53,14 +59,17 @@ def scan(texts):
 def main():
     texts, faults = stacks.read(), 0
     for title, one in (
-        ("template.yaml: cfn-lint, sam validate --lint", source),
+        ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
+        ("sam build: both functions, the same bytes from two folders", lambda: list(build.faults())),
     ):
         began = time.monotonic()
         faults += report(title, one(), began)
     print(f"     {len(scanners.KEPT)} kinds of findings are kept, with reasons, in {Path(scanners.__file__).relative_to(stacks.ROOT)}")
-    return 1 if faults else 0
+    lines, enough = mutate.plant_all()
+    print(f"{'ok  ' if enough else 'FAIL'} assertions: " + "\n     ".join(lines))
+    return 1 if faults or not enough else 0
 
 
 if __name__ == "__main__":

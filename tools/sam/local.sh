@@ -41,7 +41,7 @@ inside() {
 	trap 'exit 143' TERM
 	if [ "$OWN_ENGINE" = yes ]; then start_engine; fi
 	choose_image
-	gateway=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}}{{end}}' 2>/dev/null)
+	gateway=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)
 	# shellcheck disable=SC2086 # the flags are several words
 	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" ${EVENT:+-event "$EVENT"} -- \
 		--template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
@@ -53,7 +53,7 @@ inside() {
 start_engine() {
 	ip link set lo up || fail "the loopback of the new network namespace cannot be set up"
 	dockerd --host "$DOCKER_HOST" --data-root "$WORK/data" --exec-root "$WORK/exec" --pidfile "$WORK/dockerd.pid" \
-		--iptables=false --ip-masq=false --ip-forward=false --bip 172.17.0.1/16 \
+		--iptables=false --ip-masq=false --ip-forward=false \
 		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$CGROUP" >"$WORK/dockerd.log" 2>&1 &
 	engine=$!
 	tries=0
@@ -76,7 +76,7 @@ end_engine() {
 		kill "$engine" 2>/dev/null
 		wait "$engine" 2>/dev/null
 	fi
-	exit $status
+	exit "$status"
 }
 
 # choose_image takes the image that SAM itself would take, or builds a substitute
@@ -143,7 +143,7 @@ clean_up() {
 	for folder in /sys/fs/cgroup /sys/fs/cgroup/*; do
 		if [ -d "$folder/$CGROUP" ]; then find "$folder/$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null; fi
 	done
-	exit $status
+	exit "$status"
 }
 
 engine_runs() { docker version >/dev/null 2>&1; }
@@ -240,4 +240,4 @@ else
 fi
 status=$?
 if [ -f "$WORK/skip" ]; then skip "$(cat "$WORK/skip")"; fi
-exit $status
+exit "$status"

@@ -61,19 +61,24 @@ SETS = {
         "AlarmTopicArn": f"arn:aws:sns:eu-west-1:{ACCOUNT}:alarms",
         "KmsKeyArn": KEY,
     },
-    # No API at all, an AWS secret under AWS's key, a schedule that may pause for long.
+    # No API at all, an AWS secret of one's own under AWS's key, all else under one's
+    # own, a schedule that may pause for long.
     "no-api": {
         "ApiEnabled": "false",
         "SecretArn": SECRET,
+        "KmsKeyArn": KEY,
         "ScheduleExpression": "cron(0 6 1 * ? *)",
         "ScheduleIdentifiers": "9223372036854775807",
         "NoSuccessHours": 0,
         "DashboardEnabled": "false",
         "TracingEnabled": "true",
     },
-    # The function URL alone, and a schedule that is switched off.
+    # The function URL alone, though the API's extras are asked for, and a schedule
+    # that is switched off.
     "url": {
         "ApiEnabled": "false",
+        "ApiAccessLog": "true",
+        "ApiWebAclArn": f"arn:aws:wafv2:eu-west-1:{ACCOUNT}:regional/webacl/acl/11111111-2222-3333-4444-555555555555",
         "FunctionUrlEnabled": "true",
         "ScheduleExpression": "at(2027-01-01T08:00:00)",
         "ScheduleIdentifiers": "5",
@@ -93,6 +98,20 @@ REFUSED = [
     ("ReasonNeedsIdentifiers", {"ScheduleReason": "opening hours", "DefaultIdentifiers": "5"}),
     ("OneWayForAlarms", {"AlarmEmail": "operations@example.com", "AlarmTopicArn": f"arn:aws:sns:eu-west-1:{ACCOUNT}:alarms"}),
 ]
+
+# Values that a parameter has to take.
+RIGHT_VALUES = {
+    "LogLevel": ["DEBUG", "INFO", "WARN", "ERROR"],
+    "EventRetries": [0, 1, 2],
+    "ApiThrottleRate": [1, 10000],
+    "ApiThrottleBurst": [1, 5000],
+    "AllowedIdentifiers": ["5", " 5 , 7 , 100 - 199 ", "1-9223372036854775807"],
+    "ScheduleReason": ["Öffnung – 8 h", "x" * 256],
+    "ScheduleExpression": ["rate(1 day)", "at(2027-01-01T08:00:00)", "cron(0/15 8-17 ? * MON#1 *)"],
+    "ApiCallers": ["arn:aws:sts::123456789012:assumed-role/operations/*", "arn:aws-us-gov:iam::123456789012:user/path/alice"],
+    "AllowedEventSources": ["aws.scheduler", "com.example.portal,aws.partner/example.com/1"],
+    "CredentialsTtl": ["90s", "1h30m", "1.5m"],
+}
 
 # Values that a parameter must not take.
 WRONG_VALUES = {
@@ -114,9 +133,27 @@ WRONG_VALUES = {
     "AttemptTimeout": ["10", "", "10 s"],
     "MaxAttempts": [0, 101],
     "MaxConcurrency": [0, 901],
-    "EventRetries": [3],
-    "NoSuccessHours": [169],
+    "EventRetries": [-1, 3],
+    "NoSuccessHours": [-1, 169],
+    "ApiThrottleRate": [0],
+    "ApiThrottleBurst": [0],
+    "ScheduleFlexibleMinutes": [-1, 1441],
+    "MemorySize": [64, 10241],
+    "ApiReservedConcurrency": [-2],
+    "EventReservedConcurrency": [-2],
+    "LogRetentionDays": [0, 8],
     "LogLevel": ["TRACE", "info"],
     "Architecture": ["amd64"],
     "ApiEnabled": ["True", "yes"],
+    "ApiAccessLog": ["yes"],
+    "FunctionUrlEnabled": ["yes"],
+    "DashboardEnabled": ["yes"],
+    "TracingEnabled": ["yes"],
+    "ScheduleState": ["OFF"],
+    "ApiWebAclArn": [f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/acl/1", "acl"],
+    "AllowedEventSources": ["a b", "a,,b", ","],
+    "EventBusName": ["", "a b", "*"],
+    "AlarmTopicArn": ["alarms"],
+    "SecretsManagerEndpoint": ["vpce-0123.example.com"],
+    "CodeSigningConfigArn": ["csc-0123456789abcdef0"],
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes the virtual environment .venv with the pinned tools, or brings it up to
 # date: the SAM CLI and cfn-lint in .venv, checkov in .venv/checkov, since the two
-# ask for different versions of the AWS SDK. Ends with 3 where the tools cannot be
-# had, and with 1 where what was fetched is not what is pinned.
+# ask for different versions of the AWS SDK; `venv.sh sam` leaves the latter out.
+# Ends with 3 where the tools cannot be had, and with 1 where what was fetched is
+# not what is pinned.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
@@ -19,12 +20,11 @@ unavailable() {
 	exit 3
 }
 
-"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >>"$log" 2>&1 ||
-	unavailable "Python 3.11 or newer, with venv, is not here (PYTHON=$python)"
-
 # $1: folder of the environment; $2: file with the pinned packages
 install() {
 	cmp -s "$2" "$1/installed.txt" && return
+	"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >>"$log" 2>&1 ||
+		unavailable "Python 3.11 or newer, with venv, is not here (PYTHON=$python)"
 	echo "Installing the tools of $(basename "$2") into $1; this takes minutes the first time."
 	rm -f "$1/installed.txt"
 	"$python" -m venv "$1" >>"$log" 2>&1 || unavailable "no virtual environment can be made in $1"
@@ -40,4 +40,4 @@ install() {
 }
 
 install "$venv" "$here/requirements.txt"
-install "$venv/checkov" "$here/requirements-checkov.txt"
+[ "${1:-}" = sam ] || install "$venv/checkov" "$here/requirements-checkov.txt"

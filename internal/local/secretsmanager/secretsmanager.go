@@ -216,8 +216,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// scope is what a signature of Secrets Manager looks like.
-var scope = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+/\d{8}/[a-z0-9-]+/secretsmanager/aws4_request, ` +
+// scope is what a signature of Secrets Manager looks like. The access keys that
+// tools make up have small letters too.
+var scope = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Za-z0-9]+/\d{8}/[a-z0-9-]+/secretsmanager/aws4_request, ` +
 	`SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, Signature=[0-9a-f]{64}$`)
 
 func isSigned(r *http.Request) bool { return scope.MatchString(r.Header.Get("Authorization")) }

@@ -1,11 +1,12 @@
 // Command segura-local runs the functions of this repository on this machine,
 // against a simulated Segura and a local Secrets Manager: no AWS account, no
-// Segura, and, but for the last of its subcommands, no container.
+// Segura, and, but for sam local, no container.
 //
 //	segura-local run              sends every sample of events/ and checks what comes of it
 //	segura-local run FILE         sends one event; - reads it from standard input
 //	segura-local serve            keeps the API function up behind http://127.0.0.1:3000
 //	segura-local sam -- FLAGS     sends every sample through sam local, which needs containers
+//	segura-local services         keeps Segura and Secrets Manager up for a sam local of yours
 package main
 
 import (
@@ -34,6 +35,7 @@ const usage = `Usage: segura-local COMMAND [flags]
 Commands:
   run [FILE]   send every sample of events/, or the event in FILE (- is standard input)
   serve        keep the API function up behind HTTP until Ctrl-C
+  services     keep Segura and Secrets Manager up, for a sam local of yours, until Ctrl-C
   sam          send every sample of events/ through sam local, whose flags follow after --
 
 Run a command with -h for its flags.
@@ -71,6 +73,8 @@ func command(ctx context.Context, args []string, t terminal) int {
 		err = run(ctx, args[1:], t)
 	case "serve":
 		err = serve(ctx, args[1:], t)
+	case "services":
+		err = services(ctx, args[1:], t)
 	case "sam":
 		err = sam(ctx, args[1:], t)
 	case "help", "-h", "-help", "--help":

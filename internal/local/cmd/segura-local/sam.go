@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,13 +27,19 @@ type samOptions struct {
 	args                              []string // of sam local
 }
 
+// What two subcommands ask alike.
+const (
+	nameUsage    = "`name` under which containers find this machine"
+	gatewayUsage = "`addresses` that this machine may have on the containers' bridge, or their subnets; without one, the engine has to lead the name here"
+)
+
 // sam is the subcommand of that name.
 func sam(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("sam", flag.ContinueOnError)
 	var o samOptions
 	flags.StringVar(&o.path, "sam", "sam", "`path` of the SAM CLI")
-	flags.StringVar(&o.name, "name", "host.docker.internal", "`name` under which containers find this machine")
-	flags.StringVar(&o.gateway, "gateway", "", "`address` of this machine on the containers' bridge; one that is not this machine's is left to the engine to find")
+	flags.StringVar(&o.name, "name", containersName, nameUsage)
+	flags.StringVar(&o.gateway, "gateway", "", gatewayUsage)
 	flags.StringVar(&o.event, "event", "", "send only the sample in this `file` of events/")
 	flags.StringVar(&o.about, "about", "", "`text` to show about the image")
 	flags.BoolVar(&o.logs, "logs", false, "show everything that sam and the functions write too")
@@ -49,6 +57,7 @@ func sam(ctx context.Context, args []string, t terminal) error {
 	}
 	defer func() { _ = os.RemoveAll(workspace) }()
 	r := newRunner(t, o.logs)
+	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
 	cli, err := r.startForContainers(ctx, o, workspace)
 	if err != nil {
 		return err
@@ -75,21 +84,11 @@ func samplesOf(file string) ([]local.Sample, error) {
 
 // startForContainers starts Segura and Secrets Manager where containers reach
 // them, and returns a sam local that knows of them.
-func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace string) (cli *samCLI, err error) {
-	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
-	args := o.args
-	if isOurs(ctx, o.gateway) {
-		args = append(args, "--add-host", o.name+":"+o.gateway)
-	} else {
-		o.gateway = "" // an engine in a virtual machine leads the name to our loopback
-	}
-	r.stack, err = local.Start(ctx, local.Options{Functions: []string{}, ListenHost: o.gateway, AdvertiseHost: o.name})
+func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace string) (*samCLI, error) {
+	host, err := r.startServices(ctx, o.gateway, o.name, 0)
 	if err != nil {
 		return nil, err
 	}
-	r.page.confidential = r.stack.Confidential
-	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+o.name+" in the containers")
-	r.page.field("secret", local.SecretName+" at "+r.stack.Secrets.URL())
 	if o.about != "" {
 		r.page.field("image", o.about)
 	}
@@ -97,17 +96,44 @@ func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace
 	if err := writeVariables(variables, r.stack.Env()); err != nil {
 		return nil, err
 	}
-	return &samCLI{path: o.path, args: append(args, "--env-vars", variables), env: samEnvironment(workspace)}, nil
+	args := append(o.args, "--env-vars", variables)
+	if host != "" {
+		args = append(args, "--add-host", o.name+":"+host)
+	}
+	return &samCLI{path: o.path, args: args, env: samEnvironment(workspace)}, nil
 }
 
-// isOurs tells an address that this machine can listen on.
-func isOurs(ctx context.Context, address string) bool {
-	if address == "" {
-		return false
+// startServices starts Segura and Secrets Manager, and returns the address for
+// the containers' name of this machine. It is empty where the engine, which runs
+// in a virtual machine then, leads that name to our loopback by itself.
+func (r *runner) startServices(ctx context.Context, gateway, name string, port int) (host string, err error) {
+	host = ourAddress(ctx, gateway)
+	r.stack, err = local.Start(ctx, local.Options{
+		Functions: []string{}, ListenHost: host, AdvertiseHost: name, SecretsPort: port,
+	})
+	if err != nil {
+		return "", err
 	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
-	return err == nil && listener.Close() == nil
+	r.page.confidential = r.stack.Confidential
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+name+" in the containers")
+	r.page.field("secret", local.SecretName+" at "+r.stack.Secrets.URL())
+	return host, nil
+}
+
+// ourAddress is the first of some addresses that this machine can listen on. A
+// subnet stands for its first address, which engines give to the machine.
+func ourAddress(ctx context.Context, candidates string) string {
+	for candidate := range strings.FieldsSeq(candidates) {
+		if subnet, err := netip.ParsePrefix(candidate); err == nil {
+			candidate = subnet.Masked().Addr().Next().String()
+		}
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort(candidate, "0"))
+		if err == nil && listener.Close() == nil {
+			return candidate
+		}
+	}
+	return ""
 }
 
 // writeVariables writes the file for --env-vars. It holds the name of the AWS
@@ -143,7 +169,8 @@ func samEnvironment(workspace string) []string {
 		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+filepath.Join(workspace, "none"),
 		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(workspace, "none"),
-		"SAM_CLI_TELEMETRY=0", "PYTHONUNBUFFERED=1")
+		"SAM_CLI_TELEMETRY=0", "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT=60", "PYTHONUNBUFFERED=1",
+		"DOCKER_CONFIG="+filepath.Join(workspace, "none")) // it may have proxies for containers
 }
 
 // throughSAM sends samples through sam local invoke.
@@ -159,9 +186,15 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []local.Sa
 			return local.Exchange{}, err
 		}
 		file := filepath.Join(root, "events", sample.File)
-		x, err := r.observe(ctx, sample.Function, event, func() (runtimeapi.Invocation, error) {
+		invoke := func() (runtimeapi.Invocation, error) {
 			return cli.invoke(ctx, local.FunctionName(sample.Function), file)
-		})
+		}
+		x, err := r.observe(ctx, sample.Function, event, invoke)
+		if errors.Is(err, errNoAnswer) && x.SecretReads == 0 && ctx.Err() == nil {
+			// On a busy machine, the emulator in the container is not always up in time.
+			r.page.field("again", r.page.bad("the function was not even started: "+err.Error()))
+			x, err = r.observe(ctx, sample.Function, event, invoke)
+		}
 		reached = reached || x.SecretReads > 0
 		return x, err
 	})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +111,7 @@ func fakeInvoke(ctx context.Context, name string, flags map[string]string) error
 		return err
 	}
 	inv, err := fakeFunction(ctx, name, event, flags)
-	if err == nil {
+	if err == nil && os.Getenv(fakeSAMMode) != "forgetful" {
 		_, err = os.Stdout.Write(append(inv.Payload, '\n'))
 	}
 	return err
@@ -128,7 +129,7 @@ func fakeAPI(ctx context.Context, flags map[string]string) error {
 }
 
 // callSAM runs the subcommand with the fake, and returns what that noted too.
-func callSAM(ctx context.Context, t *testing.T, mode string) (code int, out, stderr string, notes []string) {
+func callSAM(ctx context.Context, t *testing.T, mode string, more ...string) (code int, out, stderr string, notes []string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -143,8 +144,9 @@ func callSAM(ctx context.Context, t *testing.T, mode string) (code int, out, std
 	t.Setenv(fakeSAMBootstraps, string(paths))
 	t.Setenv(fakeSAMNotes, folder)
 	var stdout, errors bytes.Buffer
-	code = command(ctx, []string{"sam", "-sam", self, "-name", "localhost", "-gateway", "127.0.0.1",
-		"-about", "an image", "--", "--template-file", "template.yaml", "--skip-pull-image"}, terminal{out: &stdout, err: &errors})
+	args := append([]string{"sam", "-sam", self, "-name", "localhost", "-gateway", "127.0.0.1", "-about", "an image"}, more...)
+	args = append(args, "--", "--template-file", "template.yaml", "--skip-pull-image")
+	code = command(ctx, args, terminal{out: &stdout, err: &errors})
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +188,8 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	for _, sample := range local.Samples {
 		called := func(text string) bool {
 			return strings.HasPrefix(text, "local invoke "+local.FunctionName(sample.Function)+" --event ") &&
-				strings.Contains(text, "/events/"+sample.File+" --template-file template.yaml --skip-pull-image --add-host localhost:127.0.0.1 --env-vars ")
+				strings.Contains(text, "/events/"+sample.File+" --template-file template.yaml --skip-pull-image --env-vars ") &&
+				strings.Contains(text, " --add-host localhost:127.0.0.1\n")
 		}
 		if !slices.ContainsFunc(notes, called) {
 			t.Errorf("%s was not sent as it has to be", sample.File)
@@ -232,14 +235,44 @@ func TestSAM_failsWhereAFunctionAnswersOtherwise(t *testing.T) {
 }
 
 func TestSAM_failsAtOnceWhereSAMDoes(t *testing.T) {
-	for mode, want := range map[string]string{
-		"broken": "there is no engine",
-		"silent": "it gave no answer of the function",
-	} {
-		code, _, stderr, notes := callSAM(t.Context(), t, mode)
-		if code != exitFailed || !strings.Contains(stderr, want) || len(notes) != 1 {
-			t.Errorf("%s: got exit code %d, errors %q, %d calls", mode, code, stderr, len(notes))
-		}
+	code, _, stderr, notes := callSAM(t.Context(), t, "broken")
+
+	if code != exitFailed || !strings.Contains(stderr, "there is no engine") || len(notes) != 1 {
+		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
+	}
+}
+
+func TestSAM_asksOnceMoreWhereTheFunctionWasNotStarted(t *testing.T) {
+	code, out, stderr, notes := callSAM(t.Context(), t, "silent")
+
+	if code != exitFailed || !strings.Contains(stderr, "it gave no answer of the function") || len(notes) != 2 {
+		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
+	}
+	if !strings.Contains(out, "again    the function was not even started") {
+		t.Errorf("the second try is not shown in\n%s", out)
+	}
+}
+
+func TestSAM_asksOnlyOnceWhereTheFunctionWasStarted(t *testing.T) {
+	code, out, stderr, notes := callSAM(t.Context(), t, "forgetful")
+
+	if code != exitFailed || !strings.Contains(stderr, "it gave no answer of the function") || len(notes) != 1 {
+		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
+	}
+	if !strings.Contains(out, "1 read of the AWS secret") {
+		t.Errorf("what Segura was asked is not shown in\n%s", out)
+	}
+}
+
+func TestSAM_sendsOneSample(t *testing.T) {
+	if code, _, stderr, _ := callSAM(t.Context(), t, "fine", "-event", "events/unknown.json"); code != exitFailed || !strings.Contains(stderr, "none of the samples") {
+		t.Errorf("got exit code %d, errors %q", code, stderr)
+	}
+
+	code, out, stderr, notes := callSAM(t.Context(), t, "fine", "-event", "events/rest-one.json")
+
+	if code != exitOK || len(notes) != 1 || !strings.Contains(out, "1 sample as they should be") {
+		t.Errorf("got exit code %d, errors %q, %d calls and\n%s", code, stderr, len(notes), out)
 	}
 }
 
@@ -255,10 +288,73 @@ func TestSAM_interruptsSAMWhenInterrupted(t *testing.T) {
 	}
 }
 
-func TestIsOurs_tellsAnAddressOfAnotherMachine(t *testing.T) {
-	for address, want := range map[string]bool{"127.0.0.1": true, "": false, "192.0.2.1": false} {
-		if got := isOurs(t.Context(), address); got != want {
-			t.Errorf("%q: got %t", address, got)
+func TestOurAddress_isTheFirstOfThisMachine(t *testing.T) {
+	for candidates, want := range map[string]string{
+		"":                         "",
+		"192.0.2.1":                "",
+		"192.0.2.0/24":             "",
+		" 192.0.2.0/24  127.0.0.1": "127.0.0.1",
+		"127.0.0.0/8":              "127.0.0.1",
+		"nonsense fe80::/64 192.0.2.1 127.0.0.2/31": "127.0.0.3",
+	} {
+		if got := ourAddress(t.Context(), candidates); got != want {
+			t.Errorf("%q: got %q, want %q", candidates, got, want)
+		}
+	}
+}
+
+func TestServices_areThoseOfTheFileForSAM(t *testing.T) {
+	root, err := local.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "tools", "sam", "local-env.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Parameters map[string]string }
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	stack, err := local.Start(t.Context(), local.Options{Functions: []string{}, AdvertiseHost: containersName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stack.Close()
+	want := stack.Env()
+	want["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = fmt.Sprintf("http://%s:%d", containersName, servicesPort)
+	for name, value := range file.Parameters {
+		if want[name] != value {
+			t.Errorf("%s is %q, want %q", name, value, want[name])
+		}
+	}
+}
+
+func TestServices_runUntilInterruptedAndSayWhatToTry(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, stderr safeBuffer
+	ended := make(chan int)
+	go func() {
+		ended <- command(ctx, []string{"services", "-port", "0", "-name", "localhost", "-gateway", "127.0.0.1"}, terminal{out: &out, err: &stderr})
+	}()
+	address := regexp.MustCompile(`http://localhost:\d+`)
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "start-api"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not up:\n%s%s", out.String(), stderr.String())
+		}
+	}
+	if status, _ := request(t, http.MethodPost, address.FindString(out.String()), "{}"); status != http.StatusBadRequest {
+		t.Errorf("Secrets Manager answers %d to what is not signed", status)
+	}
+
+	interrupt()
+
+	if code := <-ended; code != exitOK || stderr.String() != "" {
+		t.Errorf("got exit code %d, errors %q", code, stderr.String())
+	}
+	for _, want := range []string{"sam build", "sam local invoke EventFunction --event events/direct-one.json --add-host localhost:127.0.0.1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
 }

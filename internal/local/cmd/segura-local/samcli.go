@@ -22,6 +22,9 @@ const (
 	samTail  = 30               // lines of its output in an error
 )
 
+// errNoAnswer is sam's silence: it ends well where the function did not answer.
+var errNoAnswer = errors.New("it gave no answer of the function")
+
 // samCLI runs sam local.
 type samCLI struct {
 	path string
@@ -57,7 +60,7 @@ func (c *samCLI) invoke(ctx context.Context, function, event string) (runtimeapi
 		Payload: bytes.TrimSpace(stdout.Bytes()), Duration: time.Since(begin), Logs: stderr.linesFrom(0),
 	}
 	if !json.Valid(inv.Payload) {
-		return inv, stderr.explain("sam local invoke", fmt.Errorf("it gave no answer of the function, but %q", inv.Payload))
+		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but %q", errNoAnswer, inv.Payload))
 	}
 	var fault struct{ ErrorType, ErrorMessage *string }
 	if json.Unmarshal(inv.Payload, &fault) == nil && fault.ErrorType != nil && fault.ErrorMessage != nil {
