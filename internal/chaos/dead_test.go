@@ -158,7 +158,7 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 
 			x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
-			x.fairly(t, 200*time.Millisecond)
+			x.fairly(t, 500*time.Millisecond)
 			allRetryable(t, a, unreachable)
 			if most := 20*time.Second + x.lag; a.Duration > most {
 				t.Errorf("took %v, want under %v", a.Duration, most)
@@ -179,7 +179,7 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 func (w *world) recovers(t *testing.T) {
 	t.Helper()
 	x, a := w.invoke(t, weather{}, upTo(50, 30*time.Second))
-	x.fairly(t, 200*time.Millisecond)
+	x.fairly(t, 500*time.Millisecond)
 	if len(a.failed()) > 0 || len(a.audit) != 50 {
 		t.Errorf("afterwards: got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 	}
@@ -220,7 +220,7 @@ func TestDeadWorld_silenceEndsARequestSoon(t *testing.T) {
 
 				x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
-				x.fairly(t, timeout/4)
+				x.fairly(t, timeout/2)
 				allRetryable(t, a, upstreamTimeout, unreachable)
 				if most := 8*timeout + x.lag; a.Duration > most {
 					t.Errorf("took %v, want under %v", a.Duration, most)
@@ -302,7 +302,7 @@ func TestTwelveFaults_loseNothing(t *testing.T) {
 
 				x, a := w.invoke(t, weather{}, upTo(400, 60*time.Second))
 
-				x.fairly(t, 200*time.Millisecond)
+				x.fairly(t, 500*time.Millisecond)
 				if len(a.failed()) > 0 || len(a.audit) != 400 {
 					t.Errorf("got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 				}
@@ -350,7 +350,7 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 
 			x, a := w.invoke(t, o, upTo(400, 60*time.Second))
 
-			x.fairly(t, 200*time.Millisecond)
+			x.fairly(t, 500*time.Millisecond)
 			// Those that were under way while nobody was there may have been given up.
 			lost := 0
 			for _, n := range a.failed() {
@@ -381,7 +381,7 @@ func TestTokens_revokedTwiceInOneInvocationLoseNothing(t *testing.T) {
 
 	x, a := w.invoke(t, o, upTo(600, 60*time.Second))
 
-	x.fairly(t, 200*time.Millisecond)
+	x.fairly(t, 500*time.Millisecond)
 	if len(a.failed()) > 0 {
 		t.Errorf("got %v, want no failures: each new token was as good as the one before\n%s", a.failed(), failures(a))
 	}

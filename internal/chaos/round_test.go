@@ -331,7 +331,8 @@ func (w *world) writeRecord(b *strings.Builder, x *round) {
 		fmt.Fprintf(b, "  %7.1f ms %s %d: %d, %s (%s, connection %d, ended after %v)\n", float64(e.Time.Sub(x.began).Microseconds())/1000,
 			e.Kind, e.Identifier, e.Status, name, e.Proto, e.Connection, e.ended.Sub(e.Time).Round(100*time.Microsecond))
 	}
-	for _, r := range w.secrets.Requests()[w.secrets.Reads()-x.reads:] {
+	all := w.secrets.Requests()
+	for _, r := range all[max(0, len(all)-x.reads):] {
 		fmt.Fprintf(b, "  %7.1f ms AWS secret: %d %s\n", float64(r.Time.Sub(x.began).Microseconds())/1000, r.Status, r.Fault)
 	}
 }

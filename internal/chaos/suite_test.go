@@ -150,7 +150,10 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 		}
 		w.become(roughness{1, []hazard{row.hazard}})
 		c, err := net.Dial("tcp", w.address)
-		if err != nil {
+		if err != nil && row.hazard.refuse {
+			w.close()
+			continue // even sooner than that
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
