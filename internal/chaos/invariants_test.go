@@ -436,7 +436,7 @@ func (w *world) judgeReach(x *round) {
 // was sent and what was seen may differ.
 func (w *world) rough(x *round) bool {
 	o, before := &x.weather, &w.lingering
-	return o.wire || o.slow || o.freeze > 0 || before.wire || before.slow || x.lag > w.config.attemptTimeout/4
+	return o.wire || o.slow || o.freeze > 0 || before.wire || before.stale || before.slow || x.lag > w.config.attemptTimeout/4
 }
 
 // judgeAttempts: calls for one identifier stay within the attempts, and are those
@@ -521,6 +521,9 @@ func (w *world) judgeTokens(x *round) {
 			continue
 		}
 		got++
+		if e.ended.Sub(e.Time) > w.config.attemptTimeout/2 {
+			continue // perhaps given up
+		}
 		at := w.fate.mishapOf(e.Number)
 		if at < 0 && e.Status == 401 || at >= 0 && !w.catalogue[at].token && slices.Equal(w.catalogue[at].codes, []string{authentication}) {
 			refused[e.Form.Get("client_secret")+e.Header.Get("Authorization")]++
@@ -533,9 +536,25 @@ func (w *world) judgeTokens(x *round) {
 		w.report(x, nil, "reads of the AWS secret stay within their bound", "%d, want at most %d", x.reads, reads)
 	}
 	for _, n := range refused {
-		if n > tries && !w.rough(x) {
+		if lossy := x.weather.wire || w.lingering.wire || x.worst > w.config.attemptTimeout/2; n > tries && !lossy {
 			w.report(x, nil, "refused credentials are not tried again within one invocation", "%d times in %d invocations", n, tries)
 		}
+	}
+}
+
+// judgeInit: what is fetched ahead stays within bounds, too, and nothing is called.
+func (w *world) judgeInit(o *weather) {
+	tokens, others := 0, 0
+	for _, e := range w.ledger.since(0) {
+		if e.Kind == seguratest.KindToken {
+			tokens++
+		} else {
+			others++
+		}
+	}
+	if tokens > 2*w.config.maxAttempts || w.secrets.Reads() > 2*3 || others > 0 {
+		w.violated("init fetches a token and nothing else", "%d token requests, %d reads of the AWS secret, %d other requests in the weather %v",
+			tokens, w.secrets.Reads(), others, o)
 	}
 }
 

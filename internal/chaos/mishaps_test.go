@@ -162,6 +162,8 @@ func lies() []mishap {
 			one("a flagged "+message, says(200, `{"code":200,"response":{"status":200,"message":"`+message+`","error":true,"error_code":0}}`), unexpected),
 			one("an exception with "+message, says(200, `{"response":{"status":200,"message":"`+message+`","error":false},"exception":{"code":0,"message":"x"}}`), unexpected),
 			one("no JSON, but "+message, seguratest.Reply(200, "text/html", "<p>"+message+"</p>"), unexpected),
+			one("500 in two places, no flag, and "+message, says(200, `{"code":500,"response":{"status":500,"message":"`+message+`","error":false}}`), upstreamError),
+			one("404 within, no flag, and "+message, says(200, `{"code":200,"response":{"status":404,"message":"`+message+`","error":false}}`), unexpected),
 			one("a list with "+message, says(200, `[{"response":{"status":200,"message":"`+message+`","error":false}}]`), unexpected),
 			one("another member with "+message, says(200, `{"code":200,"response":{"status":200,"title":"`+message+`","error":false}}`), unexpected),
 			one("a cut of "+message, says(200, `{"code":200,"response":{"status":200,"error":false,"message":"`+message+`"`), invalidResponse),

@@ -34,6 +34,7 @@ type round struct {
 type lingering struct {
 	codes                 map[string]bool
 	wire, slow, confusing bool
+	stale                 bool // connections may have died unnoticed
 	revokes               int
 }
 
@@ -59,6 +60,7 @@ func (w *world) live() error {
 		w.violated("init takes 2 s at most", "it took %v in the weather %v", took, &o)
 	}
 	w.settle()
+	w.judgeInit(&o)
 	for n := 4 + r.IntN(8); n > 0 && len(w.violations) == 0; n-- {
 		w.oneRound(r)
 		if r.IntN(4) == 0 && len(w.violations) == 0 {
@@ -88,9 +90,12 @@ func (w *world) linger(o weather) {
 // oneRound makes a request or several, in some weather.
 func (w *world) oneRound(r *rand.Rand) {
 	if r.IntN(2) == 0 {
-		w.heal(r.IntN(4) == 0)
-		w.lingering = lingering{codes: map[string]bool{unreachable: w.lingering.wire, invalidResponse: w.lingering.wire, upstreamTimeout: w.lingering.wire},
-			wire: w.lingering.wire, revokes: w.lingering.revokes}
+		leave := r.IntN(4) == 0
+		w.heal(leave)
+		was := w.lingering
+		stale := was.wire || was.stale
+		w.lingering = lingering{codes: map[string]bool{unreachable: stale, invalidResponse: stale, upstreamTimeout: stale},
+			wire: was.wire && leave, stale: stale, revokes: was.revokes}
 	}
 	limit := timeLimit(r)
 	o := w.forecast(r, limit)
@@ -300,7 +305,7 @@ func (w *world) report(x *round, a *answer, invariant, format string, args ...an
 	fmt.Fprintf(&b, "world:   %v\n", w.config)
 	fmt.Fprintf(&b, "weather: %v\n", &x.weather)
 	if l := w.lingering; len(l.codes) > 0 && !x.recovery {
-		fmt.Fprintf(&b, "before:  %v, wire %v, slow %v, confusing %v, %d revocations\n", l.codes, l.wire, l.slow, l.confusing, l.revokes)
+		fmt.Fprintf(&b, "before:  %v, wire %v, stale %v, slow %v, confusing %v, %d revocations\n", l.codes, l.wire, l.stale, l.slow, l.confusing, l.revokes)
 	}
 	fmt.Fprintf(&b, "machine: %v late in all\n", x.lag)
 	if a != nil {

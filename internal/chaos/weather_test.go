@@ -87,7 +87,7 @@ var phenomena = []phenomenon{
 	{10, addCallStorm},
 	{4, addTokenStorm},
 	{4, addWireStorm},
-	{1, addDeception},
+	{2, addDeception},
 	{3, addAWSFault},
 	{1, addAWSDelay},
 	{1, addAWSWires},

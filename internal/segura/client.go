@@ -151,6 +151,7 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 	defer cancel()
 	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(attempt)))
 	if err != nil {
+		c.transport.CloseIdleConnections() // the others are probably as dead as this one
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)

@@ -63,6 +63,11 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"with white space around", json(200, "\r\n "+in(activated)+" \n"), succeeded(apisecret.Enabled)},
 
 		{"a password", seguratest.PasswordActivated(), unexpected(200)},
+		{"without the envelope", json(200, `{"message":"`+activated+`"}`), unexpected(200)},
+		{"the envelope's members without it", json(200, `{"status":200,"message":"`+activated+`","error":false}`), unexpected(200)},
+		{"an envelope that is no object", json(200, `{"code":200,"response":"`+activated+`","message":"`+activated+`"}`), unexpected(200)},
+		{"in plain text", text(200, activated), unexpected(200)},
+		{"as a JSON string", json(200, `"`+activated+`"`), unexpected(200)},
 		{"no message", json(200, `{"code":200,"response":{"status":200,"error":false}}`), unexpected(200)},
 		{"a message that is no string", json(200, `{"code":200,"response":{"status":200,"message":{"a":"`+activated+`"},"error":false}}`), unexpected(200)},
 		{"flagged an error", json(200, `{"code":200,"response":{"status":200,"message":"`+activated+`","error":true}}`), unexpected(200)},

@@ -44,6 +44,8 @@ def check_document(document):
         yield f"openapi is {document.get('openapi')}"
     yield from compare("paths", set(document["paths"]), facts.routes())
     yield from compare("version", document["info"]["version"], facts.versions()["CHANGELOG.md"])
+    yield from compare("servers", [(one["url"], one["variables"]["basePath"]["default"]) for one in document.get("servers", [])],
+                       [("https://api-id.execute-api.eu-west-1.amazonaws.com/{basePath}", "prod")])
     yield from compare("security of the whole", document.get("security"), [{"sigv4": []}])
     if '"$ref": "#/components/responses' in json.dumps(document):
         yield "API Gateway resolves no references to shared responses"
@@ -67,6 +69,9 @@ def check_operation(document, where, operation, single, seen):
     responses = operation["responses"]
     yield from compare(f"{where} statuses", {int(status) for status in responses}, statuses)
     schemas = Schemas(document)
+    identifier = {"type": "string", "pattern": document["components"]["schemas"]["Identifier"]["oneOf"][1]["pattern"]}
+    yield from compare(f"{where} parameters", [(one["name"], one["in"], one.get("required"), one["schema"]) for one in operation.get("parameters", [])],
+                       [("identifier", "path", True, identifier)] if single else [])
     body = operation["requestBody"]
     yield from compare(f"{where} requires a body", body.get("required"), not single)
     yield from compare(f"{where} takes", set(body["content"]), {JSON})
@@ -80,8 +85,9 @@ def check_operation(document, where, operation, single, seen):
         content = response.get("content", {}).get(kind, {})
         want = {"207": "Result", "200": "Item" if single else "Outcome"}.get(status, "Problem")
         yield from compare(f"{where} {status} schema", content.get("schema"), {"$ref": f"#/components/schemas/{want}"})
-        if int(status) in (429, 500, 502, 503, 504) and "Retry-After" not in response.get("headers", {}):
-            yield f"{where} {status} has no Retry-After"
+        headers = {"405": {"Allow": "string"}} | dict.fromkeys(("429", "500", "502", "503", "504"), {"Retry-After": "integer"})
+        yield from compare(f"{where} {status} headers", {name: header["schema"].get("type") for name, header in response.get("headers", {}).items()},
+                           headers.get(status, {}))
         for name, example in content.get("examples", {}).items():
             value = example["value"]
             yield from (f"{where} {status} example {name}: {fault}" for fault in schemas.faults(content["schema"], value))
@@ -99,8 +105,33 @@ def check_problem(where, value, status):
         yield from compare(f"{where} retryable", value.get("retryable"), retryable.get(value.get("code")))
 
 
+def untyped(schema, where):
+    """What a generator of clients could only guess."""
+    if not {"$ref", "type", "oneOf"} & set(schema) and set(schema) != {"required"}:
+        yield f"{where} has no type"
+    if schema.get("type") == "array" and "items" not in schema:
+        yield f"{where} has no items"
+    if schema.get("type") == "object" and not {"properties", "additionalProperties"} & set(schema):
+        yield f"{where} has no properties"
+    for name, one in schema.get("properties", {}).items():
+        yield from untyped(one, f"{where}.{name}")
+    for one in ([schema["items"]] if "items" in schema else []) + schema.get("oneOf", []):
+        yield from untyped(one, where)
+
+
 def check_schemas(document):
     schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        yield from untyped(schema, name)
+    for name, required in {"Item": {"identifier", "outcome", "attempts"}, "Result": {"outcome", "requested", "failed", "results"},
+                           "Failure": {"code", "message", "retryable"}}.items():
+        yield from compare(f"{name} requires", set(schemas[name].get("required", [])), required)
+    yield from compare("Result.omitted requires", set(schemas["Result"]["properties"]["omitted"].get("required", [])), {"succeeded", "failed"})
+    yield from compare("Result.failed_by_code", schemas["Result"]["properties"]["failed_by_code"].get("additionalProperties"), {"type": "integer"})
+    for name in ("Item", "Problem"):
+        yield from compare(f"{name}.identifier", schemas[name]["properties"]["identifier"].get("format"), "int64")
+    for name in ("type", "instance"):
+        yield from compare(f"Problem.{name}", schemas["Problem"]["properties"][name].get("format"), "uri")
     codes = set(facts.codes())
     members, _ = facts.problem_members()
     yield from compare("Failure codes", set(schemas["Failure"]["properties"]["code"]["enum"]), codes)
@@ -146,7 +177,8 @@ def check_gateway_responses(document):
         headers = response["responseParameters"]
         yield from compare(f"{name} Content-Type", headers.get("gatewayresponse.header.Content-Type"), f"'{PROBLEM}'")
         yield from compare(f"{name} Cache-Control", headers.get("gatewayresponse.header.Cache-Control"), "'no-store'")
-        yield from compare(f"{name} Retry-After", "gatewayresponse.header.Retry-After" in headers, value.get("retryable"))
+        wait = "'1'" if code == "throttled" else "'5'"
+        yield from compare(f"{name} Retry-After", headers.get("gatewayresponse.header.Retry-After"), wait if value.get("retryable") else None)
 
 
 def check_samples(document):

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -139,11 +138,7 @@ func ourAddress(ctx context.Context, candidates string) string {
 // writeVariables writes the file for --env-vars. It holds the name of the AWS
 // secret and addresses, and nothing that is confidential.
 func writeVariables(file string, env map[string]string) error {
-	variables := maps.Clone(env)
-	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
-		variables[name] = "" // sam local would pass on those of this machine
-	}
-	document, err := json.MarshalIndent(map[string]any{"Parameters": variables}, "", "  ")
+	document, err := json.MarshalIndent(map[string]any{"Parameters": env}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the variables: %w", err)
 	}
@@ -153,12 +148,16 @@ func writeVariables(file string, env map[string]string) error {
 	return nil
 }
 
-// samEnvironment is this program's own environment without anything of AWS: the
-// function gets the credentials of the local stack, which open nothing.
+// samEnvironment is this program's own environment without anything of AWS, and
+// without the variables that the template declares too: sam would pass them on in
+// the place of the template's. The function gets the credentials of the local
+// stack, which open nothing.
 func samEnvironment(workspace string) []string {
 	var env []string
 	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, "AWS_") && !strings.HasPrefix(variable, "SEGURA_") {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "SEGURA_") &&
+			name != "HTTPS_PROXY" && name != "NO_PROXY" && name != "SSL_CERT_DIR" {
 			env = append(env, variable)
 		}
 	}

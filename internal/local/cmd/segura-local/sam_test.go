@@ -169,6 +169,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "mine")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "mine/own")
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+	t.Setenv("SSL_CERT_DIR", "/etc/ssl/certs")
 
 	code, out, stderr, notes := callSAM(t.Context(), t, "fine")
 
@@ -198,7 +199,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	for _, text := range notes {
 		for _, want := range []string{
 			`"SEGURA_SECRET_ID": "` + local.SecretName + `"`, `"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://localhost:`,
-			`"HTTPS_PROXY": ""`, "AWS_SECRET_ACCESS_KEY=" + runtimeapi.SecretAccessKey, "SAM_CLI_TELEMETRY=0",
+			"AWS_SECRET_ACCESS_KEY=" + runtimeapi.SecretAccessKey, "SAM_CLI_TELEMETRY=0",
 		} {
 			if !strings.Contains(text, want) {
 				t.Fatalf("%q is missing in\n%s", want, text)
@@ -210,7 +211,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 				t.Fatalf("%q is in the file of variables:\n%s", never, file)
 			}
 		}
-		for _, never := range []string{"mine/own", "AWS_PROFILE"} {
+		for _, never := range []string{"mine/own", "AWS_PROFILE", "HTTPS_PROXY", "SSL_CERT_DIR"} {
 			if strings.Contains(text, never) {
 				t.Fatalf("sam was given %q", never)
 			}
