@@ -557,11 +557,6 @@ func (w *world) audit() []line { return pick(w.logs(), line.isAudit) }
 // metrics are the metric lines so far.
 func (w *world) metrics() []line { return pick(w.logs(), line.isMetric) }
 
-// plain are the log lines that are neither.
-func (w *world) plain() []line {
-	return pick(w.logs(), func(l line) bool { return !l.isAudit() && !l.isMetric() })
-}
-
 func pick(lines []line, keep func(line) bool) []line {
 	var kept []line
 	for _, l := range lines {
@@ -689,7 +684,7 @@ func (w *world) checkLine(text, requestID string) {
 	if l.text("message") == "" {
 		w.t.Errorf("log line %.500s has no message", text)
 	}
-	if requestID != "" && l.text("requestId") != requestID && !(w.setup.chatter && l.text("requestId") == "") {
+	if requestID != "" && l.text("requestId") != requestID && (!w.setup.chatter || l.text("requestId") != "") {
 		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.text("requestId"), requestID)
 	}
 }
@@ -699,7 +694,7 @@ func (w *world) checkLine(text, requestID string) {
 func members(text string) (names []string, texts line, err error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, nil, fmt.Errorf("no object: %v", err)
+		return nil, nil, fmt.Errorf("no object: %w", err)
 	}
 	texts = line{}
 	for decoder.More() {

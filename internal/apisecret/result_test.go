@@ -141,7 +141,7 @@ func random(r *rand.Rand, n int) apisecret.Result {
 func TestDocument_neverExceedsTheLimit(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, measure := range []func([]byte) int{plain, inJSONString} {
-		for range 150 {
+		for range 60 {
 			result := random(r, 1+r.IntN(80))
 			limit := 600 + r.IntN(12_000)
 

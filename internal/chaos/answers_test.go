@@ -271,7 +271,7 @@ func checkLine(text, requestID string) error {
 	var l line
 	decoder := json.NewDecoder(strings.NewReader(text))
 	if err := decoder.Decode(&l); err != nil || l == nil {
-		return fmt.Errorf("is no JSON object: %v", err)
+		return fmt.Errorf("is no JSON object: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("has more than one JSON object")

@@ -170,9 +170,10 @@ func (a *answer) checkResult(door string) error {
 		}
 	}
 	outcome := "partially_succeeded"
-	if d.Failed == 0 {
+	switch d.Failed {
+	case 0:
 		outcome = "succeeded"
-	} else if d.Failed == d.Requested {
+	case d.Requested:
 		outcome = "failed"
 	}
 	if d.Outcome != outcome {

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -163,7 +164,8 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 
 		got, err := io.ReadAll(c)
 
-		timeout, _ := err.(net.Error)
+		var timeout net.Error
+		_ = errors.As(err, &timeout)
 		if string(got) != row.want || row.ends == (timeout != nil && timeout.Timeout()) {
 			t.Errorf("%s: got %d bytes %.20q, %v; want %d bytes %.20q, an end: %v", row.about, len(got), got, err, len(row.want), row.want, row.ends)
 		}

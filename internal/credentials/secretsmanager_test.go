@@ -175,7 +175,7 @@ func TestReread_takesARejectedCertificateForFinal(t *testing.T) {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	defer server.Close()
-	source, _ := overNetwork(t, server.URL, time.Second)
+	source, _ := overNetwork(t, server.URL, 10*time.Second)
 
 	_, fault := source.Reread(t.Context())
 
@@ -228,7 +228,7 @@ func TestReread_followsNoRedirect(t *testing.T) {
 	defer elsewhere.Close()
 	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer redirecting.Close()
-	source, _ := overNetwork(t, redirecting.URL, time.Second)
+	source, _ := overNetwork(t, redirecting.URL, 10*time.Second)
 
 	_, fault := source.Reread(t.Context())
 

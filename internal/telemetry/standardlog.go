@@ -44,7 +44,7 @@ func (w StandardLog) error(message, key, value string) {
 			attributes = append(attributes, slog.String("requestId", *id))
 		}
 	}
-	w.Log.LogAttrs(context.Background(), slog.LevelError, message, attributes...)
+	w.Log.LogAttrs(context.Background(), slog.LevelError, message, attributes...) //nolint:sloglint // Only the two constants above come here.
 }
 
 // withoutQuoted returns the text with everything from the first quote to the last

@@ -272,6 +272,19 @@ func TestBegin_definesOnlyMetricsThatHaveAValue(t *testing.T) {
 	}
 }
 
+func TestBegin_reportsASingleCallToo(t *testing.T) {
+	lines := written(t, telemetry.Options{Format: "JSON", Function: "f"}, func(tm *telemetry.Telemetry) {
+		ctx, end := tm.Begin(t.Context())
+		telemetry.Call(ctx, 3*time.Millisecond)
+		telemetry.TokenCall(ctx, 4*time.Millisecond)
+		end()
+	})
+
+	if got := lines[0]; fmt.Sprint(got["CallLatency"], got["TokenLatency"]) != "[3] [4]" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestBegin_samplesAtMostAHundredLatencies(t *testing.T) {
 	lines := written(t, telemetry.Options{Format: "JSON", Function: "f"}, func(tm *telemetry.Telemetry) {
 		ctx, end := tm.Begin(t.Context())

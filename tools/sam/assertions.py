@@ -512,9 +512,13 @@ def check_alarms(s):
         yield from compare(f"{name} actions enabled", p.get("ActionsEnabled", True), True)
         if not str(p.get("AlarmName", "")).startswith(f"{NAME}-") or not p.get("AlarmDescription"):
             yield f"{name}: its name does not begin with the stack's, which the topic's policy asks for, or it has no description"
-        results = [one for one in p.get("Metrics", []) if one.get("ReturnData")]
         if "Metrics" in p:
-            yield from compare(f"{name} expression", [one.get("Expression") for one in results], ["SUM(METRICS())"])
+            queries = p["Metrics"]
+            yield from compare(f"{name} expression", [one.get("Expression") for one in queries if "MetricStat" not in one], ["SUM(METRICS())"])
+            yield from compare(f"{name} returns", [one.get("ReturnData") for one in queries], ["Expression" in one for one in queries])
+            ids = [one.get("Id", "") for one in queries]
+            if len(set(ids)) != len(ids) or not all(re.fullmatch(r"[a-z]\w*", one) for one in ids):
+                yield f"{name}: the ids are {ids}"
         single = {"Namespace", "MetricName", "Dimensions", "Statistic", "Period"}
         common = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions", "ComparisonOperator", "Threshold", "EvaluationPeriods", "TreatMissingData"}
         yield from compare(f"{name} keys", set(p) - {"DatapointsToAlarm"}, common | ({"Metrics"} if "Metrics" in p else single))
@@ -552,7 +556,7 @@ def check_dashboard(s):
         yield f"Dashboard is not JSON: {fault}"
         return
     namespace, names = facts.metrics()
-    shown, listed = set(), []
+    shown, listed, searched = set(), [], set()
     yield from compare("Dashboard's widgets", [widget["type"] for widget in widgets], ["alarm"] + ["metric"] * 6 + ["log"])
     for widget in widgets:
         p = widget["properties"]
@@ -563,15 +567,15 @@ def check_dashboard(s):
         if widget["type"] == "alarm":
             listed += p["alarms"]
         elif widget["type"] == "log":
-            yield from compare("Dashboard's fields that no audit line has", set(re.findall(
-                r"[@\w]+", re.search(r"fields (.*?) \|", p["query"]).group(1))) - facts.audit_keys(), set())
-            if "filter message = 'audit' and outcome = 'failed'" not in p["query"]:
-                yield "Dashboard's query does not ask for failed audit lines"
-            yield from compare("Dashboard's logs", set(re.findall(r"SOURCE '([^']+)'", p["query"])), {f"<{one}Logs>" for one in s.functions})
+            sources, _, rest = p["query"].partition(" | filter ")
+            yield from compare("Dashboard's logs", sorted(sources.split(" | ")), sorted(f"SOURCE '<{one}Logs>'" for one in s.functions))
+            condition, _, rest = rest.partition(" | fields ")
+            yield from compare("Dashboard's filter", condition, "message = 'audit' and outcome = 'failed'")
+            fields = set(rest.partition(" | sort ")[0].split(", "))
+            yield from compare("Dashboard's fields that no audit line has", fields - facts.audit_keys(), set())
         for line in p.get("metrics", []):
             if isinstance(line[0], dict):
-                shown |= set(re.findall(r'MetricName="(\w+)" Function="(<\w+>)"', line[0]["expression"]))
-                yield from compare("Dashboard's search", re.findall(r"\{(.*?)\}", line[0]["expression"]), [f"{namespace},Function,Code"])
+                searched.add(line[0]["expression"])
             elif line[0] == namespace:
                 yield from compare(f"Dashboard's dimension of {line[1]}", line[2], "Function")
                 shown.add((line[1], line[3]))
@@ -583,6 +587,8 @@ def check_dashboard(s):
     if s.api:
         want |= {("AWS/ApiGateway", one, "ApiName", NAME, "Stage", "prod") for one in ("Count", "4XXError", "5XXError")}
     yield from compare("Dashboard's metrics", shown, want)
+    yield from compare("Dashboard's searches", searched, {
+        f"SEARCH('{{{namespace},Function,Code}} MetricName=\"Failed\" Function=\"<{function}>\"', 'Sum', 300)" for function in s.functions})
     yield from compare("Dashboard's alarms", sorted(listed), sorted(f"<{name}.Arn>" for name in s.of_type("AWS::CloudWatch::Alarm")))
 
 
@@ -698,14 +704,18 @@ def source_application(source, root):
             yield f"application metadata: {key} names no file"
 
 
-def source_readme(_, __):
-    """The README lists the variables that the code reads, with their defaults."""
+def source_readme(source, _):
+    """The README lists the variables that the code reads, with their defaults, and names nothing that there is not."""
     written = {"": {"empty", "required"}}
     readme = facts.readme_environment()
     yield from compare("README's variables", set(readme), set(facts.environment()))
     for name, default in facts.environment().items():
         if readme.get(name) not in written.get(default, {default}):
             yield f"README: default of {name} is {readme.get(name)}, the code's is {default or 'empty'}"
+    deploy = re.search(r"^## Deploy$.*?(?=^## )", facts.text("README.md"), re.M | re.S)
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)[`:]|^([A-Z][a-z]+[A-Z]\w+):", deploy.group(0), re.M)) if deploy else set()
+    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]}
+    yield from compare("README's names that the template does not have", {one or other for one, other in named} - names, set())
 
 
 def source_makefile(source, root):

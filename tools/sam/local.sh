@@ -34,9 +34,7 @@ fail() {
 
 # `local.sh inside` is this part alone, in the new namespaces.
 inside() {
-	engine=
-	# As the first process of its namespace, a signal without a handler is lost.
-	trap 'end_engine' EXIT
+	trap end_inside EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	if [ "$OWN_ENGINE" = yes ]; then start_engine; fi
@@ -45,7 +43,12 @@ inside() {
 	# shellcheck disable=SC2086 # the flags are several words
 	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" ${EVENT:+-event "$EVENT"} -- \
 		--template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
-		--skip-pull-image $image_flags
+		--skip-pull-image $image_flags &
+	driver=$!
+	wait "$driver"
+	status=$?
+	driver=
+	return "$status"
 }
 
 # start_engine starts dockerd without firewall rules: the containers need to
@@ -59,7 +62,7 @@ start_engine() {
 	tries=0
 	until docker version >/dev/null 2>&1; do
 		tries=$((tries + 1))
-		if [ $tries -gt 300 ] || ! kill -0 "$engine" 2>/dev/null; then
+		if [ "$tries" -gt 300 ] || ! kill -0 "$engine" 2>/dev/null; then
 			cp "$WORK/dockerd.log" "$WORK/log"
 			echo "dockerd does not start" >"$WORK/skip"
 			exit 0
@@ -69,10 +72,15 @@ start_engine() {
 	say engine "dockerd $(docker version --format '{{.Server.Version}}'), process $engine, started for this"
 }
 
-end_engine() {
+end_inside() {
 	status=$?
+	trap '' INT TERM
+	if [ -n "${driver:-}" ]; then
+		kill "$driver" 2>/dev/null # after an interruption
+		wait "$driver" 2>/dev/null
+	fi
 	if [ "${substitute:-no}" = yes ]; then docker rmi "$image:rapid-$ARCHITECTURE" >/dev/null 2>&1; fi
-	if [ -n "$engine" ]; then
+	if [ -n "${engine:-}" ]; then
 		kill "$engine" 2>/dev/null
 		wait "$engine" 2>/dev/null
 	fi
@@ -137,11 +145,26 @@ skip() {
 	exit 0
 }
 
+# With its namespace for processes, everything that `inside` started ends at once.
 clean_up() {
 	status=$?
-	rm -rf "$WORK"
-	for folder in /sys/fs/cgroup /sys/fs/cgroup/*; do
-		if [ -d "$folder/$CGROUP" ]; then find "$folder/$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null; fi
+	trap '' INT TERM
+	if [ -n "${child:-}" ]; then
+		if [ "$OWN_ENGINE" = yes ]; then kill -KILL "$child" 2>/dev/null; else kill "$child" 2>/dev/null; fi
+		wait "$child" 2>/dev/null
+	fi
+	tries=0
+	until
+		rm -rf "$WORK" 2>/dev/null
+		find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null
+		[ ! -e "$WORK" ] && [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$CGROUP" 2>/dev/null)" ]
+	do
+		tries=$((tries + 1))
+		if [ "$tries" -gt 50 ]; then
+			echo "sam local: $WORK or a control group $CGROUP is left" >&2
+			break
+		fi
+		sleep 0.2
 	done
 	exit "$status"
 }
@@ -233,11 +256,15 @@ run "$venv/bin/sam" validate --lint || fail "the template is not valid"
 run "$venv/bin/sam" build --build-dir "$BUILT" --parameter-overrides "Architecture=$ARCHITECTURE" || fail "the functions cannot be built"
 CGO_ENABLED=0 "$go" build -trimpath -o "$WORK/segura-local" ./internal/local/cmd/segura-local || exit 1
 
+# In the background, so that a signal is heard at once.
 if [ $OWN_ENGINE = yes ]; then
-	unshare --net --mount --pid --fork --kill-child --mount-proc sh "$0" inside
+	unshare --net --mount --pid --fork --kill-child --mount-proc sh "$0" inside &
 else
-	sh "$0" inside
+	sh "$0" inside &
 fi
+child=$!
+wait "$child"
 status=$?
+child=
 if [ -f "$WORK/skip" ]; then skip "$(cat "$WORK/skip")"; fi
 exit "$status"
