@@ -43,7 +43,7 @@ run: ## Send the sample events through the local stack; EVENT=events/x.json: one
 .PHONY: sam-local
 sam-local: ## Send them through sam local, in containers; EVENT=events/x.json: one, SAM_LOCAL=required: fail where it cannot run
 	$(call title,sam local)
-	@GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' sh tools/sam/local.sh
+	@exec env GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' sh tools/sam/local.sh
 
 .PHONY: serve
 serve: ## Keep the local stack up behind http://127.0.0.1:3000; PORT=8080: another port
