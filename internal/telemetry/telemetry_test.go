@@ -228,7 +228,7 @@ func TestBegin_writesTheMetricsOfAnInvocation(t *testing.T) {
 		t.Errorf("got the metrics %v by %s, want %v by [[Function]]", metrics, dimensions, wantMetrics)
 	}
 	for key, want := range map[string]any{
-		"Function": "EventFunction", "requestId": request, "level": "INFO", "Enabled": 2.0, "AlreadyEnabled": 1.0, "Disabled": 1.0, "AlreadyDisabled": 1.0,
+		"Function": "EventFunction", "requestId": request, "level": "INFO", "message": "metrics", "Enabled": 2.0, "AlreadyEnabled": 1.0, "Disabled": 1.0, "AlreadyDisabled": 1.0,
 		"Failed": 3.0, "Attempts": 2.0, "CredentialRefresh": 1.0, "CallLatency": "[1.5 2000]", "TokenLatency": "[20]",
 	} {
 		got := all[key]

@@ -155,7 +155,7 @@ clean_up() {
 	fi
 	tries=0
 	until
-		rm -rf "$WORK" 2>/dev/null
+		rm -rf "$WORK" ${BUILD:+"$BUILD"} 2>/dev/null
 		find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null
 		[ ! -e "$WORK" ] && [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$CGROUP" 2>/dev/null)" ]
 	do
@@ -240,7 +240,9 @@ x86_64 | amd64) ARCHITECTURE=x86_64 ARCH=amd64 ;;
 aarch64 | arm64) ARCHITECTURE=arm64 ARCH=arm64 ;;
 *) skip "Lambda knows no architecture $machine" ;;
 esac
-BUILT=$root/.aws-sam/local/build
+# In this folder, since engines in a virtual machine may see no other.
+BUILD=$root/.aws-sam/local-$$
+BUILT=$BUILD/build
 export OWN_ENGINE ARCHITECTURE ARCH BUILT
 
 # --- validate, build, run -------------------------------------------------------
