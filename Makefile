@@ -122,16 +122,15 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 ##@ Develop
 
 # -count=1: some tests run programs that they compile first, and Go's test cache
-# does not see the sources of those. What is tested in acceptance and chaos runs in
-# processes of its own, into which the race detector of the test does not look: they
-# come after the others, without it, so that their clocks are not slowed.
-PROCESSES := ./internal/acceptance ./internal/chaos
+# does not see the sources of those. What is tested in acceptance runs in processes of
+# its own, into which the race detector of the test does not look: it comes after the
+# others, without it, so that its clocks are not slowed. For chaos see make chaos.
 .PHONY: test
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
 	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /internal/acceptance -e /internal/chaos)
-	$(GO) test -count=1 -p 1 $(PROCESSES)
+	$(GO) test -count=1 ./internal/acceptance
 
 .PHONY: fmt
 fmt: ## Format the Go code
