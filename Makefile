@@ -144,7 +144,7 @@ check: check-fmt check-mod check-vet check-lint test check-build check-vuln ## R
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf '$(BUILD_DIR)' .bin
+	rm -rf '$(BUILD_DIR)' .bin .aws-sam
 
 ##@ The parts of check
 

@@ -82,7 +82,7 @@ func (r *Runner) Warm(ctx context.Context) *apisecret.Error {
 // identifier's audit line, but never more than half of what is left.
 const (
 	reserveForReply = 500 * time.Millisecond
-	reserveForItem  = 50 * time.Microsecond
+	reserveForItem  = 300 * time.Microsecond // with the CPU share of 128 MB
 )
 
 func reserve(ctx context.Context, items int) (context.Context, context.CancelFunc) {

@@ -120,7 +120,7 @@ func TestFail_breaksTheConversation(t *testing.T) {
 				}
 				segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, row.fault, 1)
 				if row.giveUpSoon {
-					c.http.Timeout = 100 * time.Millisecond
+					c.http.Timeout = time.Second
 				}
 
 				_, err := c.tries("secretapi/active", 5)
@@ -132,7 +132,7 @@ func TestFail_breaksTheConversation(t *testing.T) {
 				if got.Fault != row.fault.String() || (got.Status == 0) != row.noStatus || got.Proto != proto {
 					t.Errorf("record: got fault %q, status %d, %s", got.Fault, got.Status, got.Proto)
 				}
-				c.http.Timeout = 5 * time.Second
+				c.http.Timeout = time.Minute
 				if _, err := c.tries("secretapi/active", 5); err != nil {
 					t.Errorf("afterwards: got error %v, want none", err)
 				}
@@ -297,7 +297,7 @@ func TestRefuseConnections_refusesInEachWayAndOpensTheSamePortAgain(t *testing.T
 		if err := segura.AcceptConnections(); err != nil {
 			t.Fatal(err)
 		}
-		c.http.Timeout = 5 * time.Second
+		c.http.Timeout = time.Minute
 		accepted := c.enables(5)
 
 		if refused == nil || !want(refused) {

@@ -46,7 +46,7 @@ func newCaller(t *testing.T, s *seguratest.Server, change ...func(*http.Transpor
 	t.Cleanup(transport.CloseIdleConnections)
 	return &caller{t: t, segura: s, http: &http.Client{
 		Transport:     transport,
-		Timeout:       5 * time.Second,
+		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

@@ -178,7 +178,7 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []local.Sa
 	if err != nil {
 		return err
 	}
-	begin, reached := time.Now(), false
+	begin, answered, reached := time.Now(), false, false
 	err = r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
 		event, err := sample.Read()
 		if err != nil {
@@ -189,15 +189,15 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []local.Sa
 			return cli.invoke(ctx, local.FunctionName(sample.Function), file)
 		}
 		x, err := r.observe(ctx, sample.Function, event, invoke)
-		if errors.Is(err, errNoAnswer) && x.SecretReads == 0 && ctx.Err() == nil {
+		if errors.Is(err, errNotStarted) && ctx.Err() == nil {
 			// On a busy machine, the emulator in the container is not always up in time.
-			r.page.field("again", r.page.bad("the function was not even started: "+err.Error()))
+			r.page.field("again", r.page.bad(err.Error()))
 			x, err = r.observe(ctx, sample.Function, event, invoke)
 		}
-		reached = reached || x.SecretReads > 0
+		answered, reached = answered || err == nil, reached || x.SecretReads > 0
 		return x, err
 	})
-	if err != nil && !reached && ctx.Err() == nil {
+	if err != nil && answered && !reached {
 		return fmt.Errorf("%w\nnothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
 	}
 	return err

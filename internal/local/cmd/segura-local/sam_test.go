@@ -110,6 +110,7 @@ func fakeInvoke(ctx context.Context, name string, flags map[string]string) error
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, started+"1 Version: $LATEST")
 	inv, err := fakeFunction(ctx, name, event, flags)
 	if err == nil && os.Getenv(fakeSAMMode) != "forgetful" {
 		_, err = os.Stdout.Write(append(inv.Payload, '\n'))
@@ -246,10 +247,10 @@ func TestSAM_failsAtOnceWhereSAMDoes(t *testing.T) {
 func TestSAM_asksOnceMoreWhereTheFunctionWasNotStarted(t *testing.T) {
 	code, out, stderr, notes := callSAM(t.Context(), t, "silent")
 
-	if code != exitFailed || !strings.Contains(stderr, "it gave no answer of the function") || len(notes) != 2 {
+	if code != exitFailed || !strings.Contains(stderr, "it did not start the function") || len(notes) != 2 {
 		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
 	}
-	if !strings.Contains(out, "again    the function was not even started") {
+	if !strings.Contains(out, "again    invoke EventFunction: sam local invoke: it did not start the function") {
 		t.Errorf("the second try is not shown in\n%s", out)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +23,15 @@ const (
 	samTail  = 30               // lines of its output in an error
 )
 
-// errNoAnswer is sam's silence: it ends well where the function did not answer.
-var errNoAnswer = errors.New("it gave no answer of the function")
+// Both are sam's silence: it ends well where the function did not answer.
+var (
+	errNoAnswer   = errors.New("it gave no answer of the function")
+	errNotStarted = errors.New("it did not start the function")
+)
+
+// started is in what sam writes once the emulator of the runtime, in the
+// container, has an event to hand over.
+const started = "START RequestId: "
 
 // samCLI runs sam local.
 type samCLI struct {
@@ -60,7 +68,11 @@ func (c *samCLI) invoke(ctx context.Context, function, event string) (runtimeapi
 		Payload: bytes.TrimSpace(stdout.Bytes()), Duration: time.Since(begin), Logs: stderr.linesFrom(0),
 	}
 	if !json.Valid(inv.Payload) {
-		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but %q", errNoAnswer, inv.Payload))
+		silence := errNotStarted
+		if slices.ContainsFunc(inv.Logs, func(line string) bool { return strings.HasPrefix(line, started) }) {
+			silence = errNoAnswer
+		}
+		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", silence, inv.Payload))
 	}
 	var fault struct{ ErrorType, ErrorMessage *string }
 	if json.Unmarshal(inv.Payload, &fault) == nil && fault.ErrorType != nil && fault.ErrorMessage != nil {
