@@ -270,8 +270,8 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 		items int
 		want  time.Duration // of what is left for the work
 	}{
-		{15 * time.Minute, 1, 15*time.Minute - 500*time.Millisecond - 50*time.Microsecond},
-		{15 * time.Minute, 10_000, 15*time.Minute - time.Second},
+		{15 * time.Minute, 1, 15*time.Minute - 500*time.Millisecond - 300*time.Microsecond},
+		{15 * time.Minute, 10_000, 15*time.Minute - 3500*time.Millisecond},
 		{3 * time.Second, 0, 2500 * time.Millisecond},
 		{time.Second, 1, 500 * time.Millisecond},
 		{100 * time.Millisecond, 10_000, 50 * time.Millisecond},

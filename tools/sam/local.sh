@@ -42,7 +42,7 @@ inside() {
 	gateway=$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)
 	# shellcheck disable=SC2086 # the flags are several words
 	"$WORK/segura-local" sam -sam "$venv/bin/sam" -gateway "$gateway" -about "$about" ${EVENT:+-event "$EVENT"} -- \
-		--template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
+		--config-file "$root/samconfig.toml" --template-file "$BUILT/template.yaml" --parameter-overrides "Architecture=$ARCHITECTURE" \
 		--skip-pull-image $image_flags &
 	driver=$!
 	wait "$driver"
