@@ -106,11 +106,10 @@ const alertPatience = time.Second
 // withAlert returns the alert with which the server rejects our certificate, if
 // that is what is behind a connection that broke before anything ever came over
 // one, and else err. With TLS 1.3 the server rejects it when we are already
-// writing, and a reset may overtake the alert: so the handshake is done once
-// more, with nothing written.
+// writing, and a reset may overtake the alert; HTTP/2 then says no more than that
+// there is no connection. So the handshake is done once more, with nothing written.
 func (c *Client) withAlert(ctx context.Context, request *http.Request, err error) error {
-	broken := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	if !broken || !c.certificateAsked.Load() || c.replied.Load() {
+	if !c.certificateAsked.Load() || c.replied.Load() || ctx.Err() != nil || c.rejected(err) != "" {
 		return err
 	}
 	if proxy, proxyErr := c.transport.Proxy(request); proxy != nil || proxyErr != nil {
