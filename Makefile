@@ -132,6 +132,19 @@ test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /internal/acceptance -e /internal/chaos)
 	$(GO) test -count=1 ./internal/acceptance
 
+# One after the other; what fails is written to the package's testdata/fuzz, which
+# make test reads from then on.
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
+	@set -e; for package in $$($(GO) list ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz$(patsubst Fuzz%,%,$(FUZZ))' "$$package" | grep '^Fuzz' || true); do \
+			printf '\n==> %s %s\n' "$$package" "$$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$package"; \
+		done; \
+	done
+
 .PHONY: fmt
 fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)

@@ -144,6 +144,7 @@ func callSAM(ctx context.Context, t *testing.T, mode string, more ...string) (co
 	t.Setenv(fakeSAMMode, mode)
 	t.Setenv(fakeSAMBootstraps, string(paths))
 	t.Setenv(fakeSAMNotes, folder)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // the fake need not wait a second at its end for others' races
 	var stdout, errors bytes.Buffer
 	args := append([]string{"sam", "-sam", self, "-name", "localhost", "-gateway", "127.0.0.1", "-about", "an image"}, more...)
 	args = append(args, "--", "--template-file", "template.yaml", "--skip-pull-image")
