@@ -150,7 +150,7 @@ fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-vuln ## Run what CI runs: format, modules, vet, lint, tests, build, vulnerabilities
+check: check-fmt check-mod check-vet check-lint test check-build check-vuln check-template ## Run what CI runs: format, modules, vet, lint, tests, build, vulnerabilities, template
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
