@@ -23,7 +23,7 @@ GO     ?= go
 PYTHON ?= python3
 LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
 LOCAL  := CGO_ENABLED=0 $(GO) run -trimpath ./internal/local/cmd/segura-local
-ROOMS  := functions internal
+ROOMS  := functions internal tools
 
 # $(call title,WORDS) starts a section of a long output.
 title = @printf '\n==> %s\n' '$(1)'
@@ -57,22 +57,35 @@ services: ## Keep Segura and Secrets Manager up, for a sam local of yours with t
 .PHONY: build
 build: $(FUNCTIONS:%=build-%) ## Build both functions to build/{api,event}/bootstrap for Linux; ARCH=arm64 or amd64, VERSION=1.2.3
 
+# $(call compile,NAME,FOLDER): the same source, version, Go and ARCH make the same bytes
+# wherever the source lies and whatever is asked for: here, by sam build, by make dist.
+compile = GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath -buildvcs=false \
+	-ldflags '-s -w -buildid=$(if $(VERSION), -X main.version=$(VERSION))' \
+	-o '$(2)/bootstrap' ./functions/$(1)
+
 .PHONY: $(FUNCTIONS:%=build-%)
 $(FUNCTIONS:%=build-%): build-%:
-	GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath \
-		-ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION))' \
-		-o '$(BUILD_DIR)/$*/bootstrap' ./functions/$*
+	$(call compile,$*,$(BUILD_DIR)/$*)
 
-# What sam build calls, in this folder, with the one to fill in ARTIFACTS_DIR. The
-# same source, version and Go make the same bytes wherever the source lies.
+# What sam build calls, in this folder, with the one to fill in ARTIFACTS_DIR.
 .PHONY: build-ApiFunction build-EventFunction
 build-ApiFunction: NAME := api
 build-EventFunction: NAME := event
 build-ApiFunction build-EventFunction:
 	@test -n '$(ARTIFACTS_DIR)' || { echo 'sam build calls this; use make build' >&2; exit 2; }
-	GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath -buildvcs=false \
-		-ldflags '-s -w -buildid=$(if $(VERSION), -X main.version=$(VERSION))' \
-		-o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(NAME)
+	$(call compile,$(NAME),$(ARTIFACTS_DIR))
+
+DIST_DIR ?= dist
+
+.PHONY: dist
+dist: ## Make a release in dist/: zips for both architectures, bills of materials, licences, checksums; VERSION=1.2.3
+	@test -n '$(VERSION)' || { echo 'Which version? make dist VERSION=1.2.3' >&2; exit 2; }
+	$(call title,dist $(VERSION))
+	@$(MAKE) --no-print-directory build ARCH=arm64 BUILD_DIR='$(BUILD_DIR)/dist/arm64'
+	@$(MAKE) --no-print-directory build ARCH=amd64 BUILD_DIR='$(BUILD_DIR)/dist/amd64'
+	@rm -rf '$(DIST_DIR)'
+	@$(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist pack -version '$(VERSION)' -out '$(DIST_DIR)' \
+		$(foreach arch,arm64 amd64,$(FUNCTIONS:%='$(BUILD_DIR)/dist/$(arch)/%/bootstrap'))
 
 ##@ Deploy
 
@@ -150,14 +163,14 @@ fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-vuln check-template ## Run what CI runs: format, modules, vet, lint, tests, build, vulnerabilities, template
+check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf '$(BUILD_DIR)' .bin .aws-sam
+	rm -rf '$(BUILD_DIR)' '$(DIST_DIR)' .bin .aws-sam
 
 ##@ The parts of check
 
@@ -172,6 +185,7 @@ check-mod: ## go.mod and go.sum are tidy, and the modules are what go.sum says
 	$(call title,modules)
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+	cd tools/dist && $(GO) mod tidy -diff && $(GO) mod verify
 
 # Vetting for macOS type-checks everything for it, tests included.
 .PHONY: check-vet
@@ -185,6 +199,13 @@ check-vet: ## go vet: as developed, as deployed, and for macOS
 check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minutes
 	$(call title,golangci-lint)
 	$(LINT) run ./...
+	cd tools/dist && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...
+
+.PHONY: check-licences
+check-licences: ## Every module's licence is known, and compatible with ours
+	$(call title,licences)
+	@mkdir -p .bin && $(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist licences
+	cd tools/dist && $(GO) test -count=1 ./...
 
 .PHONY: check-vuln
 check-vuln: ## govulncheck; VULN=required: fail where it cannot be had, instead of skipping it
