@@ -129,8 +129,9 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
 	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
 		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \
-	AWS_MAX_ATTEMPTS=1 $(AWS) lambda invoke --cli-read-timeout 910 --function-name "$$arn" \
-		--payload 'fileb://$(EVENT)' "$$reply" && cat "$$reply" && echo
+	about=$$(AWS_MAX_ATTEMPTS=1 $(AWS) lambda invoke --output json --cli-read-timeout 910 --function-name "$$arn" \
+		--payload 'fileb://$(EVENT)' "$$reply") && cat "$$reply" && echo && \
+	case $$about in *FunctionError*) echo 'That is a function error.' >&2; exit 1;; esac
 
 ##@ Develop
 
