@@ -142,3 +142,35 @@ func TestGoAway_isNoFault(t *testing.T) {
 		}
 	}
 }
+
+// A gateway that has lost count answers one request twice. What nobody asked for
+// must not become the next identifier's reply.
+func TestReply_thatNobodyAskedForIsNobodys(t *testing.T) {
+	t.Parallel()
+	for _, concurrency := range []string{"1", "8"} {
+		t.Run("concurrency "+concurrency, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{
+				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: true}},
+				env:    map[string]string{"SEGURA_MAX_CONCURRENCY": concurrency},
+			})
+			asked := upTo(1001, 1080)
+			for _, identifier := range asked {
+				if identifier%2 == 1 {
+					w.segura.Fail(seguratest.Match{Identifier: identifier}, seguratest.TwoReplies(), -1)
+				}
+			}
+
+			inv := w.enable(asked...)
+
+			for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
+				n, _ := l.number("identifier")
+				identifier := int64(n)
+				enabled := l.text("outcome") == "enabled"
+				if enabled != w.segura.Active(identifier) || enabled && identifier%2 == 1 {
+					t.Errorf("%d: got %s %s, and Segura has active = %v", identifier, l.text("outcome"), l.text("code"), w.segura.Active(identifier))
+				}
+			}
+		})
+	}
+}

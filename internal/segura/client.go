@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/oauth2/clientcredentials"
 
+	"segura-enable/internal/apisecret"
 	"segura-enable/internal/flight"
 )
 
@@ -125,7 +126,7 @@ func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
 func newTransport(config *tls.Config, o Options) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: o.AttemptTimeout}).DialContext,
+		DialContext:            dialWire((&net.Dialer{Timeout: o.AttemptTimeout}).DialContext),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    o.AttemptTimeout,
 		ForceAttemptHTTP2:      true,
@@ -149,13 +150,17 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
-	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(attempt)))
+	var over exchange
+	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(over.watch(attempt))))
 	if err != nil {
 		c.transport.CloseIdleConnections() // the others are probably as dead as this one
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)
 	defer func() { _ = response.Body.Close() }()
+	if response.ProtoMajor == 1 && over.isStale() {
+		return reply{}, NewFault(apisecret.UpstreamInvalidResponse)
+	}
 	r := reply{status: response.StatusCode, header: response.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
 		r.incomplete = readFault(ctx, attempt)

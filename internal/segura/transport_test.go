@@ -219,6 +219,23 @@ func TestDo_readsNoMoreThanAReplyCanHave(t *testing.T) {
 	}
 }
 
+func TestDo_readsNoMoreHeadersThanAReplyCanHave(t *testing.T) {
+	for _, http1 := range []bool{false, true} {
+		server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: http1}})
+		token := mustToken(t, client)
+		server.Fail(enableCalls, seguratest.Normally().WithHeader("X-Long", strings.Repeat("x", 100<<10)), 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if fault == nil || fault.Code == apisecret.InternalError {
+			t.Errorf("100 KiB of headers, HTTP/1.1 only %t: got %v, want a fault of the upstream's", http1, fault)
+		}
+		if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault != nil {
+			t.Errorf("the next call: %v", fault)
+		}
+	}
+}
+
 func TestDo_followsNoRedirect(t *testing.T) {
 	elsewhere := seguratest.Start(t, seguratest.Options{})
 	for _, status := range []int{301, 302, 303, 307, 308} {

@@ -101,7 +101,7 @@ func issueServer(o Options, now time.Time, ca, other *pair) (pair, error) {
 	case CertificateExpired:
 		template.NotAfter = now.Add(-time.Hour)
 	case CertificateNotYetValid:
-		template.NotBefore = now.Add(time.Hour)
+		template.NotBefore = now.AddDate(0, 1, 0)
 	case CertificateSelfSigned:
 		issuer = nil
 	case CertificateUnknownAuthority:

@@ -1,0 +1,73 @@
+package segura
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// wire is a connection that knows whether anything came over it since a request
+// was written. Over HTTP/1.1 a gateway that has lost count, or that somebody made
+// lose it, may send a reply too many; net/http drops it as unsolicited unless the
+// next request is quicker, and takes it for that one's reply then. A reply of
+// which nothing came after its request is no reply to it.
+type wire struct {
+	net.Conn
+	written atomic.Bool
+	came    atomic.Bool // anything since it was written
+}
+
+func dialWire(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &wire{Conn: connection}, nil
+	}
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.written.Store(true)
+	return w.Conn.Write(b)
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if n > 0 && w.written.Load() {
+		w.came.Store(true)
+	}
+	return n, err
+}
+
+// exchange watches the wire that one request goes over; of several, if the
+// transport repeats it, the last.
+type exchange struct{ wire atomic.Pointer[wire] }
+
+// watch returns a context for one request that tells the exchange its wire.
+func (e *exchange) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		connection := info.Conn
+		if secured, ok := connection.(*tls.Conn); ok {
+			connection = secured.NetConn()
+		}
+		if w, ok := connection.(*wire); ok {
+			w.written.Store(false)
+			w.came.Store(false)
+			e.wire.Store(w)
+		}
+	}})
+}
+
+// isStale tells whether an HTTP/1.1 reply was there before its request, and closes
+// the connection then, on which replies and requests are out of step.
+func (e *exchange) isStale() bool {
+	w := e.wire.Load()
+	if w == nil || w.came.Load() {
+		return false
+	}
+	_ = w.Close()
+	return true
+}
