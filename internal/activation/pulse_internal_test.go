@@ -270,11 +270,15 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 		items int
 		want  time.Duration // of what is left for the work
 	}{
-		{15 * time.Minute, 1, 15*time.Minute - 500*time.Millisecond - 300*time.Microsecond},
-		{15 * time.Minute, 10_000, 15*time.Minute - 3500*time.Millisecond},
+		{15 * time.Minute, 1, 15*time.Minute - 500*time.Millisecond},
+		{15 * time.Minute, 10_000, 15*time.Minute - 3470*time.Millisecond},
 		{3 * time.Second, 0, 2500 * time.Millisecond},
 		{time.Second, 1, 500 * time.Millisecond},
-		{100 * time.Millisecond, 10_000, 50 * time.Millisecond},
+		{2 * time.Second, 100, 1500 * time.Millisecond},
+		{2 * time.Second, 200, 1470 * time.Millisecond},
+		{3 * time.Second, 10_000, 625 * time.Millisecond},
+		{100 * time.Millisecond, 0, 50 * time.Millisecond},
+		{100 * time.Millisecond, 10_000, 12500 * time.Microsecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), row.left)

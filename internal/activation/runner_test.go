@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -349,4 +350,26 @@ func TestRun_auditsWhatItKnowsOfEachIdentifier(t *testing.T) {
 			t.Errorf("line %d: got %v, want duration_ms", at, lines[at])
 		}
 	}
+}
+
+// Not in parallel with others, whose goroutines would be counted.
+func TestRun_leavesNoGoroutineBehind(t *testing.T) {
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.enable(t.Context(), span(1, 20)...)
+	before := runtime.NumGoroutine()
+
+	for range 50 {
+		w.enable(t.Context(), span(1, 20)...)
+	}
+
+	const few = 20 // of connections that come and go
+	after := runtime.NumGoroutine()
+	for range 500 {
+		if after <= before+few {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+		after = runtime.NumGoroutine()
+	}
+	t.Errorf("got %d goroutines after 50 requests, and %d before", after, before)
 }
