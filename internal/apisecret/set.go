@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -57,7 +58,8 @@ func parseSpan(text string) (span, error) {
 }
 
 func merge(written []span) []span {
-	spans := slices.SortedFunc(slices.Values(written), func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	spans := slices.Clone(written)
+	sort.Slice(spans, func(a, b int) bool { return spans[a].first < spans[b].first })
 	merged := spans[:1]
 	for _, next := range spans[1:] {
 		previous := &merged[len(merged)-1]

@@ -40,17 +40,18 @@ func Object(data []byte) ([]Member, error) {
 	if !json.Valid(data) {
 		return nil, ErrNotJSON
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+	data = bytes.TrimSpace(bytes.Clone(data))
+	if data[0] != '{' {
 		return nil, ErrNotObject
 	}
 	var members []Member
 	seen := map[string]bool{}
-	for decoder.More() {
-		member, err := next(decoder)
-		if err != nil {
-			return nil, err
-		}
+	for rest := inside(data); len(rest) > 0; {
+		var name, value []byte
+		name, rest = cut(rest)
+		value, rest = cut(rest)
+		member := Member{Value: value}
+		member.Name, _ = String(name)
 		if seen[member.Name] {
 			return nil, &RepeatedError{member.Name}
 		}
@@ -60,20 +61,39 @@ func Object(data []byte) ([]Member, error) {
 	return members, nil
 }
 
-func next(decoder *json.Decoder) (Member, error) {
-	token, err := decoder.Token()
-	if err != nil {
-		return Member{}, ErrNotJSON
+// inside returns what stands between the brackets of a valid object or array.
+func inside(text []byte) []byte { return bytes.TrimSpace(text[1 : len(text)-1]) }
+
+// cut splits the inside of a valid object or array at its first colon or comma
+// that is not in a string or in brackets of its own. Where JSON is known to be
+// valid, that finds its parts in a fraction of a decoder's time.
+func cut(text []byte) (part, rest []byte) {
+	depth := 0
+	for at := 0; at < len(text); at++ {
+		switch text[at] {
+		case '"':
+			at = closingQuote(text, at)
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ':', ',':
+			if depth == 0 {
+				return bytes.TrimSpace(text[:at]), bytes.TrimSpace(text[at+1:])
+			}
+		}
 	}
-	name, ok := token.(string)
-	if !ok {
-		return Member{}, ErrNotJSON
+	return text, nil
+}
+
+// closingQuote returns where the string ends that begins at a quote.
+func closingQuote(text []byte, at int) int {
+	for at++; text[at] != '"'; at++ {
+		if text[at] == '\\' {
+			at++
+		}
 	}
-	var value json.RawMessage
-	if err := decoder.Decode(&value); err != nil {
-		return Member{}, ErrNotJSON
-	}
-	return Member{Name: name, Value: value}, nil
+	return at
 }
 
 // maxQuoted bounds what Quote repeats of a text from outside, in bytes.
@@ -90,26 +110,36 @@ func Quote(text string) string {
 
 // String decodes a JSON string; ok is false for any other value.
 func String(value json.RawMessage) (text string, ok bool) {
-	if len(value) == 0 || value[0] != '"' {
+	if len(value) < 2 || value[0] != '"' {
 		return "", false
+	}
+	if inner := value[1 : len(value)-1]; isPlain(inner) && value[len(value)-1] == '"' {
+		return string(inner), true
 	}
 	return text, json.Unmarshal(value, &text) == nil
 }
 
-// Array decodes a JSON array into its undecoded elements; ok is false for any
-// other value. It stops behind the first element that is one too many, which is
-// the last one then.
+// isPlain tells whether a string's inside stands for itself: almost every one does.
+func isPlain(inner []byte) bool {
+	for _, b := range inner {
+		if b < ' ' || b > '~' || b == '"' || b == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// Array returns the undecoded elements of a JSON array; ok is false for any other
+// value. It stops behind the first element that is one too many, which is the last
+// one then. The elements share the value's memory.
 func Array(value json.RawMessage, most int) (elements []json.RawMessage, ok bool) {
-	decoder := json.NewDecoder(bytes.NewReader(value))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
+	if len(value) == 0 || value[0] != '[' || !json.Valid(value) {
 		return nil, false
 	}
 	elements = []json.RawMessage{}
-	for decoder.More() && len(elements) <= most {
-		var element json.RawMessage
-		if err := decoder.Decode(&element); err != nil {
-			return nil, false
-		}
+	for rest := inside(bytes.TrimRight(value, " \t\r\n")); len(rest) > 0 && len(elements) <= most; {
+		var element []byte
+		element, rest = cut(rest)
 		elements = append(elements, element)
 	}
 	return elements, true
