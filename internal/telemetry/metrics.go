@@ -3,9 +3,12 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,16 +130,18 @@ func Done(ctx context.Context, item apisecret.Item) {
 	})
 }
 
-// metric is the definition of one metric in the embedded metric format.
+// metric is one metric of a line: a count, or values in milliseconds.
 type metric struct {
-	Name string
-	Unit string
+	name   string
+	count  int
+	values []float64 // nil: it is a count
 }
 
-type directive struct {
-	Namespace  string
-	Dimensions [][]string
-	Metrics    []metric
+func (m metric) unit() string {
+	if m.values != nil {
+		return "Milliseconds"
+	}
+	return "Count"
 }
 
 // write writes one line for the invocation and one more for each code.
@@ -145,52 +150,75 @@ type directive struct {
 func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	values := map[string]any{
-		"Enabled":           i.outcomes[apisecret.Enabled],
-		"AlreadyEnabled":    i.outcomes[apisecret.AlreadyEnabled],
-		"Disabled":          i.outcomes[apisecret.Disabled],
-		"AlreadyDisabled":   i.outcomes[apisecret.AlreadyDisabled],
-		"Failed":            i.outcomes[apisecret.Failed],
-		"Attempts":          i.attempts,
-		"CredentialRefresh": i.refreshes,
-	}
-	definitions := []metric{
-		{"Enabled", "Count"}, {"AlreadyEnabled", "Count"}, {"Disabled", "Count"}, {"AlreadyDisabled", "Count"},
-		{"Failed", "Count"}, {"Attempts", "Count"}, {"CredentialRefresh", "Count"},
+	metrics := []metric{
+		{name: "Enabled", count: i.outcomes[apisecret.Enabled]},
+		{name: "AlreadyEnabled", count: i.outcomes[apisecret.AlreadyEnabled]},
+		{name: "Disabled", count: i.outcomes[apisecret.Disabled]},
+		{name: "AlreadyDisabled", count: i.outcomes[apisecret.AlreadyDisabled]},
+		{name: "Failed", count: i.outcomes[apisecret.Failed]},
+		{name: "Attempts", count: i.attempts},
+		{name: "CredentialRefresh", count: i.refreshes},
 	}
 	if i.calls.seen > 0 {
-		values["CallLatency"] = i.calls.values
-		definitions = append(definitions, metric{"CallLatency", "Milliseconds"})
+		metrics = append(metrics, metric{name: "CallLatency", values: i.calls.values})
 	}
 	if i.tokens.seen > 0 {
-		values["TokenLatency"] = i.tokens.values
-		definitions = append(definitions, metric{"TokenLatency", "Milliseconds"})
+		metrics = append(metrics, metric{name: "TokenLatency", values: i.tokens.values})
 	}
-	t.line(ctx, values, definitions, []string{"Function"})
+	t.line(ctx, "", metrics)
 	for _, code := range slices.Sorted(maps.Keys(i.codes)) {
-		failed := map[string]any{"Failed": i.codes[code], "Code": code}
-		t.line(ctx, failed, []metric{{"Failed", "Count"}}, []string{"Function", "Code"})
+		t.line(ctx, code, []metric{{name: "Failed", count: i.codes[code]}})
 	}
 }
 
-// line writes one metric line. It has Lambda's own keys too, without which
-// CloudWatch takes it for INFO and drops it where the log level is higher.
-func (t *Telemetry) line(ctx context.Context, values map[string]any, definitions []metric, dimensions []string) {
+// line writes one metric line, with the code as a dimension if there is one. It
+// has Lambda's own keys too, without which CloudWatch takes it for INFO and drops
+// it where the log level is higher. It is put together by hand: with encoding/json,
+// an invocation's metrics take three times as long.
+func (t *Telemetry) line(ctx context.Context, code apisecret.Code, metrics []metric) {
 	now := time.Now().UTC()
-	values["timestamp"] = now.Format(time.RFC3339Nano)
-	values["level"] = t.level
-	values["message"] = "metrics"
-	values["Function"] = t.options.Function
+	dimensions := `"Function"`
+	parts := make([]string, 0, 96)
+	parts = append(parts, `{"timestamp":"`, now.Format(time.RFC3339Nano), `","level":"`, t.level,
+		`","message":"metrics","Function":`, quoted(t.options.Function))
+	if code != "" {
+		parts = append(parts, `,"Code":`, quoted(string(code)))
+		dimensions = `"Function","Code"`
+	}
 	if id := requestID(ctx); id != "" {
-		values["requestId"] = id
+		parts = append(parts, `,"requestId":`, quoted(id))
 	}
-	values["_aws"] = map[string]any{
-		"Timestamp":         now.UnixMilli(),
-		"CloudWatchMetrics": []directive{{Namespace, [][]string{dimensions}, definitions}},
+	for _, m := range metrics {
+		parts = append(parts, `,"`, m.name, `":`, m.value())
 	}
-	text, err := json.Marshal(values)
+	parts = append(parts, `,"_aws":{"Timestamp":`, strconv.FormatInt(now.UnixMilli(), 10),
+		`,"CloudWatchMetrics":[{"Namespace":"`+Namespace+`","Dimensions":[[`, dimensions, `]],"Metrics":[`)
+	separator := ""
+	for _, m := range metrics {
+		parts = append(parts, separator, `{"Name":"`, m.name, `","Unit":"`, m.unit(), `"}`)
+		separator = ","
+	}
+	parts = append(parts, "]}]}}\n")
+	_, _ = io.WriteString(t.options.Out, strings.Join(parts, ""))
+}
+
+// value returns the metric's value as JSON text.
+func (m metric) value() string {
+	if m.values == nil {
+		return strconv.Itoa(m.count)
+	}
+	texts := make([]string, len(m.values))
+	for at, value := range m.values {
+		texts[at] = strconv.FormatFloat(value, 'f', -1, 64)
+	}
+	return "[" + strings.Join(texts, ",") + "]"
+}
+
+// quoted returns a text from outside as a JSON string.
+func quoted(text string) string {
+	b, err := json.Marshal(text)
 	if err != nil {
-		return // only numbers and texts are marshalled
+		return `""` // a string always encodes
 	}
-	_, _ = t.options.Out.Write(append(text, '\n'))
+	return string(b)
 }
