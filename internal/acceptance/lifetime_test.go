@@ -169,6 +169,24 @@ func TestTTL_changedCredentialsAreUsedFromThenOn(t *testing.T) {
 	}
 }
 
+func TestTTL_connectionsOfTheCredentialsBeforeAreClosed(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})
+	for n := range 5 {
+		w.putSecret(map[string]any{"referer": fmt.Sprintf("https://number-%d.example", n)})
+		w.one(int64(1001+n)).is(t, "after the change", "enabled", "", false, 1)
+	}
+	open := w.segura.OpenConnections()
+	for range 500 {
+		if open == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+		open = w.segura.OpenConnections()
+	}
+	t.Errorf("got %d open connections after five changes of the credentials, want the one that is in use", open)
+}
+
 func TestTTL_aChangeOfAnythingElseInTheSecretCountsToo(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})

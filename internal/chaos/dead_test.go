@@ -63,9 +63,6 @@ func (w *world) invoke(t *testing.T, o weather, q request) (*round, *answer) {
 	w.make(x, []request{q})
 	a := x.answers[0]
 	w.judgeProcess(x)
-	if a.TimedOut && len(w.violations) == 0 {
-		t.Skipf("the machine is too busy: %v late", x.lag)
-	}
 	w.judgeForm(x, a)
 	w.judgeTruth(x)
 	w.judgeReach(x)
@@ -73,15 +70,6 @@ func (w *world) invoke(t *testing.T, o weather, q request) (*round, *answer) {
 		t.Fatalf("%.20000s", strings.Join(w.violations, "\n"))
 	}
 	return x, a
-}
-
-// fairly skips what remains of the test where the machine was too busy for times
-// to mean anything.
-func (x *round) fairly(t *testing.T, most time.Duration) {
-	t.Helper()
-	if x.worst > most {
-		t.Skipf("the machine is too busy: %v late at once", x.worst)
-	}
 }
 
 // attempts are all that were made for the request.
@@ -158,8 +146,7 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 
 			x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
-			x.fairly(t, 500*time.Millisecond)
-			allRetryable(t, a, unreachable)
+			allRetryable(t, a, unreachable, upstreamTimeout)
 			if most := 20*time.Second + x.lag; a.Duration > most {
 				t.Errorf("took %v, want under %v", a.Duration, most)
 			}
@@ -179,7 +166,9 @@ func TestDeadWorld_refusedConnectionsEndARequestSoon(t *testing.T) {
 func (w *world) recovers(t *testing.T) {
 	t.Helper()
 	x, a := w.invoke(t, weather{}, upTo(50, 30*time.Second))
-	x.fairly(t, 500*time.Millisecond)
+	for again := 0; len(a.failed()) > 0 && x.lag > w.config.attemptTimeout/2 && again < 3; again++ {
+		x, a = w.invoke(t, weather{}, upTo(50, 30*time.Second)) // the machine was too busy
+	}
 	if len(a.failed()) > 0 || len(a.audit) != 50 {
 		t.Errorf("afterwards: got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 	}
@@ -220,7 +209,6 @@ func TestDeadWorld_silenceEndsARequestSoon(t *testing.T) {
 
 				x, a := w.invoke(t, weather{}, upTo(1000, 60*time.Second))
 
-				x.fairly(t, timeout/2)
 				allRetryable(t, a, upstreamTimeout, unreachable)
 				if most := 8*timeout + x.lag; a.Duration > most {
 					t.Errorf("took %v, want under %v", a.Duration, most)
@@ -300,9 +288,8 @@ func TestTwelveFaults_loseNothing(t *testing.T) {
 				})
 				arrange(w.segura)
 
-				x, a := w.invoke(t, weather{}, upTo(400, 60*time.Second))
+				_, a := w.invoke(t, weather{}, upTo(400, 60*time.Second))
 
-				x.fairly(t, 500*time.Millisecond)
 				if len(a.failed()) > 0 || len(a.audit) != 400 {
 					t.Errorf("got %v of %d, want no failures\n%s", a.failed(), len(a.audit), failures(a))
 				}
@@ -340,7 +327,7 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := plain(t, func(c *config) {
-				c.attemptTimeout = time.Second
+				c.attemptTimeout = 3 * time.Second
 				c.segura.Latency.Call = 10 * time.Millisecond
 			})
 			o := weather{during: []happening{
@@ -350,7 +337,9 @@ func TestSegura_isNoticedWhenItComesBack(t *testing.T) {
 
 			x, a := w.invoke(t, o, upTo(400, 60*time.Second))
 
-			x.fairly(t, 500*time.Millisecond)
+			if x.lag > 2*time.Second {
+				t.Skipf("the machine is too busy: %v late, so that it was away for longer than it should", x.lag)
+			}
 			// Those that were under way while nobody was there may have been given up.
 			lost := 0
 			for _, n := range a.failed() {
@@ -381,7 +370,6 @@ func TestTokens_revokedTwiceInOneInvocationLoseNothing(t *testing.T) {
 
 	x, a := w.invoke(t, o, upTo(600, 60*time.Second))
 
-	x.fairly(t, 500*time.Millisecond)
 	if len(a.failed()) > 0 {
 		t.Errorf("got %v, want no failures: each new token was as good as the one before\n%s", a.failed(), failures(a))
 	}

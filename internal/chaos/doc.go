@@ -8,5 +8,14 @@
 // comes from one number, its seed. `make chaos` runs world after world;
 // `make chaos SEED=n INVOCATIONS=1` runs the one world of that seed again. The
 // order in which things happen at once is the machine's, so a rare failure may
-// take several repeats to show itself again.
+// take several repeats to show itself again. go test runs a few fixed worlds.
+//
+// No invariant depends on how fast the machine is. A process is not ended at its
+// deadline; by how much a reply is late is held against how long the machine kept
+// the function, this process and a clock of its own waiting meanwhile, and what
+// that explains is counted as excused. A world that excuses much proves little.
+//
+// The functions are compiled from their own sources; an overlay of the build adds a
+// file that lets a test server resolve names and, in `make chaos`, lets the wall
+// clock leap without the monotonic one, as it does on Lambda.
 package chaos

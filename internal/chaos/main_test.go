@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,9 @@ var (
 
 // What all worlds share.
 var (
-	bootstraps = map[string]string{} // the compiled functions, by name
+	bootstraps = map[string]map[bool]string{api: {}, event: {}} // the compiled functions, by name and by whether their clock can be moved
+	scratch    string                                           // a folder for sockets
+	made       atomic.Int64                                     // worlds
 	load       *meter
 	trap       *trapDoor
 	impostors  []impostor
@@ -44,15 +47,20 @@ func run(m *testing.M) int {
 	if !given("test.parallel") {
 		_ = flag.Set("test.parallel", "12") // they wait far more than they compute
 	}
-	dir, err := os.MkdirTemp("", "chaos-")
-	if err != nil {
+	var err error
+	if scratch, err = os.MkdirTemp("", "chaos-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	defer func() { _ = os.RemoveAll(scratch) }()
+	for _, clock := range []bool{false, true} {
+		if clock && (!full() || *invocations == 1 && !hasClock(*firstSeed)) {
+			continue // it compiles the standard library once more
+		}
+		if err := build(filepath.Join(scratch, strconv.FormatBool(clock)), clock); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -74,9 +82,17 @@ func given(name string) bool {
 }
 
 // build compiles both functions as they are compiled for Lambda, but for this
-// machine; by one command, so that what they share is compiled once.
-func build(dir string) error {
-	arguments := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", dir + string(filepath.Separator)}
+// machine and with the overlay; by one command, so that what they share is compiled
+// once.
+func build(dir string, clock bool) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	replace, err := overlay(dir, clock)
+	if err != nil {
+		return err
+	}
+	arguments := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-overlay", replace, "-o", dir + string(filepath.Separator)}
 	cgo := "CGO_ENABLED=0"
 	if *withRace {
 		arguments, cgo = append(arguments, "-race"), "CGO_ENABLED=1"
@@ -88,13 +104,14 @@ func build(dir string) error {
 		return fmt.Errorf("compile the functions: %w\n%s", err, strings.TrimSpace(string(output)))
 	}
 	for _, name := range []string{api, event} {
-		bootstraps[name] = filepath.Join(dir, name+".function", "bootstrap")
-		if err := os.Mkdir(filepath.Dir(bootstraps[name]), 0o755); err != nil {
+		bootstrap := filepath.Join(dir, name+".function", "bootstrap")
+		if err := os.Mkdir(filepath.Dir(bootstrap), 0o755); err != nil {
 			return err
 		}
-		if err := os.Rename(filepath.Join(dir, name), bootstraps[name]); err != nil {
+		if err := os.Rename(filepath.Join(dir, name), bootstrap); err != nil {
 			return err
 		}
+		bootstraps[name][clock] = bootstrap
 	}
 	return nil
 }

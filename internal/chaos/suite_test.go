@@ -40,8 +40,13 @@ func TestInvariants_noticeWhatIsWrong(t *testing.T) {
 		{"an audit line is there twice", func(_ *round, a *answer) { a.Logs = append(a.Logs, a.Logs[slices.IndexFunc(a.Logs, auditOf(3))]) }, "one audit line"},
 		{"a log line is text", func(_ *round, a *answer) { a.Logs = append(a.Logs, "panic: oh") }, "JSON with Lambda's keys"},
 		{"a log line is of another invocation", func(_ *round, a *answer) { a.RequestID = "another" }, "JSON with Lambda's keys"},
-		{"Lambda ended it", func(_ *round, a *answer) { a.TimedOut = true }, "before the deadline"},
+		{"there was no reply", func(_ *round, a *answer) { a.TimedOut = true }, "before the deadline"},
+		{"the reply was late", func(_ *round, a *answer) { a.Duration = a.request.timeout + time.Millisecond }, "before the deadline"},
 		{"the process died", func(_ *round, a *answer) { a.FunctionError, a.ErrorType = true, "Runtime.ExitError" }, "errorTypes are"},
+		{"the process died, and was killed", func(x *round, a *answer) {
+			x.weather.killed = true
+			a.FunctionError, a.ErrorType = true, "Runtime.ExitError"
+		}, ""},
 		{"another errorType", func(_ *round, a *answer) { a.FunctionError, a.ErrorType = true, "errorString" }, "documented form"},
 		{"the counts are wrong", replaceIn(`"enabled":5`, `"enabled":4`), "adds up"},
 		{"the order is wrong", replaceIn(`{"identifier":1,`, `{"identifier":2,`), "in order"},
@@ -120,8 +125,12 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = io.WriteString(c, sent)
-			_ = c.Close()
+			go func() {
+				// Not before the client has asked: what strikes sooner would end its dialing.
+				_, _ = c.Read(make([]byte, 1))
+				_, _ = io.WriteString(c, sent)
+				_ = c.Close()
+			}()
 		}
 	}()
 	smooth := hazard{name: "smooth", afterDown: -1, afterUp: -1, impostor: -1}
@@ -157,7 +166,8 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		_, _ = io.WriteString(c, "?")
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		if !row.ends {
 			_ = c.SetDeadline(time.Now().Add(200 * time.Millisecond))
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"segura-enable/internal/segura/seguratest"
@@ -24,7 +25,11 @@ type weather struct {
 	before []func()  // done before the invocations
 	during []happening
 	freeze time.Duration
-	lost   bool // connections are lost while the process is frozen
+	leap   time.Duration // of the wall clock, meanwhile
+
+	resolving trouble // of names
+	lost      bool    // connections are lost while the process is frozen
+	killed    bool    // the process is ended from outside
 
 	codes     map[string]bool // what identifiers may fail with
 	wire      bool            // connections suffer
@@ -99,6 +104,9 @@ var phenomena = []phenomenon{
 	{3, addRevocation},
 	{3, addRotation},
 	{1, addUpgrade},
+	{1, addKill},
+	{3, addTroubleWithNames},
+	{3, addLeap},
 }
 
 // forecast is the weather of a round.
@@ -368,6 +376,39 @@ func addUpgrade(w *world, o *weather, r *rand.Rand, limit time.Duration) {
 	to := seguratest.Generation(r.IntN(6))
 	o.during = append(o.during, happening{"upgraded", between(r, time.Millisecond, limit), func() { w.segura.SetGeneration(to) }})
 	o.name("generation %d", to)
+}
+
+// addKill ends the process from outside, in the middle of whatever it does, as
+// Lambda does.
+func addKill(w *world, o *weather, r *rand.Rand, limit time.Duration) {
+	o.killed, o.wire = true, true
+	o.during = append(o.during, happening{"killed", between(r, time.Millisecond, limit), func() { _ = w.function.Signal(syscall.SIGKILL) }})
+	o.name("a killed process")
+}
+
+// addTroubleWithNames makes Segura's name hard to resolve, where it has one.
+func addTroubleWithNames(w *world, o *weather, r *rand.Rand, _ time.Duration) {
+	t := trouble{chance: chance(r), late: between(r, time.Millisecond, 2*w.config.attemptTimeout),
+		answer: choose[byte](r, 0, 0, 0, serverFailure, noSuchName, silence, noise)}
+	if !w.config.named {
+		return
+	}
+	o.resolving, o.wire = t, true
+	o.may(unreachable, upstreamTimeout, invalidResponse, deadline)
+	o.before = append(o.before, func() { w.wires.drop(true) }) // so that new connections are needed
+	o.name("names: %v of %v late, answer %d", t.chance, t.late.Round(time.Millisecond), t.answer)
+}
+
+// addLeap moves the wall clock forward while the process is frozen, past the life
+// of the AWS secret's copy or of tokens.
+func addLeap(w *world, o *weather, r *rand.Rand, _ time.Duration) {
+	leap := choose(r, 20*time.Second, time.Minute, 6*time.Minute, 3595*time.Second, 2*time.Hour)
+	if !w.config.clock {
+		return
+	}
+	o.leap = leap
+	o.freeze = max(o.freeze, time.Millisecond)
+	o.name("the clock %v ahead", leap)
 }
 
 // fate decides what happens to each request to Segura: by the seed, the round,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +42,14 @@ type config struct {
 	level          string  // of the log
 	segura         seguratest.Options
 	overrides      map[string]any // of the AWS secret's fields
+	named          bool           // Segura is called by a name that has to be resolved
+	clock          bool           // the wall clock can be moved; such worlds are for make chaos only
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v",
+	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v; named %v; its own clock %v",
 		c.door, c.attemptTimeout, c.maxAttempts, c.concurrency, c.ttl, c.lifetime, c.atOnce, c.allowed, c.level,
-		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call)
+		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call, c.named, c.clock)
 }
 
 // world is one running function with its surroundings, all made of one seed.
@@ -55,6 +59,9 @@ type world struct {
 	config    config
 	segura    *seguratest.Server
 	secrets   *secretsmanager.Server
+	names     *names
+	clock     string        // the socket of the function's clock
+	ahead     time.Duration // by how much that is ahead
 	wires     *wires
 	awsWires  *wires
 	function  *runtimeapi.Function
@@ -72,6 +79,7 @@ type world struct {
 	lonely      int             // recoveries that took one more invocation, with one attempt to each call
 	stale       int             // calls that reached Segura after their invocation
 	asked       map[asked]bool  // what was asked for by earlier invocations
+	oddTokens   bool            // some may have another lifetime than they should
 	politely    bool            // tokens are refused with status 200
 	lingering   lingering       // what the weather before may still cause
 	said        strings.Builder // all that came out, logs left out
@@ -158,6 +166,10 @@ func newConfig(r *rand.Rand, seed uint64) config {
 	if r.IntN(4) == 0 {
 		c.segura.TokenPath, c.overrides["auth_style"] = "/oauth/token", "basic"
 	}
+	if c.named = r.IntN(4) == 0; c.named {
+		c.segura.TLS.Hosts = []string{seguraName}
+	}
+	c.clock = r.IntN(4) == 0
 	return c
 }
 
@@ -176,9 +188,12 @@ func newAPISecrets(r *rand.Rand) map[int64]seguratest.APISecret {
 	return all
 }
 
+// newRandom is where everything random in a world comes from.
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x5e9a7a)) }
+
 // newWorld makes everything but the function.
 func newWorld(seed uint64) (*world, error) {
-	r := rand.New(rand.NewPCG(seed, 0x5e9a7a))
+	r := newRandom(seed)
 	return newWorldOf(seed, r, newConfig(r, seed))
 }
 
@@ -195,6 +210,10 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
 		return nil, err
 	}
+	if w.names, err = startNames(rand.New(rand.NewPCG(seed, 3))); err != nil {
+		return nil, err
+	}
+	w.clock = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
 	if w.awsWires, err = layWires(strings.TrimPrefix(w.secrets.URL(), "http://"), rand.New(rand.NewPCG(seed, 2))); err != nil {
 		return nil, err
 	}
@@ -212,6 +231,7 @@ func (w *world) close() {
 	}
 	w.wires.close()
 	w.awsWires.close()
+	w.names.close()
 	_ = w.secrets.Close()
 	w.segura.Close()
 }
@@ -239,7 +259,12 @@ func (w *world) putSecret(secret string) {
 	for _, one := range impostors {
 		authorities = append(authorities, one.server.CACertificate())
 	}
-	base := strings.TrimRight("https://"+w.wires.address+w.config.segura.BasePath, "/")
+	address := w.wires.address
+	if w.config.named {
+		_, port, _ := net.SplitHostPort(address)
+		address = net.JoinHostPort(seguraName, port)
+	}
+	base := strings.TrimRight("https://"+address+w.config.segura.BasePath, "/")
 	overrides := map[string]any{"base_url": base, "client_secret": secret, "ca_certificate": strings.Join(authorities, "\n")}
 	if path := w.config.segura.TokenPath; path != "" {
 		overrides["token_url"] = base + path
@@ -281,6 +306,8 @@ func (w *world) startFunction() error {
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
 		"SSL_CERT_FILE":                    "/dev/null", // no system roots: they cost time and must not matter
 		"SSL_CERT_DIR":                     "/nonexistent",
+		"CHAOS_DNS":                        w.names.connection.LocalAddr().String(),
+		"CHAOS_CLOCK":                      w.clock,
 	}
 	if c.byDefault {
 		for _, name := range []string{"SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY", "SEGURA_CREDENTIALS_TTL"} {
@@ -293,7 +320,8 @@ func (w *world) startFunction() error {
 	}
 	var err error
 	w.function, err = runtimeapi.Start(context.Background(), runtimeapi.Options{
-		Bootstrap: bootstraps[c.door], FunctionName: name, Env: env, MaxConcurrency: c.atOnce, Timeout: 20 * time.Second,
+		Bootstrap: bootstraps[c.door][c.clock], FunctionName: name, Env: env, MaxConcurrency: c.atOnce,
+		Timeout: 20 * time.Second, InitTimeout: time.Minute, // how long it may really take is judged by how late the machine was
 	})
 	return err
 }
@@ -310,8 +338,10 @@ func joined(identifiers []int64) string {
 func (w *world) apply(o weather) {
 	w.rounds++
 	w.fate.become(w.rounds, o.calls, o.tokens)
+	w.oddTokens = w.oddTokens || o.tokens.chance > 0
 	w.wires.become(o.wires)
 	w.awsWires.become(o.aws)
+	w.names.become(o.resolving)
 	for _, do := range o.before {
 		do()
 	}
@@ -324,6 +354,7 @@ func (w *world) heal(leave bool) {
 	w.fate.become(w.rounds, storm{}, storm{})
 	w.wires.become(roughness{})
 	w.awsWires.become(roughness{})
+	w.names.become(trouble{})
 	w.secrets.ClearFaults()
 	w.accept()
 	if !leave {
