@@ -67,6 +67,19 @@ var rooms = []room{
 	{path: "internal/segura/seguratest", local: true},
 	{path: "internal/acceptance", local: true},
 	{path: "internal/chaos/...", local: true},
+	{
+		path:    "internal/bench/...",
+		rooms:   list("internal/bench", "internal/segura/seguratest", "internal/local/..."),
+		modules: list(aws, "golang.org/x/"),
+		local:   true,
+	},
+	{path: "internal/soak/...", local: true},
+	{
+		path:    "internal/local/statemachine",
+		rooms:   list("internal/segura/seguratest", "internal/local/..."),
+		modules: list("github.com/blues/jsonata-go"), // the query language of the state machines
+		local:   true,
+	},
 	{path: "internal/local/...", rooms: list("internal/segura/seguratest", "internal/local/..."), local: true},
 }
 

@@ -14,7 +14,7 @@ import facts
 import sets
 import stack as stacks
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from openapi import check_document, check_samples
+from openapi import WINDOWS, check_document, check_samples
 
 ACCOUNT, REGION, NAME = (stacks.PSEUDO[f"AWS::{one}"] for one in ("AccountId", "Region", "StackName"))
 VIA = "amazonaws.com"
@@ -42,6 +42,8 @@ class Stack:
         self.url = p["FunctionUrlEnabled"] == "true"
         self.schedule = p["ScheduleExpression"] != ""
         self.rule = p["EventPattern"] != ""
+        self.windows = p["WindowsEnabled"] == "true"
+        self.bulk = p["BulkEnabled"] == "true"
         self.key = p["KmsKeyArn"]
         self.functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
         self.creates_secret = p["SecretArn"] == ""
@@ -99,6 +101,17 @@ def check_inventory(s):
             alarms += ["NoSuccessAlarm"]
     if s.rule:
         want |= {"Rule": "AWS::Events::Rule", "RuleMayInvokeFunction": "AWS::Lambda::Permission"}
+    if s.windows and s.api:
+        want["ApiWindowRole"] = "AWS::IAM::Role"
+    if s.bulk:
+        want |= {"BulkBucket": "AWS::S3::Bucket", "BulkBucketPolicy": "AWS::S3::BucketPolicy", "BulkStateMachine": "AWS::StepFunctions::StateMachine",
+                 "BulkLogs": "AWS::Logs::LogGroup", "BulkRole": "AWS::IAM::Role"}
+        alarms += ["BulkFailedAlarm"]
+    if s.windows:
+        want |= {"WindowStateMachine": "AWS::StepFunctions::StateMachine", "ClosingStateMachine": "AWS::StepFunctions::StateMachine",
+                 "WindowLogs": "AWS::Logs::LogGroup", "WindowRole": "AWS::IAM::Role", "StoppedWindowRule": "AWS::Events::Rule",
+                 "StoppedWindowRole": "AWS::IAM::Role"}
+        alarms += ["WindowsFailedAlarm", "WindowsStoppedAlarm", "WindowsOverdueAlarm"]
     if not p["AlarmTopicArn"]:
         want |= {"AlarmTopic": "AWS::SNS::Topic", "AlarmTopicPolicy": "AWS::SNS::TopicPolicy"}
         if p["AlarmEmail"]:
@@ -121,9 +134,9 @@ def check_references(s):
 
 
 def check_retention(s):
-    """What cannot be had again outlives the stack: logs, and credentials."""
+    """What cannot be had again outlives the stack: logs, results, and credentials."""
     for name, one in s.resources.items():
-        keeps = one["Type"] in ("AWS::Logs::LogGroup", "AWS::SecretsManager::Secret")
+        keeps = one["Type"] in ("AWS::Logs::LogGroup", "AWS::SecretsManager::Secret", "AWS::S3::Bucket")
         yield from compare(f"{name} DeletionPolicy", one.get("DeletionPolicy", "none"), "RetainExceptOnCreate" if keeps else "none")
         yield from compare(f"{name} UpdateReplacePolicy", one.get("UpdateReplacePolicy", "none"), "Retain" if keeps else "none")
 
@@ -161,6 +174,10 @@ def check_outputs(s):
         want["ScheduleName"] = "<ScheduleGroup>/<Schedule>"
     if s.rule:
         want["RuleName"] = f"{NAME}-events"
+    if s.bulk:
+        want |= {"BulkStateMachineArn": "<BulkStateMachine>", "BulkBucketName": "<BulkBucket>"}
+    if s.windows:
+        want |= {f"{one}Arn": f"<{one}>" for one in ("WindowStateMachine", "ClosingStateMachine")}
     if p["DashboardEnabled"] == "true":
         want["DashboardUrl"] = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}#dashboards:name=<Dashboard>"
     yield from compare("outputs", {name: one["Value"] for name, one in s.symbols["Outputs"].items()}, want)
@@ -248,6 +265,38 @@ def trust(service, **condition):
     return policy(statement | ({"Condition": condition} if condition else {}))
 
 
+def machine_trust(*machines):
+    arns = [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-{one}" for one in machines]
+    return trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": arns if len(arns) > 1 else arns[0]})
+
+
+def machine_statements(s):
+    """What every machine needs for its own log and traces."""
+    yield allow("DeliverLog", [f"logs:{one}" for one in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")], "*")
+    if s.p["TracingEnabled"] == "true":
+        yield allow("WriteTraces", [f"xray:{one}" for one in ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")], "*")
+
+
+def window_statements(s):
+    yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
+    yield allow("ReportOverdue", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
+    yield from machine_statements(s)
+
+
+def bulk_statements(s):
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}"
+    yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
+    yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
+    yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
+    yield allow("StartBatches", ["states:StartExecution", "states:ListExecutions"], f"{arn}:stateMachine:{NAME}-bulk")
+    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
+    if s.key:
+        yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
+    yield from machine_statements(s)
+
+
 def check_roles(s):
     """Each role, statement by statement."""
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
@@ -255,8 +304,23 @@ def check_roles(s):
         want["ScheduleRole"] = (
             trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
             "schedule",
-            policy(allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>"),
+            policy(allow("OpenWindows", "states:StartExecution", "<WindowStateMachine>") if s.p["ScheduleFor"]
+                   else allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>"),
                    *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
+    if s.bulk:
+        role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
+                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
+        want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
+    if s.windows and s.api:
+        want["ApiWindowRole"] = (trust("apigateway.amazonaws.com"), "windows", policy(
+            allow("OpenWindows", "states:StartExecution", "<WindowStateMachine>"),
+            allow("ReadWindows", "states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:*")))
+    if s.windows:
+        want["WindowRole"] = (machine_trust("windows", "closing"), "windows", policy(*window_statements(s)))
+        want["StoppedWindowRole"] = (
+            trust("events.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
+                  ArnEquals={"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{NAME}-stopped-windows"}),
+            "close", policy(allow("Close", "states:StartExecution", "<ClosingStateMachine>")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
@@ -300,6 +364,10 @@ def check_queues(s):
             statements.append({
                 "Sid": "HandOverUndeliveredEvents", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
                 "Action": "sqs:SendMessage", "Resource": "<UndeliveredEvents.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": "<Rule.Arn>"}}})
+        if queue == "UndeliveredEvents" and s.windows:
+            statements.append({
+                "Sid": "HandOverStoppedWindows", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": "<UndeliveredEvents.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": "<StoppedWindowRule.Arn>"}}})
         yield from compare(f"{queue}Policy", s.properties(f"{queue}Policy"),
                            {"Queues": [f"<{queue}>"], "PolicyDocument": policy(*statements)})
 
@@ -345,7 +413,7 @@ def check_schedule(s):
         "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": minutes} if minutes else {"Mode": "OFF"}})
     text = target.pop("Input", "")
     yield from compare("Schedule target", target, {
-        "Arn": "<EventFunction.Arn>", "RoleArn": "<ScheduleRole.Arn>", "RetryPolicy": RETRIES,
+        "Arn": "<WindowStateMachine>" if p["ScheduleFor"] else "<EventFunction.Arn>", "RoleArn": "<ScheduleRole.Arn>", "RetryPolicy": RETRIES,
         "DeadLetterConfig": {"Arn": "<UndeliveredEvents.Arn>"}})
     try:
         event = json.loads(text)
@@ -357,6 +425,9 @@ def check_schedule(s):
         detail["identifiers"] = [int(one) for one in p["ScheduleIdentifiers"].split(",")]
     if p["ScheduleReason"]:
         detail["reason"] = p["ScheduleReason"]
+    if p["ScheduleFor"]:
+        yield from compare("Schedule input", event, detail | {"for": p["ScheduleFor"], "caller": "<aws.scheduler.schedule-arn>"})
+        return
     yield from compare("Schedule input", event, {
         "version": "0", "id": "<aws.scheduler.execution-id>", "detail-type": "Scheduled Event", "source": "aws.scheduler",
         "account": ACCOUNT, "time": "<aws.scheduler.scheduled-time>", "region": REGION,
@@ -373,6 +444,76 @@ def check_rule(s):
         "Name": f"{NAME}-events", "EventBusName": s.p["EventBusName"], "EventPattern": s.p["EventPattern"], "State": "ENABLED",
         "Targets": [{"Id": "EventFunction", "Arn": "<EventFunction.Arn>", "RetryPolicy": RETRIES,
                      "DeadLetterConfig": {"Arn": "<UndeliveredEvents.Arn>"}}]})
+
+
+# --- For a time ------------------------------------------------------------------
+
+def machine_faults(s, name, file, suffix, substitutions, log, role):
+    """One machine: its definition gets every value that it leaves open, and it is logged."""
+    want = {
+        "StateMachineName": f"{NAME}-{suffix}", "StateMachineType": "STANDARD", "RoleArn": f"<{role}.Arn>",
+        "DefinitionS3Location": {"Bucket": "artifacts", "Key": f"statemachines/{file}.asl.json"},
+        "DefinitionSubstitutions": substitutions,
+        "LoggingConfiguration": {"Level": "ERROR", "IncludeExecutionData": True,
+                                 "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": f"<{log}.Arn>"}}]},
+        "TracingConfiguration": {"Enabled": s.p["TracingEnabled"] == "true"},
+    }
+    got = {key: one for key, one in s.properties(name).items() if key != "Tags"}
+    for key in sorted(want.keys() | got.keys()):
+        yield from compare(f"{name} {key}", got.get(key, "none"), want.get(key, "none"))
+    yield from compare(f"{name}: what its definition leaves open", facts.placeholders(file), set(substitutions))
+
+
+def check_windows(s):
+    if not s.windows:
+        return
+    values = {"EventFunctionArn": "<EventFunction.Arn>", "EventFunctionName": "<EventFunction>", "Partition": "aws",
+              "MaximumSeconds": s.p["WindowMaximumSeconds"], "RetrySeconds": s.p["WindowRetrySeconds"]}
+    yield from machine_faults(s, "WindowStateMachine", "window", "windows", values, "WindowLogs", "WindowRole")
+    yield from machine_faults(s, "ClosingStateMachine", "window", "closing", values, "WindowLogs", "WindowRole")
+    rule = {key: one for key, one in s.properties("StoppedWindowRule").items() if key != "Description"}
+    yield from compare("StoppedWindowRule", rule, {
+        "Name": f"{NAME}-stopped-windows", "State": "ENABLED",
+        "EventPattern": {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"],
+                         "detail": {"stateMachineArn": ["<WindowStateMachine>"], "status": ["ABORTED", "FAILED", "TIMED_OUT"]}},
+        "Targets": [{"Id": "ClosingStateMachine", "Arn": "<ClosingStateMachine>", "RoleArn": "<StoppedWindowRole.Arn>",
+                     "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
+                     "DeadLetterConfig": {"Arn": "<UndeliveredEvents.Arn>"}}]})
+    # A call of the enabling may be under way for as long as the function runs.
+    states = facts.machine("window")["States"]
+    longest = FUNCTION_TIMEOUTS["EventFunction"] + 5
+    yield from compare("time-out of Disable", states["Disable"]["TimeoutSeconds"], longest)
+    yield from compare("time-out of Enable", f"$min([{longest}," in states["Enable"]["TimeoutSeconds"], True)
+    yield from compare("a failed enabling settles after", states["Enable"]["Catch"][0]["Assign"]["settles"], f"{{% $millis() + {longest}000 %}}")
+
+
+# --- From a list -----------------------------------------------------------------
+
+def check_bulk(s):
+    if not s.bulk:
+        return
+    p = s.p
+    values = {"EventFunctionArn": "<EventFunction.Arn>", "Partition": "aws", "Bucket": "<BulkBucket>", "MaxAttempts": p["MaxAttempts"]}
+    values |= {one: p[f"Bulk{one}"] for one in ("CallsPerMinute", "BatchSize", "Concurrency", "ToleratedFailurePercentage")}
+    yield from machine_faults(s, "BulkStateMachine", "bulk", "bulk", values, "BulkLogs", "BulkRole")
+    if p["BulkCallsPerMinute"] <= p["BulkConcurrency"] * p["BulkBatchSize"] * (p["MaxAttempts"] + 2):
+        yield "BulkStateMachine would refuse every list: BulkCallsPerMinute is too low for its other parameters"
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": s.key} if s.key else {"SSEAlgorithm": "AES256"}
+    encryption = {"ServerSideEncryptionByDefault": by_default} | ({"BucketKeyEnabled": True} if s.key else {})
+    yield from compare("BulkBucket", s.properties("BulkBucket"), {
+        "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True),
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "LifecycleConfiguration": {"Rules": [{
+            "Id": "forget", "Status": "Enabled", "ExpirationInDays": p["BulkResultDays"], "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]}})
+    yield from compare("BulkBucketPolicy", s.properties("BulkBucketPolicy"), {"Bucket": "<BulkBucket>", "PolicyDocument": policy(
+        {"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["<BulkBucket.Arn>", "<BulkBucket.Arn>/*"],
+         "Condition": {"Bool": {"aws:SecureTransport": "false"}}})})
+    # A call of a batch is never under way in the pause after it, from which the pace follows.
+    send = facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]["Send"]
+    yield from compare("time-out of Send", send["TimeoutSeconds"], FUNCTION_TIMEOUTS["EventFunction"] + 5)
 
 
 # --- On demand -------------------------------------------------------------------
@@ -416,6 +557,7 @@ def check_api(s):
         yield from compare("ApiWebAcl", s.properties("ApiWebAcl"), {
             "WebACLArn": p["ApiWebAclArn"], "ResourceArn": f"arn:aws:apigateway:{REGION}::/restapis/<Api>/stages/<ApiprodStage>"})
     yield from check_methods(body)
+    yield from window_method_faults(s, body)
     yield from compare("resource policy", body.get("x-amazon-apigateway-policy"), resource_policy(p))
 
 
@@ -426,6 +568,8 @@ def check_methods(body):
         for name, one in body.get("components", {}).get("securitySchemes", {}).items()}, {"sigv4": ("apiKey", "header", "Authorization", "awsSigv4")})
     validators = body.get("x-amazon-apigateway-request-validators", {})
     for path, item in body.get("paths", {}).items():
+        if path in WINDOWS:
+            continue
         yield from compare(f"{path} methods", set(item), {"post"})
         for method, operation in item.items():
             where = f"{method} {path}"
@@ -438,6 +582,42 @@ def check_methods(body):
             validator = validators.get(operation.get("x-amazon-apigateway-request-validator"), {})
             yield from compare(f"{where} validates", (validator.get("validateRequestBody"), validator.get("validateRequestParameters")),
                                ("{" not in path, True))
+
+
+def window_method_faults(s, body):
+    """Signed with IAM, validated, and straight to the one machine, with the caller as API Gateway knows it; a problem where there is none."""
+    validators = body.get("x-amazon-apigateway-request-validators", {})
+    for path, method, action, validates in (("/windows", "post", "StartExecution", True), ("/windows/{id}", "get", "DescribeExecution", False)):
+        operation, where = body["paths"][path][method], f"{method} {path}"
+        yield from compare(f"{where} security", operation.get("security"), [{"sigv4": []}])
+        validator = validators.get(operation.get("x-amazon-apigateway-request-validator"), {})
+        yield from compare(f"{where} validates", (validator.get("validateRequestBody"), validator.get("validateRequestParameters")), (validates, True))
+        integration = dict(operation.get("x-amazon-apigateway-integration", {}))
+        templates, responses = integration.pop("requestTemplates", {}), integration.pop("responses", {})
+        for key, response in responses.items():
+            declared = operation["responses"].get(response["statusCode"], {})
+            yield from compare(f"{where}: its answer {key} is documented", bool(declared), True)
+            if int(response["statusCode"]) >= 400:
+                yield from compare(f"{where}: kind of its answer {key}", response.get("responseParameters"), {"method.response.header.Content-Type": "'application/problem+json'"})
+                for text in re.findall(r'\{"type".*?\}', response["responseTemplates"]["application/json"]):
+                    yield from compare(f"{where}: answer {key} is a problem", set(json.loads(text)), {"type", "title", "status", "detail", "instance", "code", "retryable"})
+        if not s.windows:
+            yield from compare(where, integration, {"type": "mock", "passthroughBehavior": "never"})
+            yield from compare(f"{where} answers", [one["statusCode"] for one in responses.values()], ["404"])
+            continue
+        yield from compare(where, integration, {
+            "type": "aws", "httpMethod": "POST", "passthroughBehavior": "never", "timeoutInMillis": 29000, "credentials": "<ApiWindowRole.Arn>",
+            "uri": f"arn:aws:apigateway:{REGION}:states:action/{action}"})
+        yield from compare(f"{where} templates", set(templates), {"application/json"})
+        text = templates.get("application/json", "")
+        if method == "post":
+            for part in ('"stateMachineArn": "<WindowStateMachine>"', "$util.escapeJavaScript($context.identity.userArn)",
+                         '$util.escapeJavaScript($body.substring(0, $end)).replaceAll("\\\\\'", "\'")', '\\"caller\\":\\"$util.escapeJavaScript($caller)'):
+                yield from compare(f"{where}: its template has {part}", part in text, True)
+            yield from compare(f"{where}: quotes that JSON does not know are unescaped", text.count("escapeJavaScript"), text.count("replaceAll"))
+        else:
+            want = f'arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:#if($id.matches("[A-Za-z0-9_-]{{1,80}}"))$id#{{else}}none#end'
+            yield from compare(f"{where}: its template asks for", want in text.replace("#<else>", "#{else}"), True)
 
 
 def resource_policy(p):
@@ -494,6 +674,17 @@ def expected_alarms(s):
     if s.rule:
         bus = {} if s.p["EventBusName"] == "default" else {"EventBusName": s.p["EventBusName"]}
         lost += [metric("AWS/Events", one, "Sum", 300, RuleName=f"{NAME}-events", **bus) for one in ("FailedInvocations", "InvocationsFailedToBeSentToDlq")]
+    if s.windows:
+        lost += [metric("AWS/Events", one, "Sum", 300, RuleName=f"{NAME}-stopped-windows") for one in ("FailedInvocations", "InvocationsFailedToBeSentToDlq")]
+        both = ("WindowStateMachine", "ClosingStateMachine")
+        failed = [metric("AWS/States", one, "Sum", 300, StateMachineArn=f"<{machine}>") for machine in both for one in ("ExecutionsFailed", "ExecutionsTimedOut")]
+        stopped = [metric("AWS/States", "ExecutionsAborted", "Sum", 300, StateMachineArn=f"<{machine}>") for machine in both]
+        overdue = [metric("Segura", "WindowsOverdue", "Sum", 900, Function="<EventFunction>")]
+        for name, watched in (("Failed", failed), ("Stopped", stopped), ("Overdue", overdue)):
+            yield f"Windows{name}Alarm", (watched, above, 1, 1, "notBreaching")
+    if s.bulk:
+        failed = [metric("AWS/States", f"Executions{one}", "Sum", 300, StateMachineArn="<BulkStateMachine>") for one in ("Failed", "TimedOut", "Aborted")]
+        yield "BulkFailedAlarm", (failed, above, 1, 1, "notBreaching")
     yield "DeliveryAlarm", (lost, above, 1, 1, "notBreaching")
     if s.schedule and s.p["ScheduleState"] == "ENABLED" and (hours := s.p["NoSuccessHours"]):
         watched = [metric("Segura", one, "Sum", 3600, Function="<EventFunction>") for one in ("Enabled", "AlreadyEnabled")]
@@ -537,6 +728,8 @@ def check_metric_names(s):
             if str(space).startswith("AWS/"):
                 continue
             keys = tuple(key for key, _ in dimensions)
+            if space == namespace and measure in facts.machine_metrics() and keys == ("Function",):
+                continue
             if space != namespace or measure not in names or keys not in ((("Function",), ("Code", "Function")) if measure == "Failed" else (("Function",),)):
                 yield f"{name} watches {space} {measure} {keys}, which the code does not emit"
             if "Code" in keys:
@@ -557,7 +750,7 @@ def check_dashboard(s):
         return
     namespace, names = facts.metrics()
     shown, listed, searched = set(), [], set()
-    yield from compare("Dashboard's widgets", [widget["type"] for widget in widgets], ["alarm"] + ["metric"] * 6 + ["log"])
+    yield from compare("Dashboard's widgets", [widget["type"] for widget in widgets], ["alarm"] + ["metric"] * 6 + ["log"] + ["metric"] * (s.windows + s.bulk))
     for widget in widgets:
         p = widget["properties"]
         if widget["type"] != "alarm":
@@ -586,6 +779,13 @@ def check_dashboard(s):
     want |= {("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", f"<{queue}.QueueName>") for queue in ("FailedEvents", "UndeliveredEvents")}
     if s.api:
         want |= {("AWS/ApiGateway", one, "ApiName", NAME, "Stage", "prod") for one in ("Count", "4XXError", "5XXError")}
+    if s.windows:
+        want |= {(one, "<EventFunction>") for one in facts.machine_metrics()}
+        want |= {("AWS/States", one, "StateMachineArn", "<WindowStateMachine>") for one in (
+            "ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsAborted")}
+        want |= {("AWS/States", one, "StateMachineArn", "<ClosingStateMachine>") for one in ("ExecutionsSucceeded", "ExecutionsFailed")}
+    if s.bulk:
+        want |= {("AWS/States", f"Executions{one}", "StateMachineArn", "<BulkStateMachine>") for one in ("Started", "Succeeded", "Failed")}
     yield from compare("Dashboard's metrics", shown, want)
     yield from compare("Dashboard's searches", searched, {
         f"SEARCH('{{{namespace},Function,Code}} MetricName=\"Failed\" Function=\"<{function}>\"', 'Sum', 300)" for function in s.functions})
@@ -609,7 +809,8 @@ DEFAULTS = {
     "ApiEnabled": "true", "ApiThrottleRate": 10, "ApiThrottleBurst": 20, "ApiAccessLog": "false", "FunctionUrlEnabled": "false",
     "ScheduleTimeZone": "UTC", "ScheduleState": "ENABLED", "ScheduleFlexibleMinutes": 0, "EventBusName": "default", "EventRetries": 2,
     "NoSuccessHours": 26, "DashboardEnabled": "true", "Architecture": "arm64", "MemorySize": 128, "ApiReservedConcurrency": -1,
-    "EventReservedConcurrency": -1, "LogLevel": "INFO", "LogRetentionDays": 90, "TracingEnabled": "false",
+    "BulkEnabled": "false", "BulkCallsPerMinute": 600, "BulkBatchSize": 50, "BulkConcurrency": 1, "BulkToleratedFailurePercentage": 0, "BulkResultDays": 90,
+    "WindowsEnabled": "false", "WindowMaximumSeconds": 86400, "WindowRetrySeconds": 86400, "EventReservedConcurrency": -1, "LogLevel": "INFO", "LogRetentionDays": 90, "TracingEnabled": "false",
 }
 
 

@@ -137,11 +137,29 @@ def metrics():
     """Namespace, and the metrics with their dimensions, that internal/telemetry emits."""
     path = "internal/telemetry/metrics.go"
     namespace = one(r'const Namespace = "(\w+)"', path)
-    names = set(find(r'\{"(\w+)", "(?:Count|Milliseconds)"\}', path, 9))
-    dimensions = [tuple(re.findall(r'"(\w+)"', found)) for found in find(r"\[\]string\{(\"[^}]+)\}\)$", path, 2)]
+    # Both forms that the table of metrics has had.
+    names = set(find(r'\{(?:name: )?"(\w+)", (?:"(?:Count|Milliseconds)"|count:|values:)', path, 9))
+    names |= set(re.findall(r'metric\{name: "(\w+)", values:', text(path)))
+    dimensions = [tuple(re.findall(r'"(\w+)"', found)) for found in re.findall(r"\[\]string\{(\"[^}]+)\}\)$|dimensions :?= `([^`]+)`", text(path), re.M) for found in found if found]
     if sorted(dimensions) != [("Function",), ("Function", "Code")]:
         raise LookupError(f"{path}: the dimensions are {dimensions}")
     return namespace, names
+
+
+def machine(name):
+    """A definition of the folder statemachines, as it stands."""
+    return json.loads(text(f"statemachines/{name}.asl.json"))
+
+
+def placeholders(name):
+    """What a definition leaves for the template to fill in."""
+    return set(find(r"\$\{(\w+)\}", f"statemachines/{name}.asl.json"))
+
+
+def machine_metrics():
+    """The metrics that the state machines emit, with their dimension."""
+    data = machine("window")["States"]["ReportOverdue"]["Arguments"]["MetricData"]
+    return {one["MetricName"] for one in data if [d["Name"] for d in one["Dimensions"]] == ["Function"]}
 
 
 def audit_keys():

@@ -32,11 +32,13 @@ KEPT = [
     ("WS1000", r"\w+Function", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter: it costs, and the audit log and metrics tell more."),
     ("WS1003", r"\w+FunctionRole", lambda p: p["VpcSubnetIds"], "The star is in a Deny."),
     ("WS1004", r"\w+Function", always, "The rule looks for a log group by the function's name; ours is given in LoggingConfig, with a retention."),
+    ("WS5000", r"(Window|Closing|Bulk)StateMachine", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
     ("WS2002", "ApiprodStage", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
     ("ES2000", "ApiprodStage", lambda p: p["ApiAccessLog"] == "false", "The access log needs a role in the account's settings, which one stack must not make for all."),
     ("ES6000", r"(Failed|Undelivered)Events", always, "They are the dead-letter queues."),
     ("ES7000", "AlarmSubscription", always, "SNS cannot send to a queue what it could not send to an e-mail address."),
     # checkov
+    ("CKV_AWS_18", "BulkBucket", always, "An access log asks for another bucket; who reads lists and results is in CloudTrail, where its data events are on."),
     ("CKV_AWS_26", "AlarmTopic", no_key, "A key of one's own is a parameter; alarms cannot be published under AWS's key for SNS."),
     ("CKV_AWS_27", r"(Failed|Undelivered)Events", no_key, "Encrypted with SSE-SQS, which this rule does not know; a key of one's own is a parameter."),
     ("CKV_AWS_73", "ApiprodStage", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),

@@ -79,6 +79,8 @@ def translate(source, values):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"  # as sam deploy leaves it
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = "s3://artifacts/" + resource["Properties"]["DefinitionUri"]
     translator = Translator({}, Parser(), boto_session=SESSION)
     try:
         return plain(translator.translate(template, {name: str(value) for name, value in values.items()}))

@@ -3,7 +3,10 @@ package seguratest
 import (
 	"io"
 	"net"
+	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -58,6 +61,7 @@ type door struct {
 	closed   bool
 	refused  Refused
 	listener net.Listener // nil while not listening
+	holder   *os.File     // keeps the port meanwhile, as far as that goes
 	open     map[*conn]struct{}
 	accepted int
 	numbers  int
@@ -161,6 +165,7 @@ func (d *door) Close() error {
 	d.closed = true
 	close(d.ended)
 	d.shut()
+	d.release()
 	d.mu.Unlock()
 	d.drop()
 	d.pumps.Wait()
@@ -183,6 +188,35 @@ func (d *door) shut() {
 	}
 }
 
+// hold binds the port without listening on it, so that nobody else on this machine
+// is given it while nobody is to be there: another server behind it would answer
+// the door's clients. Where it fails, the port is free. The caller holds the lock.
+func (d *door) hold() {
+	address, err := netip.ParseAddrPort(d.bind)
+	if err != nil || !address.Addr().Is4() || d.holder != nil {
+		return
+	}
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return
+	}
+	syscall.CloseOnExec(socket)
+	d.holder = os.NewFile(uintptr(socket), "port")
+	// The connections that were made to it may not be over yet.
+	if syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) != nil ||
+		syscall.Bind(socket, &syscall.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}) != nil {
+		d.release()
+	}
+}
+
+// release gives up what hold has bound; the caller holds the lock.
+func (d *door) release() {
+	if d.holder != nil {
+		_ = d.holder.Close()
+		d.holder = nil
+	}
+}
+
 // drop resets all open connections.
 func (d *door) drop() {
 	d.mu.Lock()
@@ -201,6 +235,7 @@ func (d *door) reopen() error {
 	if d.listener != nil || d.closed {
 		return nil
 	}
+	d.release()
 	listener, err := net.Listen("tcp", d.bind)
 	if err != nil {
 		return err
@@ -223,6 +258,7 @@ func (s *Server) RefuseConnections(how Refused) error {
 	var err error
 	if how == NotListening {
 		s.door.shut()
+		s.door.hold()
 	} else {
 		err = s.door.reopen()
 	}

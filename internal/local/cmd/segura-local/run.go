@@ -110,13 +110,17 @@ func (r *runner) samples(ctx context.Context, samples []local.Sample) error {
 		return err
 	}
 	defer stop()
-	return r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
+	err = r.each(ctx, begin, samples, func(sample local.Sample) (local.Exchange, error) {
 		event, err := sample.Read()
 		if err != nil {
 			return local.Exchange{}, err
 		}
 		return r.stack.Send(ctx, sample.Function, event)
 	})
+	if err != nil {
+		return err
+	}
+	return r.window(ctx)
 }
 
 // each shows what comes of each sample, and compares it.
