@@ -136,15 +136,31 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 ##@ Develop
 
 # -count=1: some tests run programs that they compile first, and Go's test cache
-# does not see the sources of those. What is tested in acceptance runs in processes of
-# its own, into which the race detector of the test does not look: it comes after the
-# others, without it, so that its clocks are not slowed. For chaos see make chaos.
+# does not see the sources of those. What is tested in acceptance, bench, chaos and soak runs
+# in processes of its own, into which the race detector of the test does not look: they
+# come after the others, one by one, without it, so that their clocks are not slowed.
+# Of chaos and soak it is a few seconds: see make chaos and make soak for more.
 .PHONY: test
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /internal/acceptance -e /internal/chaos)
-	$(GO) test -count=1 ./internal/acceptance
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /internal/acceptance -e /internal/bench -e /internal/chaos -e /internal/soak)
+	$(GO) test -count=1 -p 1 ./internal/acceptance ./internal/bench ./internal/chaos ./internal/soak
+
+# Faults at random, world after world; a failure names the command that runs its
+# world again. It compiles Go's standard library once more, for a clock to be moved.
+SEED        ?=
+INVOCATIONS ?= 3000
+
+.PHONY: chaos
+chaos: ## Run the functions among random faults; INVOCATIONS=3000, SEED=n: of the first world, which is the only one with INVOCATIONS=1
+	$(GO) test -count=1 -timeout 0 -v $(if $(filter 1,$(INVOCATIONS)),-run '^TestChaos$$') ./internal/chaos -args -chaos.invocations='$(INVOCATIONS)' $(if $(SEED),-chaos.seed='$(SEED)')
+
+DURATION ?= 30m
+
+.PHONY: soak
+soak: ## Run the functions for DURATION=30m and see whether anything grows; Linux
+	$(GO) test -count=1 -timeout 0 -v ./internal/soak -args -soak.duration='$(DURATION)'
 
 # One after the other; what fails is written to the package's testdata/fuzz, which
 # make test reads from then on.
@@ -159,12 +175,26 @@ fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
 		done; \
 	done
 
+# The machine should have nothing else to do. The tables and the plot go to
+# internal/bench, from where the README takes them.
+RUNS ?= 40
+
+.PHONY: bench
+bench: ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, 7 minutes
+	$(call title,bench)
+	CGO_ENABLED=0 $(GO) run -trimpath ./internal/bench/cmd/segura-bench -runs '$(RUNS)' -python '$(PYTHON),.venv/bin/python' -out internal/bench
+
+# Compare two outputs with benchstat (golang.org/x/perf).
+.PHONY: bench-go
+bench-go: ## Go benchmarks of the hot pieces
+	@$(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/segura ./internal/telemetry ./internal/event
+
 .PHONY: fmt
 fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template
+check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template check-statemachines ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template, state machines
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
@@ -224,6 +254,11 @@ check-build: ## Both functions for both architectures
 check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
+
+.PHONY: check-statemachines
+check-statemachines: ## The state machines once more, in an interpreter that is not ours; STATEMACHINES=required: fail where it cannot be had
+	$(call title,state machines)
+	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
 
 .PHONY: mutate-template
 mutate-template: ## Plant faults in template.yaml and openapi.yaml, and see which check finds them; takes minutes
