@@ -101,7 +101,7 @@ def check_inventory(s):
             alarms += ["NoSuccessAlarm"]
     if s.rule:
         want |= {"Rule": "AWS::Events::Rule", "RuleMayInvokeFunction": "AWS::Lambda::Permission"}
-    if s.windows and s.api:
+    if s.api:
         want["ApiWindowRole"] = "AWS::IAM::Role"
     if s.bulk:
         want |= {"BulkBucket": "AWS::S3::Bucket", "BulkBucketPolicy": "AWS::S3::BucketPolicy", "BulkStateMachine": "AWS::StepFunctions::StateMachine",
@@ -311,9 +311,9 @@ def check_roles(s):
         role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
                      ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
         want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
-    if s.windows and s.api:
+    if s.api:
         want["ApiWindowRole"] = (trust("apigateway.amazonaws.com"), "windows", policy(
-            allow("OpenWindows", "states:StartExecution", "<WindowStateMachine>"),
+            allow("OpenWindows", "states:StartExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-windows"),
             allow("ReadWindows", "states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:*")))
     if s.windows:
         want["WindowRole"] = (machine_trust("windows", "closing"), "windows", policy(*window_statements(s)))
@@ -601,17 +601,13 @@ def window_method_faults(s, body):
                 yield from compare(f"{where}: kind of its answer {key}", response.get("responseParameters"), {"method.response.header.Content-Type": "'application/problem+json'"})
                 for text in re.findall(r'\{"type".*?\}', response["responseTemplates"]["application/json"]):
                     yield from compare(f"{where}: answer {key} is a problem", set(json.loads(text)), {"type", "title", "status", "detail", "instance", "code", "retryable"})
-        if not s.windows:
-            yield from compare(where, integration, {"type": "mock", "passthroughBehavior": "never"})
-            yield from compare(f"{where} answers", [one["statusCode"] for one in responses.values()], ["404"])
-            continue
         yield from compare(where, integration, {
             "type": "aws", "httpMethod": "POST", "passthroughBehavior": "never", "timeoutInMillis": 29000, "credentials": "<ApiWindowRole.Arn>",
             "uri": f"arn:aws:apigateway:{REGION}:states:action/{action}"})
         yield from compare(f"{where} templates", set(templates), {"application/json"})
         text = templates.get("application/json", "")
         if method == "post":
-            for part in ('"stateMachineArn": "<WindowStateMachine>"', "$util.escapeJavaScript($context.identity.userArn)",
+            for part in (f'"stateMachineArn": "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-windows"', "$util.escapeJavaScript($context.identity.userArn)",
                          '$util.escapeJavaScript($body.substring(0, $end)).replaceAll("\\\\\'", "\'")', '\\"caller\\":\\"$util.escapeJavaScript($caller)'):
                 yield from compare(f"{where}: its template has {part}", part in text, True)
             yield from compare(f"{where}: quotes that JSON does not know are unescaped", text.count("escapeJavaScript"), text.count("replaceAll"))
