@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,17 @@ func TestMedian_isTheMiddle(t *testing.T) {
 		if got := median(row.values); got != row.want {
 			t.Errorf("%v: got %d, want %d", row.values, got, row.want)
 		}
+	}
+}
+
+func TestContender_isBuiltWithTheFlagsOfTheMakefile(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if want := "-ldflags '" + deployedFlags + "$("; !strings.Contains(string(makefile), want) {
+		t.Errorf("the Makefile has no %q", want)
 	}
 }
 

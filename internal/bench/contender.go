@@ -29,17 +29,23 @@ type contender struct {
 	zipped    int64 // of what is deployed, in bytes
 }
 
+// Linker flags: as they are commonly set, and those of the Makefile.
+const (
+	commonFlags   = "-s -w"
+	deployedFlags = "-s -w -buildid= -funcalign=16"
+)
+
 // calls tells whether the contender calls Segura at all.
 func (c contender) calls() bool { return c.name != hello }
 
 // build builds the contenders as they would be deployed, but for this machine.
 func (b *bench) build(ctx context.Context) error {
-	for _, c := range []struct{ name, title, source string }{
-		{hello, "hello world, Go", "./internal/bench/peers/hello"},
-		{afternoon, "an afternoon's Go", "./internal/bench/peers/afternoon"},
-		{ours, "this function", "./functions/event"},
+	for _, c := range []struct{ name, title, source, flags string }{
+		{hello, "hello world, Go", "./internal/bench/peers/hello", commonFlags},
+		{afternoon, "an afternoon's Go", "./internal/bench/peers/afternoon", commonFlags},
+		{ours, "this function", "./functions/event", deployedFlags},
 	} {
-		built, err := b.buildGo(ctx, c.name, c.title, c.source)
+		built, err := b.buildGo(ctx, c.name, c.title, c.source, c.flags)
 		if err != nil {
 			return err
 		}
@@ -48,9 +54,9 @@ func (b *bench) build(ctx context.Context) error {
 	return b.buildPython(ctx)
 }
 
-func (b *bench) buildGo(ctx context.Context, name, title, source string) (contender, error) {
+func (b *bench) buildGo(ctx context.Context, name, title, source, flags string) (contender, error) {
 	c := contender{name: name, title: title, bootstrap: b.path(name, "bootstrap")}
-	command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", c.bootstrap, source)
+	command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", flags, "-o", c.bootstrap, source)
 	command.Dir = b.Root
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if output, err := command.CombinedOutput(); err != nil {

@@ -88,7 +88,7 @@ func writeCounts(t *testing.T, counts map[string]float64) {
 func countLinked(t *testing.T, name string) map[string]float64 {
 	t.Helper()
 	platform := []string{"GOOS=linux", "GOARCH=amd64"}
-	binary := build(t, "./functions/"+name, platform, "-ldflags", "-s -w")
+	binary := build(t, "./functions/"+name, platform, "-ldflags", deployedFlags)
 	size, err := fileSize(binary)
 	if err != nil {
 		t.Fatal(err)
