@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -45,6 +46,9 @@ const (
 	peerRuns  = 3 // of what takes a peer seconds: one call after another
 )
 
+// stageMemory bounds what the upstreams may fill with garbage, in bytes.
+const stageMemory = 2 << 30
+
 // Report is what was measured.
 type Report struct {
 	Machine    string
@@ -72,6 +76,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the stage's garbage waits: see stage.start
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(stageMemory))
 	b := &bench{Options: o, dir: dir, report: &Report{Machine: machine()}}
 	if err := b.build(ctx); err != nil {
 		return nil, err

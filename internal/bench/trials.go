@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -38,7 +40,7 @@ func (b *bench) coldStartsAt(ctx context.Context, l latencies) (map[string][]col
 	all := map[string][]cold{}
 	// One more run than asked for: the first one reads the binaries from the disk.
 	for run := range b.Runs + 1 {
-		for _, c := range rotated(b.report.Contenders, run) {
+		for _, c := range shuffled(b.report.Contenders) {
 			one, err := s.coldStart(ctx, c, nil)
 			if err != nil {
 				return nil, err
@@ -51,10 +53,12 @@ func (b *bench) coldStartsAt(ctx context.Context, l latencies) (map[string][]col
 	return all, nil
 }
 
-// rotated lets each contender be the first as often as the others.
-func rotated(all []contender, run int) []contender {
-	at := run % len(all)
-	return append(append([]contender{}, all[at:]...), all[:at]...)
+// shuffled lets each contender come after each of the others, since what ran before
+// leaves the machine as it likes.
+func shuffled(all []contender) []contender {
+	list := slices.Clone(all)
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
 }
 
 func (s *stage) coldStart(ctx context.Context, c contender, env map[string]string) (cold, error) {

@@ -8,6 +8,7 @@ package secretsmanager
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -35,6 +36,10 @@ type Options struct {
 	// AdvertiseHost is the host name in [Server.URL]; empty means that of the
 	// address, or 127.0.0.1 where that stands for all addresses.
 	AdvertiseHost string
+
+	// Certificate makes the endpoint speak TLS with it; without one it speaks
+	// plain HTTP.
+	Certificate *tls.Certificate
 }
 
 // Server is a running endpoint. Its methods may be called at once.
@@ -86,8 +91,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for Secrets Manager: %w", err)
 	}
+	scheme := "http"
+	if o.Certificate != nil {
+		scheme = "https"
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*o.Certificate}, MinVersion: tls.VersionTLS12})
+	}
 	s := &Server{listener: listener, secrets: map[string]*secret{}, closing: make(chan struct{})}
-	s.url = "http://" + advertised(o, listener.Addr())
+	s.url = scheme + "://" + advertised(o, listener.Addr())
 	s.server = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil

@@ -2,9 +2,11 @@ package secretsmanager_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +244,26 @@ func TestDelay_holdsTheAnswerBack(t *testing.T) {
 
 	if took := time.Since(begin); got.status != 200 || took < 100*time.Millisecond {
 		t.Errorf("got %d after %v", got.status, took)
+	}
+}
+
+func TestStart_speaksTLSWithTheCertificate(t *testing.T) {
+	pair := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer pair.Close()
+	s, err := secretsmanager.Start(t.Context(), secretsmanager.Options{Certificate: &pair.TLS.Certificates[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+
+	response, err := pair.Client().Get(s.URL())
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if !strings.HasPrefix(s.URL(), "https://") || response.TLS == nil || response.TLS.Version < tls.VersionTLS12 {
+		t.Errorf("%s: got %+v", s.URL(), response.TLS)
 	}
 }
 

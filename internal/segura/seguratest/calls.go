@@ -123,7 +123,9 @@ func matchPath(template, path string) (int64, bool) {
 }
 
 func (s *Server) latency(kind Kind) time.Duration {
-	l := s.options.Latency
+	s.mu.Lock()
+	l := s.delays
+	s.mu.Unlock()
 	d := l.Call
 	if kind == KindToken {
 		d = l.Token

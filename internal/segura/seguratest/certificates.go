@@ -166,13 +166,19 @@ func issue(template *x509.Certificate, issuer *pair) (pair, error) {
 	}, nil
 }
 
+func (c *certificates) serverPair() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{c.server.der}, PrivateKey: c.server.key}
+}
+
 func (c *certificates) serverConfig(o Options) *tls.Config {
 	config := &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{c.server.der}, PrivateKey: c.server.key}},
+		Certificates: []tls.Certificate{c.serverPair()},
 		ClientCAs:    c.pool,
 		ClientAuth:   tls.VerifyClientCertIfGiven,
 		MinVersion:   tls.VersionTLS12,
 		MaxVersion:   o.TLS.MaxVersion,
+		// Kong 3.9 is built with OpenSSL 3.2, which has no ML-KEM yet.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
 	}
 	if o.RequireClientCertificate {
 		config.ClientAuth = tls.RequireAndVerifyClientCert

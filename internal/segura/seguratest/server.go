@@ -109,6 +109,7 @@ type Server struct {
 
 	mu         sync.Mutex
 	generation Generation
+	delays     Latency
 	closing    bool
 	handlers   sync.WaitGroup
 }
@@ -141,6 +142,7 @@ func New(o Options) (*Server, error) {
 		script:     &script{},
 		journal:    newJournal(),
 		generation: o.Generation,
+		delays:     o.Latency,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = s.newHTTPServer()
@@ -234,6 +236,10 @@ func (s *Server) ClientSecret() string { return s.authority.secret(s.options.Cli
 // CACertificate is the private CA's certificate, in PEM.
 func (s *Server) CACertificate() string { return s.certs.caPEM }
 
+// ServerCertificate is the server's certificate with its key, for other servers on
+// the same host.
+func (s *Server) ServerCertificate() tls.Certificate { return s.certs.serverPair() }
+
 // ClientCertificate is a certificate of our CA for clients, and its key, in PEM.
 func (s *Server) ClientCertificate() (cert, key string) {
 	return s.certs.client.certPEM, s.certs.client.keyPEM
@@ -296,6 +302,13 @@ func (s *Server) speaks() Generation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.generation
+}
+
+// SetLatency changes what is added to every answer from now on. Reset leaves it.
+func (s *Server) SetLatency(l Latency) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delays = l
 }
 
 // Reset brings back the start: API secrets, passwords, credentials, refusal

@@ -247,6 +247,20 @@ func TestLatency_isAddedToEveryAnswer(t *testing.T) {
 	}
 }
 
+func TestSetLatency_countsFromTheNextAnswerOn(t *testing.T) {
+	segura := start(t, seguratest.Options{Latency: seguratest.Latency{Call: time.Hour}})
+	c := newCaller(t, segura)
+	c.hasToken()
+	segura.SetLatency(seguratest.Latency{Call: 40 * time.Millisecond})
+
+	began := time.Now()
+	c.enables(5)
+
+	if took := time.Since(began); took < 40*time.Millisecond {
+		t.Errorf("got an answer after %v, want 40ms at least", took)
+	}
+}
+
 func TestClose_endsHangingClientsAndLeavesNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	segura, err := seguratest.New(seguratest.Options{})
