@@ -2,19 +2,13 @@ package credentials
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/smithy-go/logging"
 )
 
 // maxReply bounds a reply of Secrets Manager, in bytes; a secret has at most
@@ -22,31 +16,20 @@ import (
 const maxReply = 1 << 20
 
 // NewSecretsManager returns a client of AWS Secrets Manager, configured by the
-// environment as the AWS SDK defines it. Shared configuration files and the EC2
-// metadata service, neither of which Lambda has, are not looked for: that saves
-// start-up time. The error is one of configuration and can be shown.
-func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration) (*secretsmanager.Client, error) {
-	config, err := awsconfig.LoadDefaultConfig(ctx,
-		awsconfig.WithSharedConfigFiles([]string{}),
-		awsconfig.WithSharedCredentialsFiles([]string{}),
-		awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled),
-		awsconfig.WithLogger(logging.Nop{}),
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient()),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
+// environment as the AWS SDK defines it. The error is one of configuration and can
+// be shown.
+func NewSecretsManager(attemptTimeout time.Duration) (*secretsmanager.Client, error) {
+	e := &environment{}
+	options := e.options()
+	options.HTTPClient = &httpClient{http.Client{
+		Transport:     e.transport(),
+		Timeout:       attemptTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	if e.fault != nil {
+		return nil, e.fault
 	}
-	buildable, ok := config.HTTPClient.(*awshttp.BuildableClient)
-	if !ok {
-		return nil, errors.New("AWS configuration: its HTTP client is of another kind than expected")
-	}
-	return secretsmanager.NewFromConfig(config, func(o *secretsmanager.Options) {
-		o.HTTPClient = &httpClient{http.Client{
-			Transport:     buildable.GetTransport(),
-			Timeout:       attemptTimeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
-	}), nil
+	return secretsmanager.New(options), nil
 }
 
 // httpClient notes attempts that fail on their own, and bounds what is read.

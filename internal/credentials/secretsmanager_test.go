@@ -34,7 +34,7 @@ func overNetwork(t *testing.T, endpoint string, attemptTimeout time.Duration) (*
 	} {
 		t.Setenv(name, value)
 	}
-	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout)
+	client, err := credentials.NewSecretsManager(attemptTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestNewSecretsManager_refusesAnEnvironmentThatTheSDKCannotUse(t *testing.T)
 			t.Setenv("AWS_REGION", "eu-west-1")
 			t.Setenv(name, value)
 
-			client, err := credentials.NewSecretsManager(t.Context(), time.Second)
+			client, err := credentials.NewSecretsManager(time.Second)
 
 			if client != nil || err == nil || !strings.Contains(err.Error(), "AWS") {
 				t.Errorf("%s=%s: got %v", name, value, err)
