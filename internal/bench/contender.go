@@ -32,7 +32,7 @@ type contender struct {
 // Linker flags: as they are commonly set, and those of the Makefile.
 const (
 	commonFlags   = "-s -w"
-	deployedFlags = "-s -w -buildid= -funcalign=16"
+	deployedFlags = "-s -w -buildid="
 )
 
 // calls tells whether the contender calls Segura at all.
