@@ -65,6 +65,11 @@ var rooms = []room{
 
 	// Stand-ins, which share nothing with what they test.
 	{path: "internal/segura/seguratest", local: true},
+	{
+		path:  "internal/activation/activationtest",
+		rooms: list("internal/activation", "internal/segura", "internal/segura/seguratest", "internal/telemetry", "internal/apisecret"),
+		local: true,
+	},
 	{path: "internal/acceptance", local: true},
 	{path: "internal/chaos/...", local: true},
 	{

@@ -1,7 +1,6 @@
 package activation_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -11,29 +10,12 @@ import (
 	"time"
 
 	"segura-enable/internal/activation"
+	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
 	"segura-enable/internal/segura/seguratest"
 	"segura-enable/internal/telemetry"
 )
-
-// lines is a log that several goroutines write to.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // vault is a ClientSource by hand.
 type vault struct {
@@ -89,14 +71,14 @@ type world struct {
 	*seguratest.Server
 	vault  *vault
 	runner *activation.Runner
-	audit  *lines
-	log    *lines
+	audit  *activationtest.Lines
+	log    *activationtest.Lines
 }
 
 func newWorld(t *testing.T, o seguratest.Options, change ...func(*segura.Options)) *world {
 	t.Helper()
 	server := seguratest.Start(t, o)
-	w := &world{Server: server, audit: &lines{}, log: &lines{}}
+	w := &world{Server: server, audit: &activationtest.Lines{}, log: &activationtest.Lines{}}
 	w.vault = &vault{client: w.newClient(t, change...)}
 	w.runner = &activation.Runner{
 		Clients:     w.vault,

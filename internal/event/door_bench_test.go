@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"segura-enable/internal/activation"
+	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/event"
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
@@ -68,7 +69,7 @@ func benchDoor(b *testing.B) *event.Door {
 	t := telemetry.New(telemetry.Options{Out: io.Discard, Format: "JSON", Function: "EventFunction"})
 	discard := slog.New(slog.DiscardHandler)
 	return &event.Door{
-		Runner:    &activation.Runner{Clients: &vault{client: client}, Concurrency: 8, Telemetry: t, Log: discard},
+		Runner:    &activation.Runner{Clients: &activationtest.Source{Gives: client}, Concurrency: 8, Telemetry: t, Log: discard},
 		Telemetry: t, Log: discard,
 	}
 }

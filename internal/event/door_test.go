@@ -38,8 +38,8 @@ func TestInvoke_servesADocumentHoweverItComes(t *testing.T) {
 
 		got := w.invoke(t, row.payload)
 
-		if got != (answer{"", row.want}) || w.calls() != row.calls {
-			t.Errorf("%s: got %+v after %s, want %s after %s", row.payload, got, w.calls(), row.want, row.calls)
+		if got != (answer{"", row.want}) || w.Calls() != row.calls {
+			t.Errorf("%s: got %+v after %s, want %s after %s", row.payload, got, w.Calls(), row.want, row.calls)
 		}
 	}
 }
@@ -85,14 +85,14 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{sample(t, "rest-one"), "unknown field"},
 		{sample(t, "function-url"), "unknown field"},
 	} {
-		w.log.Reset()
+		w.Log.Reset()
 
 		got := w.invoke(t, row.payload)
 
 		if got.kind != event.InvalidRequest || !strings.Contains(got.text, row.says) {
 			t.Errorf("%.100s: got %+v, want Segura.InvalidRequest with %q", row.payload, got, row.says)
 		}
-		if log := w.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, event.InvalidRequest) {
+		if log := w.Log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, event.InvalidRequest) {
 			t.Errorf("%.100s: got the log %s", row.payload, log)
 		}
 	}
@@ -135,7 +135,7 @@ func TestInvoke_hearsAllowedSourcesOnly(t *testing.T) {
 			t.Errorf("%s: got %+v, want the error %q", payload, got, want)
 		}
 	}
-	if calls := w.calls(); strings.Contains(calls, "/5") || w.Count(seguratest.KindHead) > 0 {
+	if calls := w.Calls(); strings.Contains(calls, "/5") || w.Count(seguratest.KindHead) > 0 {
 		t.Errorf("got the calls %s", calls)
 	}
 }
@@ -166,7 +166,7 @@ func TestInvoke_endsInAFunctionErrorIfAnyFailed(t *testing.T) {
 		if got.kind != row.want || d.Outcome != row.outcome || d.Requested != len(d.Results) || (d.Failed > 0) != (row.want != "") {
 			t.Errorf("%s, %s: got %+v, want %q", row.payload, row.fault, got, row.want)
 		}
-		if log := w.log.String(); (row.want != "") != strings.Contains(log, "Segura.") || !strings.Contains(log, row.want) || strings.Contains(log, "requested") {
+		if log := w.Log.String(); (row.want != "") != strings.Contains(log, "Segura.") || !strings.Contains(log, row.want) || strings.Contains(log, "requested") {
 			t.Errorf("%s, %s: got the log %s, want the type without the document", row.payload, row.fault, log)
 		}
 	}
@@ -201,7 +201,7 @@ func TestInvoke_boundsWhatItPosts(t *testing.T) {
 	if d.Requested != 10_000 || d.Failed != 10_000 || d.Omitted.Failed+len(d.Results) != 10_000 || d.Omitted.Succeeded != 0 {
 		t.Errorf("all failed: got %d requested, %d failed, %d omitted, %d kept", d.Requested, d.Failed, d.Omitted.Failed, len(d.Results))
 	}
-	if got := strings.Count(w.audit.String(), `"message":"audit"`); got != 10_000 {
+	if got := strings.Count(w.Audit.String(), `"message":"audit"`); got != 10_000 {
 		t.Errorf("got %d audit lines, want one for each", got)
 	}
 }
@@ -229,7 +229,7 @@ func TestInvoke_checksItself(t *testing.T) {
 
 		got := w.invoke(t, payload)
 
-		if d := got.document(t); got.kind != "" || d.Check != "passed" || w.calls() != "" || w.Count(seguratest.KindHead) != 1 || w.Count(seguratest.KindToken) != 1 {
+		if d := got.document(t); got.kind != "" || d.Check != "passed" || w.Calls() != "" || w.Count(seguratest.KindHead) != 1 || w.Count(seguratest.KindToken) != 1 {
 			t.Errorf("%s: got %+v after %d requests", name, got, w.Count(""))
 		}
 	}
@@ -248,7 +248,7 @@ func TestInvoke_failsACheckWithItsDocument(t *testing.T) {
 
 func TestInvoke_turnsAPanicIntoAFunctionError(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
-	w.vault.panics = true
+	w.Source.Before = func() { panic("MARKER") }
 
 	inside := w.invoke(t, `{"identifier":5}`)
 	check := w.invoke(t, `{"check":true}`)
@@ -263,7 +263,7 @@ func TestInvoke_turnsAPanicIntoAFunctionError(t *testing.T) {
 			t.Errorf("%s: got %+v, want Segura.InternalError", name, got)
 		}
 	}
-	if log := w.log.String(); strings.Contains(log, "MARKER") || strings.Count(log, "recovered from a panic") != 3 {
+	if log := w.Log.String(); strings.Contains(log, "MARKER") || strings.Count(log, "recovered from a panic") != 3 {
 		t.Errorf("got the log %s", log)
 	}
 }
@@ -287,7 +287,7 @@ func TestInvoke_auditsWhereTheEventCameFrom(t *testing.T) {
 		w.invoke(t, row.payload)
 
 		var line map[string]any
-		first, _, _ := strings.Cut(w.audit.String(), "\n")
+		first, _, _ := strings.Cut(w.Audit.String(), "\n")
 		if err := json.Unmarshal([]byte(first), &line); err != nil {
 			t.Fatalf("%s: %v: %s", name, err, first)
 		}
@@ -316,7 +316,7 @@ func TestInvoke_answersTheSamples(t *testing.T) {
 
 		got := w.invoke(t, sample(t, name))
 
-		calls := strings.Fields(w.calls())
+		calls := strings.Fields(w.Calls())
 		slices.Sort(calls)
 		slices.Sort(want.calls)
 		if got.kind != want.kind || !slices.Equal(calls, want.calls) {
@@ -328,11 +328,11 @@ func TestInvoke_answersTheSamples(t *testing.T) {
 func TestInvoke_writesItsMetricsWhateverHappens(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	for payload, want := range map[string]int{`{"identifier":5}`: 1, `garbage`: 1, `{"check":true}`: 1, `{"identifiers":[7,8]}`: 3} {
-		w.audit.Reset()
+		w.Audit.Reset()
 
 		w.invoke(t, payload)
 
-		if got := strings.Count(w.audit.String(), `"_aws"`); got != want {
+		if got := strings.Count(w.Audit.String(), `"_aws"`); got != want {
 			t.Errorf("%s: got %d metric lines, want %d: one, and one for each code", payload, got, want)
 		}
 	}
@@ -368,8 +368,8 @@ func FuzzInvoke(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		w.Reset()
-		w.audit.Reset()
-		w.log.Reset()
+		w.Audit.Reset()
+		w.Log.Reset()
 		ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: requestID})
 
 		reply, err := w.door.Invoke(ctx, payload)
@@ -424,7 +424,7 @@ func requireHonest(t *testing.T, w *world, payload []byte, text string, succeede
 	if succeeded && d.Check != "passed" && (len(told) == 0 || d.Requested != len(told)) {
 		t.Fatalf("%q: got a success of nothing: %s", payload, text)
 	}
-	if audits := strings.Count(w.audit.String(), `"message":"audit"`); audits != len(told) {
+	if audits := strings.Count(w.Audit.String(), `"message":"audit"`); audits != len(told) {
 		t.Fatalf("%q: got %d audit lines for %s", payload, audits, fmt.Sprint(told))
 	}
 }

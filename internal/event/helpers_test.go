@@ -1,96 +1,31 @@
 package event_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
 	"os"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
-	"segura-enable/internal/activation"
+	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
-	"segura-enable/internal/segura"
 	"segura-enable/internal/segura/seguratest"
-	"segura-enable/internal/telemetry"
 )
 
 const requestID = "8f5d3b1c-0000-4000-8000-000000000001"
 
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lines) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
-// vault hands out one client, or panics.
-type vault struct {
-	client *segura.Client
-	fault  *apisecret.Error
-	panics bool
-}
-
-func (v *vault) Client(context.Context) (*segura.Client, *apisecret.Error) {
-	if v.panics {
-		panic("MARKER")
-	}
-	return v.client, v.fault
-}
-
-func (v *vault) Reread(ctx context.Context) (*segura.Client, *apisecret.Error) { return v.Client(ctx) }
-
 // world is a door with all that is behind it.
 type world struct {
-	*seguratest.Server
-	door  *event.Door
-	vault *vault
-	audit *lines
-	log   *lines
+	*activationtest.World
+	door *event.Door
 }
 
 func newWorld(t testing.TB, o seguratest.Options) *world {
 	t.Helper()
-	server := seguratest.Start(t, o)
-	client, err := segura.New(segura.Credentials{
-		BaseURL: server.URL(), ClientID: server.ClientID(), ClientSecret: segura.Hide(server.ClientSecret()), CACertificate: server.CACertificate(),
-	}, segura.Options{UserAgent: "test", AttemptTimeout: 5 * time.Second, Retry: segura.Retry{MaxAttempts: 1}, Connections: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	w := &world{Server: server, vault: &vault{client: client}, audit: &lines{}, log: &lines{}}
-	tm := telemetry.New(telemetry.Options{Out: w.audit, Format: "JSON", Function: "EventFunction"})
-	log := slog.New(slog.NewJSONHandler(w.log, nil))
-	w.door = &event.Door{
-		Runner:    &activation.Runner{Clients: w.vault, Concurrency: 4, Retry: segura.Retry{MaxAttempts: 1}, Telemetry: tm, Log: log},
-		Telemetry: tm,
-		Log:       log,
-	}
-	return w
+	w := activationtest.Start(t, o, "EventFunction")
+	return &world{w, &event.Door{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}}
 }
 
 // answer is what became of an invocation: a document, or a function error whose
@@ -135,17 +70,6 @@ func (w *world) invoke(t testing.TB, payload string) answer {
 		t.Fatalf("%.200s: got %T and the reply %s, want an InvokeResponse_Error by value", payload, err, reply)
 	}
 	return answer{unwrapped.Type, unwrapped.Message}
-}
-
-// calls are the calls that enable and disable, in their order, as kind/identifier.
-func (w *world) calls() string {
-	var all []string
-	for _, request := range w.Requests() {
-		if request.Kind != seguratest.KindToken && request.Kind != seguratest.KindHead {
-			all = append(all, string(request.Kind)+"/"+apisecret.Identifier(request.Identifier).String())
-		}
-	}
-	return strings.Join(all, " ")
 }
 
 // envelope is an EventBridge event.

@@ -40,8 +40,8 @@ func TestInvoke_servesBothActionsInEveryEnvelope(t *testing.T) {
 
 		got := w.invoke(t, row.payload)
 
-		if got.StatusCode != 200 || got.Body != row.body || w.calls() != row.calls {
-			t.Errorf("%s: got %d %s after %s, want 200 %s after %s", row.payload, got.StatusCode, got.Body, w.calls(), row.body, row.calls)
+		if got.StatusCode != 200 || got.Body != row.body || w.Calls() != row.calls {
+			t.Errorf("%s: got %d %s after %s, want 200 %s after %s", row.payload, got.StatusCode, got.Body, w.Calls(), row.body, row.calls)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
 			if got.StatusCode != want {
 				t.Errorf("%s %q: got %d %s, want %d", name, path, got.StatusCode, got.Body, want)
 			}
-			called := w.calls()
+			called := w.Calls()
 			if want == 200 && called != "enable/5" && called != "disable/5" || want != 200 && called != "" {
 				t.Errorf("%s %q: got the calls %q", name, path, called)
 			}
@@ -208,8 +208,8 @@ func TestInvoke_refusesBodiesThatItCannotRead(t *testing.T) {
 
 		got := w.invoke(t, row.payload)
 
-		if got.StatusCode != row.want || (row.want == 200) != (w.calls() == "enable/6") {
-			t.Errorf("%s: got %d %s after the calls %q, want %d", row.name, got.StatusCode, got.Body, w.calls(), row.want)
+		if got.StatusCode != row.want || (row.want == 200) != (w.Calls() == "enable/6") {
+			t.Errorf("%s: got %d %s after the calls %q, want %d", row.name, got.StatusCode, got.Body, w.Calls(), row.want)
 		}
 		if row.want != 200 {
 			if p := got.problem(t); p.Code != "invalid_request" || p.Retryable || p.Identifier != 0 {
@@ -317,10 +317,10 @@ func TestInvoke_answersTheSamples(t *testing.T) {
 
 		got := w.invoke(t, sample(t, name))
 
-		if want.status == 0 && got.StatusCode != 200 && got.StatusCode != 207 || want.status != 0 && (got.StatusCode != want.status || w.calls() != want.calls) {
-			t.Errorf("%s: got %d %s after %s", name, got.StatusCode, got.Body, w.calls())
+		if want.status == 0 && got.StatusCode != 200 && got.StatusCode != 207 || want.status != 0 && (got.StatusCode != want.status || w.Calls() != want.calls) {
+			t.Errorf("%s: got %d %s after %s", name, got.StatusCode, got.Body, w.Calls())
 		}
-		if text := got.Body + w.audit.String() + w.log.String(); strings.Contains(text, "IQoJb3JpZ2luX2Vj") || strings.Contains(text, "AWS4-HMAC") {
+		if text := got.Body + w.Audit.String() + w.Log.String(); strings.Contains(text, "IQoJb3JpZ2luX2Vj") || strings.Contains(text, "AWS4-HMAC") {
 			t.Errorf("%s: the security token or the signature of the request is repeated", name)
 		}
 	}
@@ -347,7 +347,7 @@ func TestInvoke_auditsWhoCalled(t *testing.T) {
 		w.invoke(t, with(row.payload, `body:"{\"reason\":\"CHG\"}"`))
 
 		var line map[string]any
-		first, _, _ := strings.Cut(w.audit.String(), "\n")
+		first, _, _ := strings.Cut(w.Audit.String(), "\n")
 		if err := json.Unmarshal([]byte(first), &line); err != nil {
 			t.Fatalf("%s: %v: %s", name, err, first)
 		}
@@ -397,7 +397,7 @@ func TestInvoke_answersAFailureOfOneWithAProblem(t *testing.T) {
 func TestInvoke_answersForWhatIsNotAllowedAndForNoCredentials(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8")
-	w.vault.client, w.vault.fault = nil, apisecret.NewError(apisecret.CredentialsUnavailable, "sentence")
+	w.Source.Gives, w.Source.Fault = nil, apisecret.NewError(apisecret.CredentialsUnavailable, "sentence")
 
 	forbidden, unavailable := w.invoke(t, rest("POST", "/api-secrets/100/enable", "")), w.invoke(t, rest("POST", "/api-secrets/enable", `{"identifier":5}`))
 
@@ -411,7 +411,7 @@ func TestInvoke_answersForWhatIsNotAllowedAndForNoCredentials(t *testing.T) {
 
 func TestInvoke_turnsAPanicIntoAProblem(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
-	w.vault.panics = true
+	w.Source.Before = func() { panic("MARKER") }
 	inside := w.invoke(t, rest("POST", "/api-secrets/5/enable", ""))
 	w.door.Runner = nil // a fault of ours outside of what the runner guards
 
@@ -422,7 +422,7 @@ func TestInvoke_turnsAPanicIntoAProblem(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.StatusCode, got.Body)
 		}
 	}
-	if log := w.log.String(); strings.Contains(log, "MARKER") || strings.Count(log, "recovered from a panic") != 2 {
+	if log := w.Log.String(); strings.Contains(log, "MARKER") || strings.Count(log, "recovered from a panic") != 2 {
 		t.Errorf("got the log %s", log)
 	}
 }
@@ -432,11 +432,11 @@ func TestInvoke_writesItsMetricsWhateverHappens(t *testing.T) {
 	for payload, want := range map[string]string{
 		rest("POST", "/api-secrets/5/enable", ""): `"Enabled":1`, rest("GET", "/", ""): `"Enabled":0`, "garbage": `"Failed":0`,
 	} {
-		w.audit.Reset()
+		w.Audit.Reset()
 
 		w.invoke(t, payload)
 
-		if got := w.audit.String(); strings.Count(got, `"_aws"`) != 1 || !strings.Contains(got, want) || !strings.Contains(got, requestID) {
+		if got := w.Audit.String(); strings.Count(got, `"_aws"`) != 1 || !strings.Contains(got, want) || !strings.Contains(got, requestID) {
 			t.Errorf("%.60s: got %s, want one metric line with %s", payload, got, want)
 		}
 	}
@@ -469,8 +469,8 @@ func FuzzInvoke(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		w.Reset()
-		w.audit.Reset()
-		w.log.Reset()
+		w.Audit.Reset()
+		w.Log.Reset()
 		ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: requestID})
 
 		reply, err := w.door.Invoke(ctx, payload)
@@ -523,7 +523,7 @@ func requireHonest(t *testing.T, w *world, payload []byte, r response) {
 	if r.StatusCode == 200 && len(told) == 0 || r.StatusCode == 200 && strings.Contains(r.Body, `"failed"`) && body.Identifier != 0 {
 		t.Fatalf("%q: got %d %s", payload, r.StatusCode, r.Body)
 	}
-	if audits := strings.Count(w.audit.String(), `"message":"audit"`); audits != len(told) {
+	if audits := strings.Count(w.Audit.String(), `"message":"audit"`); audits != len(told) {
 		t.Fatalf("%q: got %d audit lines for %d identifiers: %s", payload, audits, len(told), fmt.Sprint(told)+strconv.Itoa(r.StatusCode))
 	}
 }
