@@ -30,14 +30,8 @@ type environment struct{ fault error }
 // options returns the client's, without the HTTP client.
 func (e *environment) options() secretsmanager.Options {
 	o := secretsmanager.Options{
-		Region: first("AWS_REGION", "AWS_DEFAULT_REGION"),
-		Credentials: awscredentials.StaticCredentialsProvider{Value: aws.Credentials{
-			AccessKeyID:     first("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"),
-			SecretAccessKey: first("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"),
-			SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
-			AccountID:       os.Getenv("AWS_ACCOUNT_ID"),
-			Source:          "EnvConfigCredentials",
-		}, Source: []aws.CredentialSource{aws.CredentialSourceEnvVars}},
+		Region:                     first("AWS_REGION", "AWS_DEFAULT_REGION"),
+		Credentials:                e.keys(),
 		BaseEndpoint:               e.endpoint(),
 		RetryMaxAttempts:           e.number("AWS_MAX_ATTEMPTS"),
 		RetryMode:                  e.retryMode(),
@@ -46,9 +40,6 @@ func (e *environment) options() secretsmanager.Options {
 		AuthSchemePreference:       list("AWS_AUTH_SCHEME_PREFERENCE"),
 		DisableClockSkewCorrection: e.isTrue("AWS_DISABLE_CLOCK_SKEW_CORRECTION"),
 		Logger:                     logging.Nop{},
-	}
-	if e.isSet("AWS_PROFILE") {
-		e.fail("AWS_PROFILE names a profile of configuration files, which are not read")
 	}
 	if e.isSet("AWS_USE_FIPS_ENDPOINT") {
 		o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
@@ -69,6 +60,28 @@ func (e *environment) options() secretsmanager.Options {
 		}
 	}
 	return o
+}
+
+// keys returns the credentials, and fails over those that the SDK would find in other
+// places: a function without them would be told of its role instead.
+func (e *environment) keys() aws.CredentialsProvider {
+	keys := aws.Credentials{
+		AccessKeyID:     first("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"),
+		SecretAccessKey: first("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"),
+		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
+		AccountID:       os.Getenv("AWS_ACCOUNT_ID"),
+		Source:          "EnvConfigCredentials",
+	}
+	elsewhere := []string{"AWS_PROFILE"}
+	if !keys.HasKeys() {
+		elsewhere = append(elsewhere, "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+	}
+	for _, name := range elsewhere {
+		if e.isSet(name) {
+			e.fail("%s is of no use here; unset it, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as Lambda does", name)
+		}
+	}
+	return awscredentials.StaticCredentialsProvider{Value: keys, Source: []aws.CredentialSource{aws.CredentialSourceEnvVars}}
 }
 
 func (e *environment) endpoint() *string {

@@ -144,6 +144,28 @@ func TestNewSecretsManager_readsTheEnvironmentAsTheSDKDoes(t *testing.T) {
 	}
 }
 
+// Where the SDK would fetch credentials from a place that this function does not
+// know, start-up says so; where there are keys, they win, as in the SDK.
+func TestNewSecretsManager_namesCredentialsThatItDoesNotRead(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_WEB_IDENTITY_TOKEN_FILE":            "/var/run/token",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI":     "http://127.0.0.1/credentials",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/credentials",
+	} {
+		onlyEnv(t, map[string]string{name: value})
+		if _, err := credentials.NewSecretsManager(time.Second); err != nil {
+			t.Errorf("%s beside keys: got error %v", name, err)
+		}
+
+		onlyEnv(t, map[string]string{name: value, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+		_, err := credentials.NewSecretsManager(time.Second)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") || strings.Contains(err.Error(), value) {
+			t.Errorf("%s without keys: got error %v", name, err)
+		}
+		t.Setenv(name, "")
+	}
+}
+
 func TestNewSecretsManager_withoutKeysMakesAClientThatHasNone(t *testing.T) {
 	onlyEnv(t, map[string]string{"AWS_ACCESS_KEY_ID": ""})
 

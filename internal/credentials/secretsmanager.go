@@ -16,8 +16,8 @@ import (
 const maxReply = 1 << 20
 
 // NewSecretsManager returns a client of AWS Secrets Manager, configured by the
-// environment as the AWS SDK defines it. The error is one of configuration and can
-// be shown.
+// environment as the AWS SDK defines it, but with credentials from variables alone.
+// The error is one of configuration and can be shown.
 func NewSecretsManager(attemptTimeout time.Duration) (*secretsmanager.Client, error) {
 	e := &environment{}
 	options := e.options()
