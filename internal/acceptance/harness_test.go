@@ -24,6 +24,10 @@ import (
 // secretName is the SEGURA_SECRET_ID of every world.
 const secretName = "segura/mysafe-access-key"
 
+// alwaysExpired, as SEGURA_CREDENTIALS_TTL, is over before the next invocation
+// begins, however quick the machine is.
+const alwaysExpired = "1ns"
+
 // unset, as the value of a variable, takes away one that every world has.
 const unset = "\x00"
 

@@ -171,7 +171,7 @@ func TestTTL_changedCredentialsAreUsedFromThenOn(t *testing.T) {
 
 func TestTTL_connectionsOfTheCredentialsBeforeAreClosed(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 	for n := range 5 {
 		w.putSecret(map[string]any{"referer": fmt.Sprintf("https://number-%d.example", n)})
 		w.one(int64(1001+n)).is(t, "after the change", "enabled", "", false, 1)
@@ -189,7 +189,7 @@ func TestTTL_connectionsOfTheCredentialsBeforeAreClosed(t *testing.T) {
 
 func TestTTL_aChangeOfAnythingElseInTheSecretCountsToo(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 	w.one(1001)
 	w.putSecret(map[string]any{"referer": "https://changed.example"})
 	w.one(1002).is(t, "after the change", "enabled", "", false, 1)
@@ -218,7 +218,7 @@ func TestExpiredSecret_isUsedWhileReadingItAgainFailsWithARetryableFault(t *test
 			t.Parallel()
 			w := start(t, setup{
 				segura: seguratest.Options{AnyIdentifier: true},
-				env:    map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms", "SEGURA_ATTEMPT_TIMEOUT": "500ms", "AWS_MAX_ATTEMPTS": "2"},
+				env:    map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired, "SEGURA_ATTEMPT_TIMEOUT": "500ms", "AWS_MAX_ATTEMPTS": "2"},
 			})
 			w.one(1001)
 			row.break_(w)
@@ -236,7 +236,7 @@ func TestExpiredSecret_leavesTimeForTheCallWhenReadingItAgainHangs(t *testing.T)
 	w := start(t, setup{
 		segura:  seguratest.Options{AnyIdentifier: true},
 		timeout: 3 * time.Second,
-		env:     map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}, // the limit of one attempt, 10 s, is longer than the invocation
+		env:     map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}, // the limit of one attempt, 10 s, is longer than the invocation
 	})
 	w.one(1001)
 	w.secrets.Fail(secretsmanager.Hang, -1)
@@ -253,7 +253,7 @@ func TestExpiredSecret_isUsedNoMoreAfterADenialOrADeletion(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{
 				segura: seguratest.Options{AnyIdentifier: true},
-				env:    map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms", "AWS_MAX_ATTEMPTS": "1"},
+				env:    map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired, "AWS_MAX_ATTEMPTS": "1"},
 			})
 			w.one(1001)
 			w.secrets.Fail(kind, 1)
@@ -275,7 +275,7 @@ func TestExpiredSecret_isUsedAgainAfterATransientFaultEnds(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{
 		segura: seguratest.Options{AnyIdentifier: true},
-		env:    map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms", "AWS_MAX_ATTEMPTS": "1"},
+		env:    map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired, "AWS_MAX_ATTEMPTS": "1"},
 	})
 	w.one(1001)
 	w.secrets.Fail(secretsmanager.InternalError, 2)

@@ -62,7 +62,7 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 
 func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})
+	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 	before := w.function.MaxRSS()
 	w.secrets.Fail(secretsmanager.GiantBody, -1)
 

@@ -184,7 +184,7 @@ func TestMetrics_ofTheAPIFunction(t *testing.T) {
 
 func TestMetrics_countTokensAndReadsOfTheSecret(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms", "SEGURA_MAX_ATTEMPTS": "3"}})
+	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired, "SEGURA_MAX_ATTEMPTS": "3"}})
 	w.one(5)
 	before := w.segura.Count(seguratest.KindToken)
 	w.segura.RevokeTokens()

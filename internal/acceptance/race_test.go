@@ -32,7 +32,7 @@ func TestWaiting_doesNotSufferFromTheDeadlineOfWhoeverFetches(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{
 				segura: seguratest.Options{AnyIdentifier: true}, concurrency: 2,
-				env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms", "SEGURA_ATTEMPT_TIMEOUT": "30s"},
+				env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired, "SEGURA_ATTEMPT_TIMEOUT": "30s"},
 			})
 			with(w)
 			var group sync.WaitGroup

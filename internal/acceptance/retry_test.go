@@ -289,7 +289,7 @@ func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 		for _, timeout := range []time.Duration{time.Second, 3 * time.Second} {
 			t.Run(fmt.Sprintf("%s, %v", row.about, timeout), func(t *testing.T) {
 				t.Parallel()
-				w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": "1ms"}})
+				w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 				row.with(w)
 				inv := w.invoke(list("enable", upTo(1001, 1020)...), runtimeapi.WithTimeout(timeout))
 				if inv.TimedOut {

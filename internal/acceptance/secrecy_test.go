@@ -591,23 +591,56 @@ func TestSecrecy_whateverIsWrongWithTheAWSSecret(t *testing.T) {
 	v.hidden(t, "some AWS secret", w.said())
 }
 
-// The password of a proxy is in an error of net/http's.
+// The password of a proxy is in an error of net/http's. A proxy that cannot be
+// parsed ends init: net/http would pass it by.
 func TestSecrecy_ofAProxysPassword(t *testing.T) {
 	t.Parallel()
 	password := randomText("w", 30)
-	for _, proxy := range []string{
-		"http://user:" + password + "@127.0.0.1:1", "http://user:" + password + "@127.0.0.1:bad", "http://user:" + password + "@%zz", "user:" + password + "@ x",
-		"socks5://user:" + password + "@127.0.0.1:1", "https://user:" + password + "@127.0.0.1:1", "gopher://user:" + password + "@127.0.0.1:1",
+	for proxy, usable := range map[string]bool{
+		"http://user:" + password + "@127.0.0.1:1": true, "socks5://user:" + password + "@127.0.0.1:1": true, "https://user:" + password + "@127.0.0.1:1": true,
+		"http://user:" + password + "@127.0.0.1:bad": false, "http://user:" + password + "@%zz": false, "user:" + password + "@ x": false,
+		"gopher://user:" + password + "@127.0.0.1:1": false, "http://user:100%safe" + password + "@127.0.0.1:1": false,
 	} {
-		w := start(t, setup{
-			secret: map[string]any{"base_url": "https://segura.invalid/pam"},
-			env:    map[string]string{"HTTPS_PROXY": proxy, "SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
-		})
-		w.one(5)
-		w.raw([]byte(`{"check":true}`))
-		if part, leak := shows(w.said(), password, shortPart); leak {
-			t.Errorf("HTTPS_PROXY=%s: the password shows (%q)", proxy, part)
+		for _, variable := range []string{"HTTPS_PROXY", "https_proxy"} {
+			w := start(t, setup{
+				secret:    map[string]any{"base_url": "https://segura.invalid/pam"},
+				env:       map[string]string{variable: proxy, "SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
+				initFails: !usable,
+			})
+			said := ""
+			if usable {
+				w.one(5)
+				w.raw([]byte(`{"check":true}`))
+				said = w.said()
+			} else if said = strings.Join(w.function.Logs(), "\n"); !strings.Contains(said, variable+": ") {
+				t.Errorf("%s=%s: the log does not name it: %s", variable, proxy, said)
+			}
+			if part, leak := shows(said, password, shortPart); leak {
+				t.Errorf("%s=%s: the password shows (%q)", variable, proxy, part)
+			}
+			w.counts("with a proxy that leads nowhere", 0, 0, w.secrets.Reads())
+			if !usable && w.secrets.Reads() != 0 {
+				t.Errorf("%s=%s: the AWS secret was read", variable, proxy)
+			}
 		}
+	}
+}
+
+// An upstream may remember what it was sent before a rotation.
+func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
+	former, token := w.segura.ClientSecret(), w.segura.Tokens()[0]
+	w.segura.RotateClientSecret("next-" + marker(t))
+	w.segura.RevokeTokens()
+	w.putSecret(nil)
+	w.one(5).is(t, "after the rotation", "enabled", "", false, 1)
+	for _, value := range []string{former, token} {
+		apart := strings.Join(strings.Split(value, ""), " ")
+		w.segura.Fail(seguratest.Match{}, seguratest.Envelope(400, 400, value).WithHeader("X-Kong-Request-Id", value), 1)
+		w.one(5)
+		w.segura.Fail(seguratest.Match{}, seguratest.Envelope(400, 400, apart).WithHeader("X-Kong-Request-Id", apart), 1)
+		w.one(5)
 	}
 }
 

@@ -5,6 +5,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +52,7 @@ func Load(getenv func(string) string) (Config, error) {
 		DefaultIdentifiers:  r.list("SEGURA_DEFAULT_IDENTIFIERS"),
 		AllowedEventSources: r.words("SEGURA_ALLOWED_EVENT_SOURCES"),
 	}
+	r.proxies()
 	return c, errors.Join(r.faults...)
 }
 
@@ -124,4 +128,54 @@ func (r *reader) words(name string) []string {
 		words = append(words, word)
 	}
 	return words
+}
+
+// proxies checks the variables that net/http reads by itself: it goes out directly,
+// without a word, where a proxy's address cannot be parsed. Values are not
+// repeated, since an address may hold a password.
+func (r *reader) proxies() {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if value := r.getenv(name); value != "" && !isProxy(value) {
+			r.fault(name, "is not the address of a proxy such as http://proxy.example.com:8080; special characters in a user name or a password are percent-encoded there")
+		}
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		for at, element := range strings.Split(r.getenv(name), ",") {
+			if element = strings.TrimSpace(element); element != "" && !isProxyException(element) {
+				r.fault(name, "element %d is neither a host, a domain, an address nor a range of addresses such as 10.0.0.0/8; commas stand in between", at+1)
+				break
+			}
+		}
+	}
+}
+
+// isProxy reports whether net/http uses the value, a URL or host:port, as a proxy.
+func isProxy(value string) bool {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		u, err = url.Parse("http://" + value)
+	}
+	return err == nil && u.Hostname() != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) &&
+		(isPort(u.Port()) || u.Port() == "" && !strings.HasSuffix(u.Host, ":"))
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+// isProxyException reports whether net/http can make anything of an element of
+// NO_PROXY: *, an address, a range, or a host or domain, the port behind it if any.
+func isProxyException(element string) bool {
+	if _, _, err := net.ParseCIDR(element); err == nil || net.ParseIP(strings.Trim(element, "[]")) != nil {
+		return true
+	}
+	host := element
+	if name, port, err := net.SplitHostPort(element); err == nil {
+		if !isPort(port) {
+			return false
+		}
+		host = name
+	}
+	return strings.Trim(host, ".") != "" && !strings.ContainsAny(host, " \t\r\n/@?#[];\"'") && (net.ParseIP(host) != nil || !strings.Contains(host, ":"))
 }

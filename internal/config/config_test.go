@@ -123,9 +123,55 @@ func TestLoad_tellsAllFaultsAtOnce(t *testing.T) {
 	want := []string{
 		"SEGURA_SECRET_ID", "SEGURA_CREDENTIALS_TTL", "SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY",
 		"SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES",
+		"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
 	}
 	if !slices.Equal(named, want) {
 		t.Errorf("got faults of %v, want of %v", named, want)
+	}
+}
+
+// net/http goes out directly, without a word, where it can make nothing of one.
+func TestLoad_refusesAProxyThatNetHTTPWouldPassBy(t *testing.T) {
+	good := map[string][]string{
+		"HTTPS_PROXY": {
+			"", "http://proxy.example.com:8080", "https://proxy", "socks5://10.0.0.1:1080", "socks5h://proxy:1080", "proxy.example.com:8080", "proxy",
+			"http://svc:100%25safe@proxy:8080", "svc:pass@proxy:8080", "http://[2001:db8::1]:3128", "HTTP://proxy:8080/",
+		},
+		"NO_PROXY": {
+			"", " ", "*", "localhost,127.0.0.1, .example.com ,*.example.org,10.0.0.0/8", "example.com:443", "[2001:db8::1]:443,::1,2001:db8::/32,[::1]", "a.com,", "<local>",
+		},
+	}
+	bad := map[string][]string{
+		"HTTPS_PROXY": {
+			"http://svc:100%safe@proxy:8080", "http://svc:p/w@proxy:8080", "http://svc:p#w@proxy:8080", "http://proxy:port", "http://pro xy:8080", " ",
+			"http://", "http:///path", "ftp://proxy:21", "://proxy", "http://proxy:99999999", "http://proxy:0", "http://proxy:", "http://[::1:8080",
+			"“http://proxy:8080”", `"http://proxy:8080"`, "http://proxy:8080\n", "http=proxy:80;https=proxy:80", "http://http://proxy:8080",
+		},
+		"NO_PROXY": {
+			"10.0.0.0/33", "a.com b.com", "a.com;b.com", "https://a.com", "a.com/path", "a.com:port", "a.com:0", "a.com:99999", ":443", ".", "1:2:3", `"a.com"`, "http://svc:safe@proxy:8080",
+		},
+	}
+	for name, values := range good {
+		for _, variable := range []string{name, strings.ToLower(name), strings.Replace(name, "HTTPS", "HTTP", 1)} {
+			for _, value := range values {
+				if _, err := config.Load(environment(map[string]string{variable: value})); err != nil {
+					t.Errorf("%s=%q: got %v", variable, value, err)
+				}
+			}
+		}
+	}
+	for name, values := range bad {
+		for _, variable := range []string{name, strings.ToLower(name), strings.Replace(name, "HTTPS", "HTTP", 1)} {
+			for _, value := range values {
+				_, err := config.Load(environment(map[string]string{variable: value}))
+
+				if err == nil || !strings.HasPrefix(err.Error(), variable+": ") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s=%q: got %v, want one line that names it", variable, value, err)
+				} else if strings.Contains(err.Error(), "safe") {
+					t.Errorf("%s=%q: got a password in %q", variable, value, err)
+				}
+			}
+		}
 	}
 }
 

@@ -89,6 +89,7 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			AttemptTimeout: c.AttemptTimeout,
 			Retry:          retry,
 			Connections:    c.MaxConcurrency*lambdacontext.MaxConcurrency() + sideConnections,
+			Redactor:       &segura.Redactor{},
 			OnTokenCall:    telemetry.TokenCall,
 		},
 		Log:    logger,

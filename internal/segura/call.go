@@ -3,8 +3,6 @@ package segura
 import (
 	"context"
 	"net/http"
-	"strings"
-	"time"
 
 	"segura-enable/internal/apisecret"
 )
@@ -34,11 +32,11 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 		return Answer{}, fault
 	}
 	said := readContent(r.body)
-	message, requestID := c.quote(r, said, t.redactor())
-	if outcome, ok := readOutcome(action, r, said); ok {
+	message, requestID := c.quote(r, said, t.secretTexts())
+	outcome, fault := readCall(action, i, r, said)
+	if fault == nil {
 		return Answer{outcome, r.status, message, requestID}, nil
 	}
-	fault = replyFault(r, said, time.Now())
 	fault.UpstreamMessage, fault.UpstreamRequestID = message, requestID
 	return Answer{}, fault
 }
@@ -59,30 +57,15 @@ func (c *Client) Connect(ctx context.Context) *Fault {
 }
 
 // quote returns what the reply says in words, and the gateway's number for the
-// request, with nothing in either of the credentials, of the token at hand or of
-// the last few.
-func (c *Client) quote(r reply, said content, token *redactor) (message, requestID string) {
-	redactors := append(make([]*redactor, 0, 2+maxIssued), c.access().redactor, token)
-	for _, t := range c.tokens() {
-		redactors = append(redactors, t.redactor())
-	}
-	message = redact(said.message, redactors...)
+// request, with nothing in either of a secret that the redactor knows, or of more.
+func (c *Client) quote(r reply, said content, more *secretTexts) (message, requestID string) {
 	for _, id := range []string{r.header.Get("X-Kong-Request-Id"), r.header.Get("X-Request-Id"), said.requestID} {
-		if id != "" {
-			requestID = strings.Map(plain, redact(id, redactors...))
+		if id, _ = bareText(id); id != "" {
+			requestID = c.options.Redactor.redact(id, more)
 			break
 		}
 	}
-	return message, requestID[:min(len(requestID), maxRequestID)]
-}
-
-// plain drops what no gateway's request id holds. It is the only text of the
-// upstream's that callers see.
-func plain(r rune) rune {
-	if r > ' ' && r <= '~' && r != '"' && r != '\\' && r != '<' && r != '>' {
-		return r
-	}
-	return -1
+	return c.options.Redactor.redact(said.message, more), requestID[:min(len(requestID), maxRequestID)]
 }
 
 // internalFault is the fault of a request that could not even be made, which New

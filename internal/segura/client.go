@@ -28,6 +28,7 @@ type Options struct {
 	AttemptTimeout time.Duration // limit of one attempt, from dialing to the reply's last byte
 	Retry          Retry         // of a token call; calls that enable are repeated by the caller
 	Connections    int           // how many calls may be in flight at once
+	Redactor       *Redactor     // shared by a client and its predecessors; nil: the client's own
 
 	// OnTokenCall is told of each token call, with how long it took. It may be
 	// nil, and is called by several goroutines at once.
@@ -46,7 +47,6 @@ type Client struct {
 	replied          atomic.Bool  // whether any reply ever came
 
 	cached atomic.Pointer[Token]
-	issued atomic.Pointer[[]*Token] // the last few, the newest first, to keep them out of what is passed on
 	flight flight.Group[*Token]
 }
 
@@ -55,7 +55,6 @@ type access struct {
 	addresses addresses
 	referer   string
 	form      *clientcredentials.Config // the token request, but for its transport
-	redactor  *redactor                 // of what must not be passed on
 }
 
 // Limits of what is read of a reply, in bytes; Segura's replies are far shorter.
@@ -85,7 +84,11 @@ func New(c Credentials, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &access{addresses: addresses, referer: c.Referer, form: form, redactor: c.redactor()}
+	if o.Redactor == nil {
+		o.Redactor = &Redactor{}
+	}
+	o.Redactor.addCredentials(c.secretTexts())
+	a := &access{addresses: addresses, referer: c.Referer, form: form}
 	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
 	config, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {

@@ -51,11 +51,11 @@ func (c Credentials) plain() [10]string {
 	}
 }
 
-// redactor knows every text that must not be seen outside. Certificates are
+// secretTexts returns every text that must not be seen outside. Certificates are
 // public.
-func (c Credentials) redactor() *redactor {
+func (c Credentials) secretTexts() *secretTexts {
 	basic := url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(c.ClientSecret.Reveal())
-	return newRedactor(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(), basic,
+	return newSecretTexts(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(), basic,
 		c.BaseURL, c.TokenURL, c.EnablePath, c.DisablePath)
 }
 

@@ -1,9 +1,7 @@
 package segura
 
 import (
-	"strings"
 	"time"
-	"unicode"
 
 	"segura-enable/internal/apisecret"
 )
@@ -112,9 +110,11 @@ func judge(r reply, c content) *Fault {
 }
 
 // judgeContent knows the causes that Segura and its gateway name in words or by
-// Segura's own code; nil if the reply names none of them.
+// Segura's own code; nil if the reply names none of them, or contradicts itself.
 func judgeContent(c content) *Fault {
 	switch {
+	case c.contradicted:
+		return nil
 	case c.says("you are not authorized to access this resource"):
 		return NewFault(apisecret.AccessDenied)
 	case c.code == 1005:
@@ -138,78 +138,4 @@ func judgeContent(c content) *Fault {
 
 func refusedToken(message string) *Fault {
 	return &Fault{failure: apisecret.NewError(apisecret.AuthenticationFailed, message), RefusedToken: true}
-}
-
-// readOutcome returns how a call that asks for the action ended, if the reply says
-// that the API secret is now in that state. Only the message tells a change from
-// none, and its wording varies between versions.
-func readOutcome(action apisecret.Action, r reply, c content) (apisecret.Outcome, bool) {
-	if r.status != 200 || r.incomplete != nil || !c.enveloped || c.flagged {
-		return "", false
-	}
-	for _, status := range c.statuses {
-		if status != 200 {
-			return "", false
-		}
-	}
-	wanted, opposite := "activated", "deactivated"
-	if action == apisecret.Disable {
-		wanted, opposite = opposite, wanted
-	}
-	spoken := words(c.message)
-	said := wordSet(spoken)
-	if !said[wanted] || !namesAPISecret(spoken) {
-		return "", false
-	}
-	for word := range said {
-		if word == opposite || negations[word] || strings.HasSuffix(word, "n't") {
-			return "", false
-		}
-	}
-	if said["already"] {
-		return action.Unchanged(), true
-	}
-	return action.Changed(), true
-}
-
-// negations are words that turn a sentence about an activated API secret into
-// one that does not say so. A password is what the neighbouring route activates.
-var negations = wordSet(strings.Fields(`not no non un never none neither nor nothing without cannot cant couldnt
-	didnt wasnt isnt hasnt unable fail fails failed failure error denied refused rejected impossible unsuccessful
-	unsuccessfully não nao nunca sem will would should must pending awaiting password`))
-
-func wordSet(list []string) map[string]bool {
-	set := make(map[string]bool, len(list))
-	for _, word := range list {
-		set[word] = true
-	}
-	return set
-}
-
-// words returns the words of a message in lower case. An apostrophe belongs to
-// its word, whichever one is written, and a hyphen joins two: "de-activated" is
-// no "activated".
-func words(message string) []string {
-	return strings.Fields(strings.Map(func(r rune) rune {
-		switch {
-		case strings.ContainsRune("'’ʼ＇´`", r):
-			return '\''
-		case strings.ContainsRune("-\u2010\u2011\u00ad", r):
-			return -1
-		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
-			return r
-		default:
-			return ' '
-		}
-	}, strings.ToLower(message)))
-}
-
-// namesAPISecret tells whether the message is about an API secret.
-func namesAPISecret(spoken []string) bool {
-	for at, word := range spoken {
-		if word == "apisecret" || word == "api" && at+1 < len(spoken) && spoken[at+1] == "secret" {
-			return true
-		}
-	}
-	return false
 }

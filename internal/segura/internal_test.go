@@ -90,10 +90,10 @@ type read struct {
 func readReply(action apisecret.Action, status int, body []byte) read {
 	r := reply{status: status, header: http.Header{}, body: body}
 	said := readContent(r.body)
-	if outcome, ok := readOutcome(action, r, said); ok {
+	outcome, fault := readCall(action, 5, r, said)
+	if fault == nil {
 		return read{outcome: outcome, httpStatus: status}
 	}
-	fault := replyFault(r, said, time.Now())
 	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.RefusedToken}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // Limits of what is kept of the upstream's text, in bytes.
@@ -16,10 +17,41 @@ const (
 	shortest     = 5       // a credential shorter than this is too common a text to look for
 )
 
-// redactor finds credentials, whole or in part, in what an upstream wrote: a
-// hostile or chatty one may quote what it was sent. It is never changed once
-// made.
-type redactor struct {
+// Redactor masks credentials and tokens, whole or in part, in what an upstream
+// wrote: a hostile or chatty one may quote what it was sent. It knows those of the
+// clients that share it, the last few of each kind: an upstream may quote one that
+// was replaced long ago. It may be used by several goroutines at once; the zero
+// value knows none. Its texts stand behind pointers, where no print follows.
+type Redactor struct {
+	credentials atomic.Pointer[[]*secretTexts] // the newest first
+	tokens      atomic.Pointer[[]*secretTexts]
+}
+
+// How many sets of credentials and how many tokens are remembered.
+const (
+	maxCredentials = 4
+	maxTokens      = 16
+)
+
+func (r *Redactor) addCredentials(t *secretTexts) { remember(&r.credentials, t, maxCredentials) }
+func (r *Redactor) addToken(t *secretTexts)       { remember(&r.tokens, t, maxTokens) }
+
+func remember(list *atomic.Pointer[[]*secretTexts], t *secretTexts, most int) {
+	for {
+		old := list.Load()
+		longer := []*secretTexts{t}
+		if old != nil {
+			longer = append(longer, (*old)[:min(len(*old), most-1)]...)
+		}
+		if list.CompareAndSwap(old, &longer) {
+			return
+		}
+	}
+}
+
+// secretTexts are the texts of one set of credentials, or of one token. They are
+// never changed.
+type secretTexts struct {
 	texts []string // in each form in which somebody may quote them
 
 	// seen has a bit for a hash of each window of the texts, so that text without
@@ -29,18 +61,43 @@ type redactor struct {
 
 const hashBits = 16
 
-func newRedactor(credentials ...string) *redactor {
-	r := &redactor{}
-	for _, credential := range credentials {
-		r.texts = append(r.texts, forms(credential)...)
-	}
-	for _, text := range r.texts {
-		for at := 0; at+window <= len(text); at++ {
-			h := hash(text[at:])
-			r.seen[h>>6] |= 1 << (h & 63)
+func newSecretTexts(secrets ...string) *secretTexts {
+	t := &secretTexts{}
+	for _, secret := range secrets {
+		for _, form := range forms(secret) {
+			t.texts = append(t.texts, form)
+			if bare, _ := bareText(form); bare != form && len(bare) >= shortest {
+				t.texts = append(t.texts, bare)
+			}
 		}
 	}
-	return r
+	for _, text := range t.texts {
+		for at := 0; at+window <= len(text); at++ {
+			h := hash(text[at:])
+			t.seen[h>>6] |= 1 << (h & 63)
+		}
+	}
+	return t
+}
+
+// bareText returns what is left of a text without what isPlain drops, and where
+// each of its bytes stood. Texts are compared bare too, so that a secret is found
+// whatever it was taken apart with.
+func bareText(text string) (bare string, at []int) {
+	var b strings.Builder
+	for i := range len(text) {
+		if isPlain(rune(text[i])) {
+			b.WriteByte(text[i])
+			at = append(at, i)
+		}
+	}
+	return b.String(), at
+}
+
+// isPlain reports whether the character may be in a gateway's request id, which is
+// the only text of the upstream's that callers see.
+func isPlain(r rune) bool {
+	return r > ' ' && r <= '~' && r != '"' && r != '\\' && r != '<' && r != '>'
 }
 
 // hash is one of the first eight bytes.
@@ -75,27 +132,33 @@ func forms(text string) []string {
 // forURL turns base64 into its form for URLs.
 var forURL = strings.NewReplacer("+", "-", "/", "_")
 
-// mark marks what the text has in common with the credentials.
-func (r *redactor) mark(masked []bool, text string) {
-	for at := 0; at+window <= len(text); at++ {
-		if h := hash(text[at:]); r.seen[h>>6]&(1<<(h&63)) != 0 && r.has(text[at:at+window]) {
-			set(masked, at, window)
+// mark marks what the text has in common with the secrets. The positions say where
+// in masked each byte of the text belongs.
+func (t *secretTexts) mark(masked []bool, text string, positions []int) {
+	found := func(at, n int) {
+		for i := positions[at]; i <= positions[at+n-1]; i++ {
+			masked[i] = true
 		}
 	}
-	for _, short := range r.texts {
+	for at := 0; at+window <= len(text); at++ {
+		if h := hash(text[at:]); t.seen[h>>6]&(1<<(h&63)) != 0 && t.has(text[at:at+window]) {
+			found(at, window)
+		}
+	}
+	for _, short := range t.texts {
 		if len(short) >= window {
 			continue
 		}
 		for at := 0; at+len(short) <= len(text); at++ {
 			if text[at:at+len(short)] == short {
-				set(masked, at, len(short))
+				found(at, len(short))
 			}
 		}
 	}
 }
 
-func (r *redactor) has(part string) bool {
-	for _, text := range r.texts {
+func (t *secretTexts) has(part string) bool {
+	for _, text := range t.texts {
 		if strings.Contains(text, part) {
 			return true
 		}
@@ -103,26 +166,26 @@ func (r *redactor) has(part string) bool {
 	return false
 }
 
-func set(masked []bool, at, n int) {
-	for i := at; i < at+n; i++ {
-		masked[i] = true
-	}
-}
-
-// redact returns text with everything masked that it has in common with one of
-// the credentials. Parts shorter than eight bytes are not recognized, unless they
-// are the whole of a credential of at least five. A nil redactor knows none.
-func redact(text string, redactors ...*redactor) string {
+// redact returns text with everything masked that it has in common with a secret
+// that r knows, or with one of more, which may be nil. Parts shorter than eight
+// bytes are not recognized, unless they are the whole of a secret of at least five.
+func (r *Redactor) redact(text string, more *secretTexts) string {
 	searched := text[:min(len(text), searchRoom)]
 	masked := make([]bool, len(searched))
-	for _, r := range redactors {
-		if r != nil {
-			r.mark(masked, searched)
+	bare, positions := bareText(searched)
+	every := make([]int, len(searched))
+	for at := range every {
+		every[at] = at
+	}
+	for _, t := range r.all(more) {
+		t.mark(masked, searched, every)
+		if bare != searched {
+			t.mark(masked, bare, positions)
 		}
 	}
 	end := len(searched)
 	if end < len(text) {
-		end -= window // what was cut here may be the beginning of a credential
+		end -= window // what was cut here may be the beginning of a secret
 	}
 	var b strings.Builder
 	for at := 0; at < end && b.Len() < maxMessage; at++ {
@@ -133,4 +196,17 @@ func redact(text string, redactors ...*redactor) string {
 		}
 	}
 	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+func (r *Redactor) all(more *secretTexts) []*secretTexts {
+	var all []*secretTexts
+	for _, list := range []*[]*secretTexts{r.credentials.Load(), r.tokens.Load()} {
+		if list != nil {
+			all = append(all, *list...)
+		}
+	}
+	if more != nil {
+		all = append(all, more)
+	}
+	return all
 }

@@ -26,15 +26,19 @@ type reply struct {
 // to 4 show several forms of the same envelope; the gateway has its own, in JSON
 // and in plain text.
 type content struct {
-	enveloped bool     // Segura's envelope, rather than the gateway's reply
+	enveloped bool     // Segura's envelope with a message in it, rather than the gateway's reply
 	cutShort  bool     // JSON that ends before it is complete
 	message   string   // the first of message, Message and mensagem that says anything
-	texts     []string // every text that may name the cause
+	texts     []string // every text that may name the cause of a fault
+	others    []string // every text besides the message
 	statuses  []int    // the statuses inside the envelope
-	flagged   bool     // the envelope calls itself an error, or has an exception
+	flagged   bool     // an error or an exception is set, or success is false
 	code      int      // Segura's own code, such as 1005; 0: none
 	requestID string
-	members   map[string]json.RawMessage // of the outermost object
+
+	contradicted bool // the message tells of a success, and something else does not
+
+	members map[string]json.RawMessage // of the outermost object
 }
 
 // readContent reads a body. A body that is neither JSON nor the gateway's plain
@@ -74,28 +78,18 @@ func readObject(text []byte) content {
 	}
 	c := content{members: outer}
 	envelope, ok := object(outer["response"])
-	c.enveloped = ok
 	if ok {
 		c.addStatus(outer["code"])
 	} else {
 		envelope = outer
 	}
-	for _, name := range []string{"message", "Message", "mensagem"} {
-		c.addText(envelope[name])
-	}
-	for _, text := range c.texts {
-		if c.message == "" {
-			c.message = text
-		}
-	}
+	c.addMessages(envelope)
+	c.enveloped = ok && c.message != ""
 	c.addStatus(envelope["status"])
-	c.flagged = isTrue(envelope["error"]) || isTrue(envelope["erro"])
-	c.addText(envelope["error"])
-	c.addText(envelope["error_description"])
-	c.addException(envelope["exception"])
+	c.addErrors(envelope)
 	if ok {
-		c.addException(outer["exception"])
-		c.addText(outer["message"])
+		c.addErrors(outer)
+		c.addMessages(outer)
 	}
 	for _, text := range c.texts {
 		if c.code == 0 {
@@ -106,6 +100,41 @@ func readObject(text []byte) content {
 	return c
 }
 
+// addMessages notes what an object says in words. The first text of all is the
+// message.
+func (c *content) addMessages(o map[string]json.RawMessage) {
+	for _, name := range []string{"message", "Message", "mensagem", "detail"} {
+		text, ok := strictjson.String(o[name])
+		if !ok || strings.TrimSpace(text) == "" {
+			continue
+		}
+		if name != "detail" {
+			c.texts = append(c.texts, text)
+		}
+		if c.message == "" && name != "detail" {
+			c.message = text
+		} else {
+			c.others = append(c.others, text)
+		}
+	}
+}
+
+// addErrors notes what an object says of errors.
+func (c *content) addErrors(o map[string]json.RawMessage) {
+	for _, name := range []string{"error", "erro", "errors", "exception"} {
+		c.flagged = c.flagged || isSet(o[name])
+	}
+	if success, ok := o["success"]; ok && string(success) != "null" && !isSet(success) {
+		c.flagged = true
+	}
+	c.addText(o["error"])
+	c.addText(o["error_description"])
+	if text, ok := strictjson.String(o["error_description"]); ok {
+		c.others = append(c.others, text)
+	}
+	c.addException(o["exception"])
+}
+
 // addException notes the cause where Segura knows it. Its code may be no Segura
 // code at all (400, with a text in Portuguese, in a 500): it is ignored then.
 func (c *content) addException(value json.RawMessage) {
@@ -113,7 +142,6 @@ func (c *content) addException(value json.RawMessage) {
 	if !ok {
 		return
 	}
-	c.flagged = true
 	if code, ok := number(exception["code"]); ok && isSeguraCode(code) && c.code == 0 {
 		c.code = code
 	}
@@ -135,6 +163,17 @@ func (c *content) addStatus(value json.RawMessage) {
 	}
 	status, _ := number(value) // what is no number is a status that nobody knows
 	c.statuses = append(c.statuses, status)
+}
+
+// isWholeSuccess reports whether the reply is a success by all but its words: whole,
+// in Segura's envelope, and 200 by every status in it.
+func isWholeSuccess(r reply, c content) bool {
+	for _, status := range c.statuses {
+		if status != http.StatusOK {
+			return false
+		}
+	}
+	return r.status == http.StatusOK && r.incomplete == nil && c.enveloped
 }
 
 // says tells whether any text of the reply holds the phrase, which is in lower
@@ -186,18 +225,20 @@ func number(value json.RawMessage) (int, bool) {
 	return int(f), true
 }
 
-// isTrue reads a flag, whether it is a boolean, a number or a string. A string
-// that is none of these is an error's name, as OAuth 2.0 has it.
-func isTrue(value json.RawMessage) bool {
-	if text, ok := strictjson.String(value); ok {
-		switch fold(text) {
-		case "", "false", "0", "null", "none", "no":
-			return false
-		}
-		return true
+// isSet reports whether a value is anything but null, false, 0, empty, or a text of
+// one of these. A string may be an error's name, as OAuth 2.0 has it.
+func isSet(value json.RawMessage) bool {
+	text, ok := strictjson.String(value)
+	if !ok {
+		text = string(value)
 	}
-	n, isNumber := number(value)
-	return string(value) == "true" || isNumber && n != 0
+	text = strings.Join(strings.Fields(strings.ToLower(text)), "")
+	switch text {
+	case "", "null", "false", `""`, "[]", "{}":
+		return false
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	return err != nil || n != 0
 }
 
 // isSeguraCode tells Segura's own codes, such as 1005, from HTTP statuses.

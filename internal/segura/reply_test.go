@@ -247,8 +247,9 @@ func TestDo_takesNoOtherSentenceForSuccess(t *testing.T) {
 	enabled := []string{
 		"Api secret activated", "Api secret was activated.", "The API secret has been activated successfully!", "«Api secret» activated",
 		"API SECRET ACTIVATED", "Api-secret activated", "Activated: Api secret",
+		"Apisecret activated", "Api secret 5 activated", `Api secret "5" successfully activated`, "Api\u00a0secret\u3000activated\n", "5: Api secret activated",
 	}
-	alreadyEnabled := []string{"Api secret already activated", "API  secret was already activated", "Already activated: api secret"}
+	alreadyEnabled := []string{"Api secret already activated", "Api secret «5» has already been activated!", "API  secret was already activated", "Already activated: api secret"}
 	disabled := []string{"Api secret deactivated", "Api secret successfully deactivated", "The API secret has been DEACTIVATED."}
 	alreadyDisabled := []string{"Api secret has already been deactivated", "api secret already deactivated"}
 	neither := []string{
@@ -267,6 +268,15 @@ func TestDo_takesNoOtherSentenceForSuccess(t *testing.T) {
 		"Api secret inactivated", "Api secret reactivated later", "Api secret is inactive", "Api secret activation", "Api secret activate",
 		"Api secret enabled", "Api secretactivated", "API secrets: unactivated",
 		"1005: Api secret not found",
+		"Api secret can be activated after approval", "Api secret is being activated", "Api secret scheduled to be activated",
+		"Api secret activated: false", "If the Api secret is activated, a mail is sent", "Api secret requested to be activated",
+		"Api secret has already been activated by someone else and is now inactive", "Api secret activated until it is disabled",
+		"Api secret activated, then disabled", "Api secret partially activated", "Api secret 6 activated", "Api secret #5 activated",
+		"Api secret activated?", "Api secret activated soon", "Api secret to be activated", "Api secret may be activated", "Api secret is activated",
+		"Api secret activated in test mode", "Api secrets activated", "Api secret activated 5 5 6", "Api secret activated (simulated)",
+		"Api secret acti\u200bvated", "Api\u200b secret activated", "Api secret activated\u0000", "Api secret activated\u202e", "Api secret activated \ufffd",
+		"Api secret of the api activated", "Api secret secret activated", "Api‐secret activated", "Api_secret activated", "Api secret “5” activated",
+		"Api secret user activated", "User of the Api secret has been activated", "Api secret access key activated", "Api secret ativado", "Api secret aсtivated",
 	}
 	server, client := start(t, seguratest.Options{})
 	token := mustToken(t, client)
@@ -295,6 +305,61 @@ func TestDo_takesNoOtherSentenceForSuccess(t *testing.T) {
 			}
 			if got := verdictFor(apisecret.Disable, message); got != row.disable {
 				t.Errorf("disable, %q: got %+v, want %+v", message, got, row.disable)
+			}
+		}
+	}
+}
+
+// Whatever else a reply says beside a message of success: it stays one unless
+// something contradicts it.
+func TestDo_takesAContradictedMessageForNoSuccess(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	const inside, outside = `{"response":{"status":200,"message":"Api secret %s successfully",%s}}`, `{"response":{"status":200,"message":"Api secret %s successfully"},%s}`
+	table := []struct {
+		members string
+		success bool
+	}{
+		{`"error":false`, true}, {`"error":null`, true}, {`"error":0`, true}, {`"error":0.0`, true}, {`"error":""`, true}, {`"error":" "`, true},
+		{`"error":[]`, true}, {`"error":[ ]`, true}, {`"error":{}`, true}, {`"error":"False"`, true}, {`"error":"null"`, true}, {`"error":"0"`, true},
+		{`"error":"[]"`, true}, {`"error":"{}"`, true}, {`"erro":false,"errors":[],"exception":null`, true}, {`"success":true`, true},
+		{`"success":null`, true}, {`"success":1`, true}, {`"success":"true"`, true}, {`"error_code":7,"cod_erro":9`, true},
+		{`"detail":"for the audit"`, true}, {`"mensagem":"Segredo ativado"`, true}, {`"mensagem":7`, true},
+		{`"detail":"10050 rows"`, true}, {`"Message":""`, true}, {`"warning":"not of this one"`, true},
+
+		{`"error":true`, false}, {`"error":1`, false}, {`"error":-1`, false}, {`"error":"true"`, false}, {`"error":"yes"`, false}, {`"error":"none"`, false},
+		{`"error":[0]`, false}, {`"error":{"code":0}`, false}, {`"error":"E"`, false}, {`"erro":true`, false}, {`"erro":"sim"`, false},
+		{`"errors":["x"]`, false}, {`"errors":"x"`, false}, {`"errors":{"a":null}`, false}, {`"exception":"x"`, false}, {`"exception":{"code":0}`, false},
+		{`"exception":{"code":1005,"message":"1005: Api secret not found"}`, false}, {`"exception":true`, false},
+		{`"success":false`, false}, {`"success":"false"`, false}, {`"success":0`, false}, {`"success":"0"`, false}, {`"success":""`, false},
+		{`"mensagem":"Api secret not activated"`, false}, {`"mensagem":"1006: User does not have access"`, false}, {`"mensagem":"1234 x"`, false},
+		{`"Message":"1005: Api secret"`, false}, {`"detail":"não ativado"`, false}, {`"detail":"It isn’t."`, false}, {`"detail":"never"`, false},
+		{`"error_description":"it was not"`, false},
+	}
+	for action, state := range map[apisecret.Action]string{apisecret.Enable: "activated", apisecret.Disable: "deactivated"} {
+		opposite := map[string]string{"activated": "Deactivated", "deactivated": "ACTIVATED"}[state]
+		rows := append(table[:len(table):len(table)], []struct {
+			members string
+			success bool
+		}{
+			{`"mensagem":"Api secret ` + state + `"`, true}, {`"mensagem":"Api secret 1005 ` + state + `"`, true}, {`"mensagem":"Api secret ` + opposite + `"`, false}, {`"detail":"` + opposite + `"`, false},
+		}...)
+		for _, row := range rows {
+			want := unexpected(200)
+			if row.success {
+				want = succeeded(action.Changed())
+			}
+			for _, where := range []string{inside, outside} {
+				reply := fmt.Sprintf(where, state, row.members)
+				server.ClearFaults()
+				server.Fail(seguratest.Match{}, seguratest.ReplyJSON(200, reply), 1)
+
+				got := verdictOf(client.Do(t.Context(), action, 5, token))
+
+				got.seguraCode = 0
+				if got != want {
+					t.Errorf("%s, %s: got %+v, want %+v", action, reply, got, want)
+				}
 			}
 		}
 	}

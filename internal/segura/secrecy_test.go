@@ -238,6 +238,76 @@ func TestDo_quotesNothingOfWhatItSent(t *testing.T) {
 	}
 }
 
+// A secret that is taken apart is found before it can be put together again.
+func TestDo_quotesNoSecretThatWasTakenApart(t *testing.T) {
+	const secret = `Zr9Vb3 "LpTq"\Xw7<Yc>N2mKd`
+	server, client := start(t, seguratest.Options{ClientSecret: secret})
+	token := mustToken(t, client)
+	value := server.Tokens()[0]
+	onlyPlain := func(text string) string {
+		return strings.Map(func(r rune) rune {
+			if r <= ' ' || r > '~' || strings.ContainsRune(`"\<>`, r) {
+				return -1
+			}
+			return r
+		}, text)
+	}
+	for _, taken := range []string{secret, onlyPlain(secret), value[20:60]} {
+		for _, with := range []string{" ", "\t", `"`, `\`, "<", ">", "ç", "\u200b", " \u00a0"} {
+			apart := strings.Join(strings.Split(taken, ""), with)
+			encoded, _ := json.Marshal(apart)
+			for where, reply := range map[string]seguratest.Fault{
+				"Kong's request id": seguratest.Envelope(400, 400, "x").WithHeader("X-Kong-Request-Id", apart),
+				"the other one":     seguratest.Envelope(400, 400, "x").WithHeader("X-Kong-Request-Id", "").WithHeader("X-Request-Id", apart),
+				"the body's":        seguratest.ReplyJSON(400, `{"message":"x","request_id":`+string(encoded)+`}`).WithHeader("X-Kong-Request-Id", ""),
+				"the message":       seguratest.Envelope(400, 400, apart),
+				"a success":         seguratest.ReplyJSON(200, in(activated)).WithHeader("X-Kong-Request-Id", apart),
+			} {
+				server.ClearFaults()
+				server.Fail(enableCalls, reply, 1)
+
+				answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+				shown := answer.RequestID + " " + answer.Message
+				if fault != nil {
+					shown += fault.UpstreamRequestID + " " + fault.UpstreamMessage
+				}
+				if got := longestCommon(onlyPlain(taken), onlyPlain(shown)); len(got) >= 8 {
+					t.Errorf("%q taken apart with %q in %s: got %q", taken, with, where, shown)
+				}
+			}
+		}
+	}
+}
+
+// An upstream may quote what a predecessor of the client sent.
+func TestDo_quotesNothingOfWhatAFormerClientSent(t *testing.T) {
+	server := seguratest.Start(t, seguratest.Options{ClientSecret: "former-" + markedSecret})
+	o := options()
+	o.Redactor = &segura.Redactor{}
+	former, err := segura.New(credentialsOf(t, server), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustToken(t, former)
+	formerToken := server.Tokens()[0]
+	server.RotateClientSecret("Next-7hK2pQ9xV4")
+	client, err := segura.New(credentialsOf(t, server), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := mustToken(t, client)
+	for _, secret := range []string{"former-" + markedSecret, formerToken} {
+		server.Fail(enableCalls, seguratest.Envelope(400, 400, "was "+secret).WithHeader("X-Kong-Request-Id", secret), 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if got := longestCommon(secret, fault.UpstreamMessage+" "+fault.UpstreamRequestID); len(got) >= 8 {
+			t.Errorf("got %q of a former secret", got)
+		}
+	}
+}
+
 func TestDo_quotesNoPartOfACredentialWhereAMessageIsCut(t *testing.T) {
 	server, client := start(t, seguratest.Options{ClientSecret: "Zr9Vb3LpTqXw7YcN"})
 	token := mustToken(t, client)

@@ -30,13 +30,13 @@ const (
 // their pointers are.
 type Token struct {
 	value   Sensitive
-	hidden  func() *redactor // knows the value; behind a function, where no print finds it
+	hidden  func() *secretTexts // the value; behind a function, where no print finds it
 	expires time.Time
 }
 
-// redactor returns one that knows the token; nil for no token.
-func (t *Token) redactor() *redactor {
-	if t == nil || t.hidden == nil {
+// secretTexts returns the token as a text that must not be seen; nil if it has none.
+func (t *Token) secretTexts() *secretTexts {
+	if t.hidden == nil {
 		return nil
 	}
 	return t.hidden()
@@ -128,24 +128,10 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 	}
 }
 
-// maxIssued is how many tokens are remembered: an upstream may quote one that was
-// replaced long ago.
-const maxIssued = 16
-
-// keep caches a token. One caller at a time does so.
+// keep caches a token.
 func (c *Client) keep(t *Token) {
-	issued := append([]*Token{t}, c.tokens()...)
-	issued = issued[:min(len(issued), maxIssued)]
-	c.issued.Store(&issued)
+	c.options.Redactor.addToken(t.secretTexts())
 	c.cached.Store(t)
-}
-
-// tokens returns the last few tokens.
-func (c *Client) tokens() []*Token {
-	if issued := c.issued.Load(); issued != nil {
-		return *issued
-	}
-	return nil
 }
 
 // requestToken makes one token request.
@@ -211,7 +197,7 @@ func (c *Client) readToken(r reply) (*Token, *Fault) {
 		refused.HTTPStatus, refused.RefusedCredentials = fault.HTTPStatus, true
 		fault = refused
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newRedactor(token))
+	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))
 	return nil, fault
 }
 
@@ -233,6 +219,6 @@ func newToken(value string, expiresIn json.RawMessage) *Token {
 		}
 	}
 	margin := min(longestMargin, lifetime/10)
-	r := newRedactor(value)
-	return &Token{value: Hide(value), hidden: func() *redactor { return r }, expires: wallClock().Add(lifetime - margin)}
+	texts := newSecretTexts(value)
+	return &Token{value: Hide(value), hidden: func() *secretTexts { return texts }, expires: wallClock().Add(lifetime - margin)}
 }

@@ -67,7 +67,12 @@ func fakeSAM(args []string) error {
 	}
 }
 
+// note writes down what the fake was given. Without a folder that its caller made
+// for it, it would be the working folder.
 func note(args []string, variables string) error {
+	if !filepath.IsAbs(os.Getenv(fakeSAMNotes)) {
+		return errors.New(fakeSAMNotes + " names no folder for the notes")
+	}
 	document, err := os.ReadFile(variables)
 	if err != nil {
 		return err
