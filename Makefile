@@ -22,8 +22,8 @@ EVENT     ?=
 GO     ?= go
 PYTHON ?= python3
 LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
-LOCAL  := CGO_ENABLED=0 $(GO) run -trimpath ./internal/local/cmd/segura-local
-ROOMS  := functions internal tools
+LOCAL  := CGO_ENABLED=0 $(GO) run -trimpath ./simulated/cmd/segura-local
+ROOMS  := functions internal simulated test tools
 
 # $(call title,WORDS) starts a section of a long output.
 title = @printf '\n==> %s\n' '$(1)'
@@ -144,8 +144,8 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /internal/acceptance -e /internal/bench -e /internal/chaos -e /internal/soak)
-	$(GO) test -count=1 -p 1 ./internal/acceptance ./internal/bench ./internal/chaos ./internal/soak
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak)
+	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak
 
 # Faults at random, world after world; a failure names the command that runs its
 # world again. It compiles Go's standard library once more, for a clock to be moved.
@@ -154,13 +154,13 @@ INVOCATIONS ?= 3000
 
 .PHONY: chaos
 chaos: ## Run the functions among random faults; INVOCATIONS=3000, SEED=n: of the first world, which is the only one with INVOCATIONS=1
-	$(GO) test -count=1 -timeout 0 -v $(if $(filter 1,$(INVOCATIONS)),-run '^TestChaos$$') ./internal/chaos -args -chaos.invocations='$(INVOCATIONS)' $(if $(SEED),-chaos.seed='$(SEED)')
+	$(GO) test -count=1 -timeout 0 -v $(if $(filter 1,$(INVOCATIONS)),-run '^TestChaos$$') ./test/chaos -args -chaos.invocations='$(INVOCATIONS)' $(if $(SEED),-chaos.seed='$(SEED)')
 
 DURATION ?= 30m
 
 .PHONY: soak
 soak: ## Run the functions for DURATION=30m and see whether anything grows; Linux
-	$(GO) test -count=1 -timeout 0 -v ./internal/soak -args -soak.duration='$(DURATION)'
+	$(GO) test -count=1 -timeout 0 -v ./test/soak -args -soak.duration='$(DURATION)'
 
 # One after the other; what fails is written to the package's testdata/fuzz, which
 # make test reads from then on.
@@ -168,7 +168,7 @@ FUZZTIME ?= 10m
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
-	@set -e; for package in $$($(GO) list ./internal/...); do \
+	@set -e; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz$(patsubst Fuzz%,%,$(FUZZ))' "$$package" | grep '^Fuzz' || true); do \
 			printf '\n==> %s %s\n' "$$package" "$$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$package"; \
@@ -176,13 +176,13 @@ fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
 	done
 
 # The machine should have nothing else to do. The tables and the plot go to
-# internal/bench, from where the README takes them.
+# test/bench, from where the README takes them.
 RUNS ?= 40
 
 .PHONY: bench
 bench: ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, 7 minutes
 	$(call title,bench)
-	CGO_ENABLED=0 $(GO) run -trimpath ./internal/bench/cmd/segura-bench -runs '$(RUNS)' -python '$(PYTHON),.venv/bin/python' -out internal/bench
+	CGO_ENABLED=0 $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -python '$(PYTHON),.venv/bin/python' -out test/bench
 
 # Compare two outputs with benchstat (golang.org/x/perf).
 .PHONY: bench-go

@@ -9,7 +9,7 @@ import (
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 // verdicts are the outcomes of a check's steps, in their order.

@@ -7,7 +7,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestRun_endsSoonWithoutHammeringWhereNobodyIsThere(t *testing.T) {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"segura-enable/internal/activation"
-	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
 	"segura-enable/internal/telemetry"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/test/activationtest"
 )
 
 // vault is a ClientSource by hand.

@@ -16,8 +16,8 @@ import (
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
 	"segura-enable/internal/telemetry"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestRun_enablesEachAndKeepsTheOrder(t *testing.T) {

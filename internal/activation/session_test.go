@@ -6,7 +6,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 var everyStyle = []seguratest.RefusalStyle{

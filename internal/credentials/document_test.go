@@ -7,7 +7,7 @@ import (
 
 	"segura-enable/internal/credentials"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestParse_putsEachFieldInItsPlace(t *testing.T) {

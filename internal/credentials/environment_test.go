@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"segura-enable/internal/credentials"
-	local "segura-enable/internal/local/secretsmanager"
+	local "segura-enable/simulated/secretsmanager"
 )
 
 // onlyEnv clears the AWS variables, and sets those of Lambda and the given ones.

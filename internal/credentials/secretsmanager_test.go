@@ -13,8 +13,8 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/credentials"
-	"segura-enable/internal/local/secretsmanager"
 	"segura-enable/internal/segura"
+	"segura-enable/simulated/secretsmanager"
 )
 
 // AWS credentials of the function's, none of which may be seen anywhere.

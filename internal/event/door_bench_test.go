@@ -15,10 +15,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"segura-enable/internal/activation"
-	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/event"
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
+	"segura-enable/test/activationtest"
 )
 
 // The whole path of an event, from its bytes to the result's, with real calls over

@@ -13,7 +13,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestInvoke_servesADocumentHoweverItComes(t *testing.T) {

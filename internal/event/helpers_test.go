@@ -8,10 +8,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
-	"segura-enable/internal/activation/activationtest"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/test/activationtest"
 )
 
 const requestID = "8f5d3b1c-0000-4000-8000-000000000001"

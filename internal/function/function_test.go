@@ -14,9 +14,9 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/function"
-	"segura-enable/internal/local/secretsmanager"
-	"segura-enable/internal/segura/seguratest"
 	"segura-enable/internal/telemetry"
+	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
 )
 
 // world is the environment of a function.

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestInvoke_servesBothActionsInEveryEnvelope(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 // at are credentials that are good but for what change does to them.

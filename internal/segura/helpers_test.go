@@ -7,7 +7,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 // userAgent is what the client calls itself in these tests.

@@ -26,40 +26,38 @@ func readCall(action apisecret.Action, i apisecret.Identifier, r reply, c conten
 // activated" is no "activated", and a password is what the neighbouring route
 // activates.
 func readOutcome(action apisecret.Action, i apisecret.Identifier, message string) (apisecret.Outcome, bool) {
-	state := stateWord(action)
-	said := map[string]bool{}
+	var named, stated, already bool
 	spoken := strings.Fields(withoutSigns.Replace(strings.ToLower(message)))
 	for at := 0; at < len(spoken); at++ {
-		word := spoken[at]
-		switch {
+		switch word := spoken[at]; {
 		case word == "api" && at+1 < len(spoken) && spoken[at+1] == "secret":
-			said[apiSecret] = true
+			named = true
 			at++
-		case word == apiSecret, word == "api-secret":
-			said[apiSecret] = true
-		case word == state, plainWords[word], word == i.String():
-			said[word] = true
-		default:
+		case word == "apisecret" || word == "api-secret":
+			named = true
+		case word == stateWord(action):
+			stated = true
+		case word == "already":
+			already = true
+		case !plainWords[word] && word != i.String():
 			return "", false
 		}
 	}
 	switch {
-	case !said[apiSecret] || !said[state]:
+	case !named || !stated:
 		return "", false
-	case said["already"]:
+	case already:
 		return action.Unchanged(), true
 	default:
 		return action.Changed(), true
 	}
 }
 
-const apiSecret = "apisecret"
-
 // withoutSigns takes away the signs that say nothing.
 var withoutSigns = strings.NewReplacer(".", " ", ",", " ", "!", " ", ":", " ", "«", " ", "»", " ", `"`, " ")
 
 // plainWords are those that a success may have besides.
-var plainWords = wordSet("the has been was already successfully")
+var plainWords = wordSet("the has been was successfully")
 
 // stateWord returns Segura's word for the state that the action leads to.
 func stateWord(action apisecret.Action) string {
@@ -80,6 +78,9 @@ func isContradicted(action apisecret.Action, c content) bool {
 		opposite = stateWord(apisecret.Enable)
 	}
 	for _, text := range c.others {
+		if text == c.message {
+			continue
+		}
 		if leadingCode(text) != 0 {
 			return true
 		}

@@ -84,20 +84,21 @@ func newSecretTexts(secrets ...string) *secretTexts {
 // each of its bytes stood. Texts are compared bare too, so that a secret is found
 // whatever it was taken apart with.
 func bareText(text string) (bare string, at []int) {
-	var b strings.Builder
+	b := make([]byte, 0, len(text))
+	at = make([]int, 0, len(text))
 	for i := range len(text) {
-		if isPlain(rune(text[i])) {
-			b.WriteByte(text[i])
+		if isPlain(text[i]) {
+			b = append(b, text[i])
 			at = append(at, i)
 		}
 	}
-	return b.String(), at
+	return string(b), at
 }
 
-// isPlain reports whether the character may be in a gateway's request id, which is
+// isPlain reports whether the byte may be in a gateway's request id, which is
 // the only text of the upstream's that callers see.
-func isPlain(r rune) bool {
-	return r > ' ' && r <= '~' && r != '"' && r != '\\' && r != '<' && r != '>'
+func isPlain(b byte) bool {
+	return b > ' ' && b <= '~' && b != '"' && b != '\\' && b != '<' && b != '>'
 }
 
 // hash is one of the first eight bytes.
@@ -133,10 +134,14 @@ func forms(text string) []string {
 var forURL = strings.NewReplacer("+", "-", "/", "_")
 
 // mark marks what the text has in common with the secrets. The positions say where
-// in masked each byte of the text belongs.
+// in masked each byte of the text belongs; nil: in its own place.
 func (t *secretTexts) mark(masked []bool, text string, positions []int) {
 	found := func(at, n int) {
-		for i := positions[at]; i <= positions[at+n-1]; i++ {
+		first, last := at, at+n-1
+		if positions != nil {
+			first, last = positions[first], positions[last]
+		}
+		for i := first; i <= last; i++ {
 			masked[i] = true
 		}
 	}
@@ -173,12 +178,8 @@ func (r *Redactor) redact(text string, more *secretTexts) string {
 	searched := text[:min(len(text), searchRoom)]
 	masked := make([]bool, len(searched))
 	bare, positions := bareText(searched)
-	every := make([]int, len(searched))
-	for at := range every {
-		every[at] = at
-	}
 	for _, t := range r.all(more) {
-		t.mark(masked, searched, every)
+		t.mark(masked, searched, nil)
 		if bare != searched {
 			t.mark(masked, bare, positions)
 		}

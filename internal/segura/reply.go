@@ -228,6 +228,10 @@ func number(value json.RawMessage) (int, bool) {
 // isSet reports whether a value is anything but null, false, 0, empty, or a text of
 // one of these. A string may be an error's name, as OAuth 2.0 has it.
 func isSet(value json.RawMessage) bool {
+	switch string(value) {
+	case "", "null", "false":
+		return false
+	}
 	text, ok := strictjson.String(value)
 	if !ok {
 		text = string(value)

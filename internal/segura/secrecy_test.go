@@ -12,7 +12,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 // Markers, of which no print may show a part.

@@ -10,7 +10,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
-	"segura-enable/internal/segura/seguratest"
+	"segura-enable/simulated/seguratest"
 )
 
 func TestToken_sendsTheFormOfTheVendorsPage(t *testing.T) {

@@ -256,7 +256,7 @@ AWS_REGION=${AWS_REGION:-eu-west-1}
 export AWS_REGION
 run "$venv/bin/sam" validate --lint || fail "the template is not valid"
 run "$venv/bin/sam" build --build-dir "$BUILT" --parameter-overrides "Architecture=$ARCHITECTURE" || fail "the functions cannot be built"
-CGO_ENABLED=0 "$go" build -trimpath -o "$WORK/segura-local" ./internal/local/cmd/segura-local || exit 1
+CGO_ENABLED=0 "$go" build -trimpath -o "$WORK/segura-local" ./simulated/cmd/segura-local || exit 1
 
 # In the background, so that a signal is heard at once.
 if [ $OWN_ENGINE = yes ]; then

@@ -50,4 +50,4 @@ if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
 fi
 
 cd "$root" || exit 1
-STATEMACHINES_PYTHON=$venv/bin/python exec "${GO:-go}" test -count=1 -timeout 30m -run AnotherInterpreter ./internal/local/statemachine
+STATEMACHINES_PYTHON=$venv/bin/python exec "${GO:-go}" test -count=1 -timeout 30m -run AnotherInterpreter ./simulated/statemachine

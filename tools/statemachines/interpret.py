@@ -6,7 +6,7 @@ answers with one line. In between it writes a line for each call that the machin
 makes, {"call", "action", "payload"}, and reads a line with what comes of it. Waits
 take no time: the clock jumps to their end.
 
-What it cannot do, and is therefore run by internal/local/statemachine alone:
+What it cannot do, and is therefore run by simulated/statemachine alone:
 executions that are stopped, batches of a distributed Map state (ItemBatcher), and
 time-outs of a call by its TimeoutSeconds, for which the caller answers with an
 error of that name instead.

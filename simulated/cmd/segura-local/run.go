@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
+)
+
+const maxEvent = 6 << 20 // what Lambda takes
+
+// run is the subcommand of that name.
+func run(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
+	function := flags.String("function", "", "`name` of the function that -event is for, api or event (default: as the event looks)")
+	logs := flags.Bool("logs", false, "show the functions' log lines too")
+	if err := parse(flags, args, 1, t); err != nil {
+		return err
+	}
+	if flags.NArg() == 1 {
+		*file = flags.Arg(0)
+	}
+	r := newRunner(t, *logs)
+	if *file != "" {
+		return r.one(ctx, *file, *function, t.in)
+	}
+	return r.samples(ctx, stage.Samples)
+}
+
+// runner sends events and shows what comes of them.
+type runner struct {
+	page       *page
+	logs       bool
+	bootstraps map[string]string // what need not be compiled
+	stack      *stage.Stack
+}
+
+func newRunner(t terminal, logs bool) *runner {
+	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps}
+}
+
+// start compiles and starts what is needed, and says so. The stack runs until
+// the function that it returns is called.
+func (r *runner) start(ctx context.Context, functions ...string) (stop func(), err error) {
+	r.page.print(r.page.bold("The Segura enable function, on this machine") + "\n")
+	workspace, err := os.MkdirTemp("", "segura-local")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder to compile to: %w", err)
+	}
+	if err := r.startIn(ctx, workspace, functions); err != nil {
+		_ = os.RemoveAll(workspace)
+		return nil, interrupted(ctx, err)
+	}
+	r.page.confidential = r.stack.Confidential
+	for i, name := range functions {
+		init := r.stack.Function(name).InitDuration()
+		r.page.field(label(i, "started"), stage.FunctionName(name)+", ready in "+milliseconds(init))
+	}
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
+	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
+	return func() {
+		_ = r.stack.Close()
+		_ = os.RemoveAll(workspace)
+	}, nil
+}
+
+func (r *runner) startIn(ctx context.Context, workspace string, functions []string) (err error) {
+	bootstraps := r.bootstraps
+	if bootstraps == nil {
+		r.page.print("  " + r.page.faint("compiling …") + "\n")
+		begin := time.Now()
+		if bootstraps, err = stage.Build(ctx, workspace, functions...); err != nil {
+			return err
+		}
+		r.page.field("compiled", "in "+milliseconds(time.Since(begin)))
+	}
+	r.stack, err = stage.Start(ctx, stage.Options{Functions: functions, Bootstraps: bootstraps})
+	return err
+}
+
+func label(i int, text string) string {
+	if i > 0 {
+		return ""
+	}
+	return text
+}
+
+// interrupted tells an interruption from a fault that it caused.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Canceled
+	}
+	return err
+}
+
+// samples sends every sample and compares what comes of it.
+func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
+	begin := time.Now()
+	stop, err := r.start(ctx, stage.Event, stage.API)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	err = r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+		event, err := sample.Read()
+		if err != nil {
+			return stage.Exchange{}, err
+		}
+		return r.stack.Send(ctx, sample.Function, event)
+	})
+	if err != nil {
+		return err
+	}
+	return r.window(ctx)
+}
+
+// each shows what comes of each sample, and compares it.
+func (r *runner) each(ctx context.Context, begin time.Time, samples []stage.Sample,
+	send func(stage.Sample) (stage.Exchange, error),
+) error {
+	failed := 0
+	for i, sample := range samples {
+		if err := r.stack.Reset(); err != nil {
+			return err
+		}
+		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
+		x, err := send(sample)
+		if err != nil {
+			r.page.field("Segura", r.behind(x))
+			return interrupted(ctx, err)
+		}
+		r.show(x)
+		if !r.judge(sample, x) {
+			failed++
+		}
+	}
+	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample", "samples"),
+		failed, milliseconds(time.Since(begin)))
+	if failed > 0 {
+		return fmt.Errorf("%s not as they should be", plural(failed, "sample", "samples"))
+	}
+	return nil
+}
+
+// judge compares an exchange with what the sample is about.
+func (r *runner) judge(sample stage.Sample, x stage.Exchange) bool {
+	faults := sample.Faults(x)
+	if len(faults) == 0 {
+		r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
+		return true
+	}
+	r.page.field("took", took(x))
+	for _, fault := range faults {
+		r.page.field("", r.page.bad("✗ "+printable(fault)))
+	}
+	return false
+}
+
+// one sends one event. It succeeds if the function answered, whatever it
+// answered: a function error is an answer.
+func (r *runner) one(ctx context.Context, file, function string, in io.Reader) error {
+	event, err := readEvent(file, in)
+	if err != nil {
+		return err
+	}
+	if function == "" {
+		function = stage.FunctionFor(event)
+	}
+	stop, err := r.start(ctx, function)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	name, about := "standard input", "an event of yours"
+	if file != "-" {
+		name = filepath.Base(file)
+	}
+	if sample, ok := stage.SampleOf(file); ok {
+		about = sample.About
+	}
+	r.page.rule(name, about)
+	x, err := r.stack.Send(ctx, function, event)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	r.show(x)
+	r.page.field("took", took(x))
+	if len(x.Leaks) > 0 {
+		return fmt.Errorf("the function showed %s", strings.Join(x.Leaks, " and "))
+	}
+	_, err = x.Answer()
+	return err
+}
+
+func readEvent(file string, in io.Reader) ([]byte, error) {
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the event: %w", err)
+		}
+		defer func() { _ = opened.Close() }()
+		in = opened
+	}
+	event, err := io.ReadAll(io.LimitReader(in, maxEvent+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the event: %w", err)
+	}
+	if len(event) > maxEvent {
+		return nil, errors.New("read the event: it is larger than Lambda takes")
+	}
+	return event, nil
+}
+
+// show writes what went in, what Segura was asked and what came out.
+func (r *runner) show(x stage.Exchange) {
+	r.page.field("in", stage.FunctionName(x.Function)+" ← "+gist(x.Event))
+	r.page.field("Segura", r.behind(x))
+	answer, err := x.Answer()
+	switch {
+	case err != nil:
+		r.page.field("out", r.page.bad(printable(err.Error())))
+	case answer.ErrorType != "":
+		r.page.field("out", "function error "+r.page.bold(answer.ErrorType)+"\n"+layOut(answer.Document))
+	case answer.Status != 0:
+		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(statusText(answer.Status)), answer.Header.Get("Content-Type"), layOut(answer.Document)))
+	default:
+		r.page.field("out", layOut(answer.Document))
+	}
+	if r.logs {
+		r.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
+	}
+}
+
+func took(x stage.Exchange) string { return milliseconds(x.Invocation.Duration) }
+
+// behind says what Segura and Secrets Manager were asked, and what became of
+// the API secrets.
+func (r *runner) behind(x stage.Exchange) string {
+	var lines []string
+	if x.SecretReads > 0 {
+		lines = append(lines, plural(x.SecretReads, "read", "reads")+" of the AWS secret")
+	}
+	const most = 20
+	for i, request := range x.Requests {
+		if i == most {
+			lines = append(lines, fmt.Sprintf("… and %d requests more", len(x.Requests)-most))
+			break
+		}
+		lines = append(lines, exchangeLine(request, x))
+	}
+	if len(lines) == 0 {
+		return "was not asked"
+	}
+	return strings.Join(lines, "\n")
+}
+
+func exchangeLine(request seguratest.Request, x stage.Exchange) string {
+	line := fmt.Sprintf("%-4s %s → %d", request.Method, printable(request.Path), request.Status)
+	if request.Identifier == 0 {
+		return line
+	}
+	before, known := x.Before[request.Identifier]
+	state := stage.StateName(before)
+	switch after := stage.StateName(x.After[request.Identifier]); {
+	case !known:
+		return line + "   missing"
+	case state != after:
+		return line + "   " + state + " → " + after
+	case before.Missing || before.Forbidden:
+		return line + "   " + state
+	default:
+		return line + "   " + state + ", as before"
+	}
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/stage"
+)
+
+// samOptions are the flags of the subcommand of that name.
+type samOptions struct {
+	path, gateway, name, about, event string
+	logs                              bool
+	args                              []string // of sam local
+}
+
+// What two subcommands ask alike.
+const (
+	nameUsage    = "`name` under which containers find this machine"
+	gatewayUsage = "`addresses` that this machine may have on the containers' bridge, or their subnets; without one, the engine has to lead the name here"
+)
+
+// sam is the subcommand of that name.
+func sam(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("sam", flag.ContinueOnError)
+	var o samOptions
+	flags.StringVar(&o.path, "sam", "sam", "`path` of the SAM CLI")
+	flags.StringVar(&o.name, "name", containersName, nameUsage)
+	flags.StringVar(&o.gateway, "gateway", "", gatewayUsage)
+	flags.StringVar(&o.event, "event", "", "send only the sample in this `file` of events/")
+	flags.StringVar(&o.about, "about", "", "`text` to show about the image")
+	flags.BoolVar(&o.logs, "logs", false, "show everything that sam and the functions write too")
+	if err := parse(flags, args, -1, t); err != nil {
+		return err
+	}
+	o.args = flags.Args()
+	samples, err := samplesOf(o.event)
+	if err != nil {
+		return err
+	}
+	workspace, err := os.MkdirTemp("", "segura-local")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(workspace) }()
+	r := newRunner(t, o.logs)
+	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
+	cli, err := r.startForContainers(ctx, o, workspace)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.stack.Close() }()
+	if err := r.throughSAM(ctx, cli, samples); err != nil || o.event != "" {
+		return err
+	}
+	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
+	return r.throughAPI(ctx, cli)
+}
+
+// samplesOf is the one sample in a file, or all of them.
+func samplesOf(file string) ([]stage.Sample, error) {
+	if file == "" {
+		return stage.Samples, nil
+	}
+	sample, known := stage.SampleOf(file)
+	if !known {
+		return nil, fmt.Errorf("%s is none of the samples in events/", file)
+	}
+	return []stage.Sample{sample}, nil
+}
+
+// startForContainers starts Segura and Secrets Manager where containers reach
+// them, and returns a sam local that knows of them.
+func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace string) (*samCLI, error) {
+	host, err := r.startServices(ctx, o.gateway, o.name, 0)
+	if err != nil {
+		return nil, err
+	}
+	if o.about != "" {
+		r.page.field("image", o.about)
+	}
+	variables := filepath.Join(workspace, "variables.json")
+	if err := writeVariables(variables, r.stack.Env()); err != nil {
+		return nil, err
+	}
+	args := append(o.args, "--env-vars", variables)
+	if host != "" {
+		args = append(args, "--add-host", o.name+":"+host)
+	}
+	return &samCLI{path: o.path, args: args, env: samEnvironment(workspace)}, nil
+}
+
+// startServices starts Segura and Secrets Manager, and returns the address for
+// the containers' name of this machine. It is empty where the engine, which runs
+// in a virtual machine then, leads that name to our loopback by itself.
+func (r *runner) startServices(ctx context.Context, gateway, name string, port int) (host string, err error) {
+	host = ourAddress(ctx, gateway)
+	r.stack, err = stage.Start(ctx, stage.Options{
+		Functions: []string{}, ListenHost: host, AdvertiseHost: name, SecretsPort: port,
+	})
+	if err != nil {
+		return "", err
+	}
+	r.page.confidential = r.stack.Confidential
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+name+" in the containers")
+	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
+	return host, nil
+}
+
+// ourAddress is the first of some addresses that this machine can listen on. A
+// subnet stands for its first address, which engines give to the machine.
+func ourAddress(ctx context.Context, candidates string) string {
+	for candidate := range strings.FieldsSeq(candidates) {
+		if subnet, err := netip.ParsePrefix(candidate); err == nil {
+			candidate = subnet.Masked().Addr().Next().String()
+		}
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort(candidate, "0"))
+		if err == nil && listener.Close() == nil {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// writeVariables writes the file for --env-vars. It holds the name of the AWS
+// secret and addresses, and nothing that is confidential.
+func writeVariables(file string, env map[string]string) error {
+	document, err := json.MarshalIndent(map[string]any{"Parameters": env}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the variables: %w", err)
+	}
+	if err := os.WriteFile(file, document, 0o600); err != nil {
+		return fmt.Errorf("write the variables: %w", err)
+	}
+	return nil
+}
+
+// samEnvironment is this program's own environment without anything of AWS, and
+// without the variables that the template declares too: sam would pass them on in
+// the place of the template's. The function gets the credentials of the local
+// stack, which open nothing.
+func samEnvironment(workspace string) []string {
+	var env []string
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "SEGURA_") &&
+			name != "HTTPS_PROXY" && name != "NO_PROXY" && name != "SSL_CERT_DIR" {
+			env = append(env, variable)
+		}
+	}
+	return append(env,
+		"AWS_ACCESS_KEY_ID="+runtimeapi.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+runtimeapi.SecretAccessKey,
+		"AWS_SESSION_TOKEN="+runtimeapi.SessionToken,
+		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE="+filepath.Join(workspace, "none"),
+		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(workspace, "none"),
+		"SAM_CLI_TELEMETRY=0", "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT=60", "PYTHONUNBUFFERED=1",
+		"DOCKER_CONFIG="+filepath.Join(workspace, "none")) // it may have proxies for containers
+}
+
+// throughSAM sends samples through sam local invoke.
+func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []stage.Sample) error {
+	root, err := stage.Root()
+	if err != nil {
+		return err
+	}
+	begin, answered, reached := time.Now(), false, false
+	err = r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+		event, err := sample.Read()
+		if err != nil {
+			return stage.Exchange{}, err
+		}
+		file := filepath.Join(root, "events", sample.File)
+		invoke := func() (runtimeapi.Invocation, error) {
+			return cli.invoke(ctx, stage.FunctionName(sample.Function), file)
+		}
+		x, err := r.observe(ctx, sample.Function, event, invoke)
+		if errors.Is(err, errNotStarted) && ctx.Err() == nil {
+			// On a busy machine, the emulator in the container is not always up in time.
+			r.page.field("again", r.page.bad(err.Error()))
+			x, err = r.observe(ctx, sample.Function, event, invoke)
+		}
+		answered, reached = answered || err == nil, reached || x.SecretReads > 0
+		return x, err
+	})
+	if err != nil && answered && !reached {
+		return fmt.Errorf("%w\nnothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
+	}
+	return err
+}
+
+// observe is for functions that are started for each event.
+func (r *runner) observe(ctx context.Context, function string, event []byte,
+	invoke func() (runtimeapi.Invocation, error),
+) (stage.Exchange, error) {
+	x, err := r.stack.Observe(ctx, function, event, invoke)
+	x.ColdStart = true
+	return x, err
+}
+
+// apiRequest is a request of a person with curl, and the sample whose outcome it
+// has to have.
+type apiRequest struct{ path, body, like string }
+
+var apiRequests = []apiRequest{
+	{"/api-secrets/5/enable", "", "rest-one.json"},
+	{"/api-secrets/enable", `{"identifiers": [5, 6, 7]}`, "rest-batch.json"},
+}
+
+// event is the request in the form that show understands.
+func (a apiRequest) event() []byte {
+	event, _ := json.Marshal(map[string]any{ // strings only
+		"requestContext": map[string]any{"http": map[string]any{"method": http.MethodPost}},
+		"rawPath":        a.path, "body": a.body,
+	})
+	return event
+}
+
+// throughAPI sends requests through sam local start-api.
+func (r *runner) throughAPI(ctx context.Context, cli *samCLI) error {
+	begin := time.Now()
+	api, err := cli.startAPI(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer api.stop()
+	byName := map[string]apiRequest{}
+	var samples []stage.Sample
+	for _, request := range apiRequests {
+		sample, known := stage.SampleOf(request.like)
+		if !known {
+			return fmt.Errorf("there is no sample %s", request.like)
+		}
+		sample.File, sample.About = "POST "+request.path, "as "+request.like
+		samples, byName[sample.File] = append(samples, sample), request
+	}
+	return r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+		request := byName[sample.File]
+		return r.observe(ctx, stage.API, request.event(), func() (runtimeapi.Invocation, error) {
+			return api.post(ctx, request)
+		})
+	})
+}
+
+// post sends a request, and puts the response into the form in which functions
+// answer.
+func (a *samAPI) post(ctx context.Context, request apiRequest) (runtimeapi.Invocation, error) {
+	ctx, cancel := context.WithTimeout(ctx, samLimit)
+	defer cancel()
+	begin, from := time.Now(), a.output.size()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+request.path, strings.NewReader(request.body))
+	if err != nil {
+		return runtimeapi.Invocation{}, fmt.Errorf("make the request: %w", err)
+	}
+	if request.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return runtimeapi.Invocation{}, a.output.explain("ask sam local start-api", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxEvent))
+	if err != nil {
+		return runtimeapi.Invocation{}, a.output.explain("read the response", err)
+	}
+	payload, err := json.Marshal(map[string]any{
+		"statusCode": response.StatusCode, "multiValueHeaders": response.Header, "body": string(body),
+	})
+	return runtimeapi.Invocation{
+		Payload: payload, Duration: time.Since(begin), Logs: a.output.linesFrom(from),
+	}, err
+}
+
+// freePort is a port of this machine that nobody listens on.
+func freePort(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}

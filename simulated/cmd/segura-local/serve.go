@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
+)
+
+// What is served besides the API: no API of the function begins like this.
+const (
+	statesPath = "/_local/api-secrets"
+	resetPath  = "/_local/reset"
+)
+
+// serve is the subcommand of that name.
+func serve(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	port := flags.Int("port", 3000, "`number` of the port to listen on; 0 is any free one")
+	host := flags.String("host", "127.0.0.1", "`address` to listen on")
+	logs := flags.Bool("logs", false, "show the function's log lines too")
+	if err := parse(flags, args, 0, t); err != nil {
+		return err
+	}
+	// First, so that a port that is taken is told before anything is compiled.
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(*host, strconv.Itoa(*port)))
+	if err != nil {
+		return fmt.Errorf("listen: %w (another port: -port, or make serve PORT=…)", err)
+	}
+	defer func() { _ = listener.Close() }()
+	r := newRunner(t, *logs)
+	stop, err := r.start(ctx, stage.API)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	s := &endpoint{runner: r, url: "http://" + listener.Addr().String()}
+	s.introduce()
+	err = s.listen(ctx, listener)
+	r.page.print("\nended; no process is left\n")
+	return err
+}
+
+// endpoint is the API function behind HTTP.
+type endpoint struct {
+	runner *runner
+	url    string
+
+	// One request at a time reaches the function, as one Lambda environment
+	// takes them: so each line can say what Segura was asked for it.
+	mu sync.Mutex
+}
+
+// listen serves until the context ends.
+func (s *endpoint) listen(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("end: %w", err)
+	}
+	_ = server.Close()
+	return nil
+}
+
+// ServeHTTP answers what is about the stack itself, and leaves the rest to the
+// function.
+func (s *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case statesPath:
+		s.own(w, r, http.MethodGet, func() error { return nil })
+	case resetPath:
+		s.own(w, r, http.MethodPost, s.runner.stack.Reset)
+	default:
+		gateway := stage.Gateway{Invoke: s.invoke}
+		gateway.ServeHTTP(w, r)
+	}
+}
+
+// own does something with the stack and answers with the states of the API
+// secrets.
+func (s *endpoint) own(w http.ResponseWriter, r *http.Request, method string, do func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	status, body := http.StatusOK, map[string]any{}
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		status, body["message"] = http.StatusMethodNotAllowed, "Method Not Allowed"
+	} else if err := do(); err != nil {
+		status, body["message"] = http.StatusInternalServerError, err.Error()
+	} else {
+		body["api_secrets"] = s.states()
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+	s.line(r, status, "")
+}
+
+type stateEntry struct {
+	Identifier int64  `json:"identifier"`
+	State      string `json:"state"`
+}
+
+func (s *endpoint) states() []stateEntry {
+	states := s.runner.stack.Segura.States()
+	var all []stateEntry
+	for _, identifier := range slices.Sorted(maps.Keys(states)) {
+		all = append(all, stateEntry{identifier, stage.StateName(states[identifier])})
+	}
+	return all
+}
+
+// invoke asks the function and writes the line of this request.
+func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, err := s.runner.stack.Send(r.Context(), stage.API, event)
+	if err != nil {
+		s.line(r, http.StatusInternalServerError, err.Error())
+		return x, err
+	}
+	answer, err := x.Answer()
+	if err != nil {
+		s.line(r, http.StatusInternalServerError, err.Error())
+	} else {
+		s.line(r, answer.Status, account(answer, x))
+	}
+	if s.runner.logs {
+		s.runner.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
+	}
+	return x, nil
+}
+
+// account is the answer in a few words, and what it took.
+func account(answer stage.Answer, x stage.Exchange) string {
+	var words []string
+	for i, item := range answer.Items {
+		if i == 5 {
+			words = append(words, fmt.Sprintf("… %d more", len(answer.Items)-i))
+			break
+		}
+		words = append(words, item.String())
+	}
+	if len(words) == 0 {
+		var problem struct{ Code, Detail string }
+		_ = json.Unmarshal(answer.Document, &problem) // no words then
+		words = append(words, strings.TrimSpace(problem.Code+" "+problem.Detail))
+	}
+	return fmt.Sprintf("%s   %s, %s to Segura", strings.Join(words, ", "),
+		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request", "requests"))
+}
+
+func (s *endpoint) line(r *http.Request, status int, text string) {
+	p := s.runner.page
+	code := p.good(strconv.Itoa(status))
+	if status >= http.StatusBadRequest {
+		code = p.bad(strconv.Itoa(status))
+	}
+	p.print(strings.TrimRight(fmt.Sprintf("%s  %s %s  %s  %s", p.faint(time.Now().Format(time.TimeOnly)),
+		printable(r.Method), printable(r.URL.EscapedPath()), code, printable(text)), " ") + "\n")
+}
+
+// introduce tells what there is and what to try.
+func (s *endpoint) introduce() {
+	p := s.runner.page
+	p.printf("\n%s is the API function behind an HTTP API, until Ctrl-C\n\n", p.bold(s.url))
+	for i, line := range summary(s.runner.stack.Segura.States()) {
+		p.field(label(i, "exist"), line)
+	}
+	p.field("", "no other does; above 999 none is allowed (SEGURA_ALLOWED_IDENTIFIERS="+stage.AllowedIdentifiers+")")
+	p.print("\n")
+	for i, line := range []string{
+		"curl -X POST " + s.url + "/api-secrets/5/enable",
+		"curl -X POST " + s.url + "/api-secrets/5/disable",
+		"curl -X POST " + s.url + "/api-secrets/enable -H 'Content-Type: application/json' -d '{\"identifiers\": [5, 6, 7, 8]}'",
+		"curl " + s.url + statesPath,
+		"curl -X POST " + s.url + resetPath,
+	} {
+		p.field(label(i, "try"), line)
+	}
+	p.print("\n")
+}
+
+// summary is a line for each run of identifiers in the same state.
+func summary(states map[int64]seguratest.APISecret) []string {
+	meaning := map[string]string{"missing": "missing: Segura's 1005", "forbidden": "forbidden to the access key: Segura's 1006"}
+	var lines []string
+	identifiers := slices.Sorted(maps.Keys(states))
+	for i := 0; i < len(identifiers); {
+		first, state := identifiers[i], stage.StateName(states[identifiers[i]])
+		last := first
+		for i++; i < len(identifiers) && identifiers[i] == last+1 && stage.StateName(states[identifiers[i]]) == state; i++ {
+			last = identifiers[i]
+		}
+		span := strconv.FormatInt(first, 10)
+		if last > first {
+			span += "-" + strconv.FormatInt(last, 10)
+		}
+		if long, ok := meaning[state]; ok {
+			state = long
+		}
+		lines = append(lines, fmt.Sprintf("%-8s %s", span, state))
+	}
+	return lines
+}

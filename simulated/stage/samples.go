@@ -1,0 +1,184 @@
+package stage
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"segura-enable/simulated/seguratest"
+)
+
+// Sample is one file of the folder events, and what it is about.
+type Sample struct {
+	File     string // name in the folder events
+	Function string
+	About    string // one line for a reader
+	Want     Want
+}
+
+// Want is what has to come of a sample, with Segura's API secrets as
+// [seguratest.Sample] has them and the functions configured as by default.
+type Want struct {
+	Status    int      // of the HTTP response; zero for [Event]
+	ErrorType string   // of the function error; empty for a success
+	Results   []string // in order, as [Item.String] has them
+	Steps     []string // of the self-check
+}
+
+const permanent = "Segura.PermanentError"
+
+// Samples is every file of the folder events, in an order to read them in.
+var Samples = []Sample{
+	{"direct-one.json", Event, "aws lambda invoke, one API secret",
+		Want{Results: []string{"5 enabled"}}},
+	{"direct-many.json", Event, "aws lambda invoke, four API secrets, two of which fail",
+		Want{ErrorType: permanent, Results: []string{"5 enabled", "6 already_enabled", "7 failed not_found", "8 failed access_denied"}}},
+	{"direct-disable.json", Event, "aws lambda invoke, disabling again",
+		Want{Results: []string{"5 already_disabled", "6 disabled"}}},
+	{"direct-not-allowed.json", Event, "an identifier outside SEGURA_ALLOWED_IDENTIFIERS",
+		Want{ErrorType: permanent, Results: []string{"1000 failed not_allowed"}}},
+	{"scheduler-custom-input.json", Event, "EventBridge Scheduler with an input of its own",
+		Want{Results: []string{"100 enabled", "101 enabled", "102 enabled"}}},
+	{"scheduler-default-payload.json", Event, "EventBridge Scheduler without input: SEGURA_DEFAULT_IDENTIFIERS",
+		Want{Results: []string{"100 enabled", "101 enabled", "102 enabled"}}},
+	{"scheduled-rule.json", Event, "EventBridge rule on a schedule: SEGURA_DEFAULT_IDENTIFIERS",
+		Want{Results: []string{"100 enabled", "101 enabled", "102 enabled"}}},
+	{"eventbridge-custom.json", Event, "EventBridge event of an application of yours",
+		Want{Results: []string{"5 enabled", "6 already_enabled"}}},
+	{"step-functions.json", Event, "Step Functions task",
+		Want{Results: []string{"100 enabled", "6 already_enabled"}}},
+	{"rest-one.json", API, "REST API, one API secret",
+		Want{Status: 200, Results: []string{"5 enabled"}}},
+	{"rest-batch.json", API, "REST API behind a base path mapping, three API secrets, one of which fails",
+		Want{Status: 207, Results: []string{"5 enabled", "6 already_enabled", "7 failed not_found"}}},
+	{"rest-disable.json", API, "REST API, disabling again",
+		Want{Status: 200, Results: []string{"6 disabled"}}},
+	{"rest-not-found.json", API, "REST API, an API secret that does not exist",
+		Want{Status: 404, Results: []string{"7 failed not_found"}}},
+	{"http-api-one.json", API, "HTTP API, an API secret that is active already",
+		Want{Status: 200, Results: []string{"6 already_enabled"}}},
+	{"http-api-batch.json", API, "HTTP API in a named stage, three API secrets",
+		Want{Status: 200, Results: []string{"100 enabled", "101 enabled", "6 already_enabled"}}},
+	{"http-api-access-denied.json", API, "HTTP API, an API secret that the access key may not change",
+		Want{Status: 403, Results: []string{"8 failed access_denied"}}},
+	{"function-url.json", API, "Lambda function URL, one API secret",
+		Want{Status: 200, Results: []string{"5 enabled"}}},
+	{"self-check.json", Event, "self-check: credentials, connection, token; nothing is enabled",
+		Want{Steps: []string{"credentials passed", "connection passed", "token passed"}}},
+}
+
+// SampleOf finds the sample of a file by its name.
+func SampleOf(file string) (Sample, bool) {
+	for _, sample := range Samples {
+		if sample.File == filepath.Base(file) {
+			return sample, true
+		}
+	}
+	return Sample{}, false
+}
+
+// Read reads the event from the repository.
+func (s Sample) Read() ([]byte, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	event, err := os.ReadFile(filepath.Join(root, "events", s.File))
+	if err != nil {
+		return nil, fmt.Errorf("read sample: %w", err)
+	}
+	return event, nil
+}
+
+// Faults says in which ways an exchange is not what the sample is about; none
+// means that all is well.
+func (s Sample) Faults(x Exchange) []string {
+	answer, err := x.Answer()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var faults []string
+	compare := func(what string, got, want any) {
+		if g, w := or(fmt.Sprint(got)), or(fmt.Sprint(want)); g != w {
+			faults = append(faults, fmt.Sprintf("%s: got %s, want %s", what, g, w))
+		}
+	}
+	compare("HTTP status", answer.Status, s.Want.Status)
+	compare("function error", answer.ErrorType, s.Want.ErrorType)
+	compare("results", answer.Items, s.Want.Results)
+	if answer.Outcome != "" {
+		compare("outcome", answer.Outcome, s.Want.outcome())
+	}
+	compare("leaks", x.Leaks, nil)
+	compare("steps of the self-check", answer.Steps, s.Want.Steps)
+	calls, changes := s.Want.effects()
+	compare("calls to Segura", x.Calls(), calls)
+	compare("API secrets changed", x.Changes(), changes)
+	if len(s.Want.Steps) > 0 {
+		compare("requests of the self-check", x.kinds(), []seguratest.Kind{seguratest.KindHead, seguratest.KindToken})
+	}
+	return faults
+}
+
+// kinds are those of the requests, without that for the token fetched ahead.
+func (x Exchange) kinds() (all []seguratest.Kind) {
+	for i, r := range x.Requests {
+		if i > 0 || r.Kind != seguratest.KindToken || !x.ColdStart {
+			all = append(all, r.Kind)
+		}
+	}
+	return all
+}
+
+// or puts a word in the place of nothing.
+func or(text string) string {
+	switch text {
+	case "", "0", "[]", "<nil>":
+		return "none"
+	default:
+		return text
+	}
+}
+
+// outcome is that of a document with these results.
+func (w Want) outcome() string {
+	failed := 0
+	for _, result := range w.Results {
+		if strings.Contains(result, " failed ") {
+			failed++
+		}
+	}
+	switch failed {
+	case 0:
+		return "succeeded"
+	case len(w.Results):
+		return "failed"
+	default:
+		return "partially_succeeded"
+	}
+}
+
+// effects are the calls that Segura has to get, one for each identifier that is
+// allowed, and the API secrets that have to change.
+func (w Want) effects() (calls, changes []string) {
+	for _, result := range w.Results {
+		identifier, outcome, _ := strings.Cut(result, " ")
+		verb := seguratest.KindEnable
+		if strings.HasSuffix(outcome, "disabled") {
+			verb = seguratest.KindDisable
+		}
+		if outcome != "failed not_allowed" {
+			calls = append(calls, string(verb)+" "+identifier)
+		}
+		switch outcome {
+		case "enabled":
+			changes = append(changes, identifier+" active")
+		case "disabled":
+			changes = append(changes, identifier+" inactive")
+		}
+	}
+	slices.Sort(calls)
+	return calls, changes
+}

@@ -1,0 +1,336 @@
+package stage_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
+)
+
+var bootstraps map[string]string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "local")
+	if err == nil {
+		bootstraps, err = stage.Build(context.Background(), dir, stage.API, stage.Event)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func start(t *testing.T, o stage.Options) *stage.Stack {
+	t.Helper()
+	o.Bootstraps = bootstraps
+	stack, err := stage.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stack.Close() })
+	return stack
+}
+
+func send(t *testing.T, stack *stage.Stack, function, event string) stage.Exchange {
+	t.Helper()
+	x, err := stack.Send(t.Context(), function, []byte(event))
+	if err != nil {
+		t.Fatalf("send %s: %v", event, err)
+	}
+	return x
+}
+
+func TestSamples_eachFileOfTheFolderHasARowAndEachRowAFile(t *testing.T) {
+	root, err := stage.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "events", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, file := range files {
+		got = append(got, filepath.Base(file))
+	}
+	for _, sample := range stage.Samples {
+		want = append(want, sample.File)
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the folder has %q, the table %q", got, want)
+	}
+}
+
+func TestSamples_doWhatTheyAreAboutInTheCompiledFunctions(t *testing.T) {
+	stack := start(t, stage.Options{})
+	for _, sample := range stage.Samples {
+		t.Run(sample.File, func(t *testing.T) {
+			if err := stack.Reset(); err != nil {
+				t.Fatal(err)
+			}
+			event, err := sample.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stage.FunctionFor(event); got != sample.Function {
+				t.Errorf("the event looks like one for %q", got)
+			}
+
+			x := send(t, stack, sample.Function, string(event))
+
+			for _, fault := range sample.Faults(x) {
+				t.Error(fault)
+			}
+			checkLogs(t, sample, x)
+			if t.Failed() {
+				t.Logf("payload: %s\nlogs:\n%s", x.Invocation.Payload, strings.Join(x.Invocation.Logs, "\n"))
+			}
+		})
+	}
+}
+
+// checkLogs holds the lines against what every line has to have, and counts the
+// audit lines.
+func checkLogs(t *testing.T, sample stage.Sample, x stage.Exchange) {
+	t.Helper()
+	var audited []string
+	for _, text := range x.Invocation.Logs {
+		var line struct {
+			Timestamp, Level, Message, RequestID, Outcome, Code, Source, Action string
+			Identifier                                                          int64
+			AWS                                                                 json.RawMessage `json:"_aws"`
+		}
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Errorf("line %s: %v", text, err)
+			continue
+		}
+		if line.Timestamp == "" || line.Level == "" || line.Message == "" && line.AWS == nil || line.RequestID != x.Invocation.RequestID {
+			t.Errorf("line %s lacks timestamp, level, message or request id", text)
+		}
+		if line.Identifier != 0 && line.Action != "" && line.Source == sample.Function {
+			audited = append(audited, strings.TrimSpace(fmt.Sprintf("%d %s %s", line.Identifier, line.Outcome, line.Code)))
+		}
+	}
+	want := slices.Clone(sample.Want.Results)
+	slices.Sort(want)
+	slices.Sort(audited)
+	if !slices.Equal(audited, want) {
+		t.Errorf("audit lines: got %q, want %q", audited, want)
+	}
+}
+
+func TestSend_refusesEventsOfServicesThatAreNotServed(t *testing.T) {
+	files, err := filepath.Glob("testdata/refused/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	stack := start(t, stage.Options{Functions: []string{stage.Event}})
+	for _, file := range files {
+		event, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		x := send(t, stack, stage.Event, string(event))
+
+		if got := x.Invocation.ErrorType; got != "Segura.InvalidRequest" {
+			t.Errorf("%s: got %q %s", file, got, x.Invocation.Payload)
+		}
+		if calls := x.Calls(); len(calls) > 0 {
+			t.Errorf("%s: Segura was asked to %q", file, calls)
+		}
+	}
+}
+
+func TestStart_fetchesTheSecretAndATokenBeforeTheFirstEvent(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}})
+	if got := stack.Secrets.Reads(); got != 1 {
+		t.Errorf("secret reads: got %d, want 1", got)
+	}
+
+	x := send(t, stack, stage.Event, `{"identifier": 5}`)
+
+	if x.SecretReads != 0 || len(x.Requests) != 1 {
+		t.Errorf("got %d secret reads and %d requests to Segura, want 0 and 1", x.SecretReads, len(x.Requests))
+	}
+}
+
+func TestStart_tellsWhyAFunctionCannotStart(t *testing.T) {
+	_, err := stage.Start(t.Context(), stage.Options{
+		Bootstraps: bootstraps, Functions: []string{stage.Event},
+		Env: map[string]string{"SEGURA_MAX_ATTEMPTS": "many"},
+	})
+
+	var initError *runtimeapi.InitError
+	if !errors.As(err, &initError) || initError.ExitCode == 0 {
+		t.Fatalf("got %v", err)
+	}
+	if !strings.Contains(err.Error(), "SEGURA_MAX_ATTEMPTS") {
+		t.Errorf("the error does not name the variable: %v", err)
+	}
+}
+
+func TestStart_refusesAFunctionThatDoesNotExist(t *testing.T) {
+	if _, err := stage.Start(t.Context(), stage.Options{Functions: []string{"web"}}); err == nil || !strings.Contains(err.Error(), `"web"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStart_runsWithoutFunctionsForOnesThatRunElsewhere(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{}, AdvertiseHost: "host.docker.internal",
+		Env: map[string]string{"SEGURA_MAX_CONCURRENCY": "2"}})
+
+	env := stack.Env()
+
+	if got := env["AWS_ENDPOINT_URL_SECRETS_MANAGER"]; !strings.HasPrefix(got, "http://host.docker.internal:") {
+		t.Errorf("endpoint: got %q", got)
+	}
+	if got := env["SEGURA_MAX_CONCURRENCY"]; got != "2" {
+		t.Errorf("own variable: got %q", got)
+	}
+	if stack.Function(stage.API) != nil {
+		t.Error("a function was started")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(stack.Segura.CACertificate()))
+	conn, err := tls.Dial("tcp", stack.Segura.Address(), &tls.Config{RootCAs: roots, ServerName: "host.docker.internal"})
+	if err != nil {
+		t.Errorf("Segura's certificate is not for the advertised host: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+}
+
+func TestPutSecret_writesTheAdvertisedHostAndTheOverrides(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}, AdvertiseHost: "localhost",
+		Segura: seguratest.Options{TokenPath: "/oauth/token"}})
+	_, port, _ := net.SplitHostPort(stack.Segura.Address())
+
+	x := send(t, stack, stage.Event, `{"check": true}`)
+	if len(x.Requests) != 2 || x.Requests[0].Host != "localhost:"+port || x.Requests[1].Path != "/pam/oauth/token" {
+		t.Errorf("got requests %+v", x.Requests)
+	}
+
+	stack.PutSecret(map[string]any{"base_url": nil})
+	x = send(t, stack, stage.Event, `{"check": true}`)
+	if x.Invocation.ErrorType != "Segura.CheckFailed" || !strings.Contains(x.Invocation.ErrorMessage, "base_url") {
+		t.Errorf("without base_url: got %q %s", x.Invocation.ErrorType, x.Invocation.ErrorMessage)
+	}
+}
+
+func TestStart_offersOneProcessSeveralInvocationsAtOnce(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}, MaxConcurrency: 4})
+	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(300*time.Millisecond), 4)
+
+	var group sync.WaitGroup
+	for identifier := 100; identifier < 104; identifier++ {
+		group.Go(func() {
+			inv, err := stack.Function(stage.Event).Invoke(t.Context(), fmt.Appendf(nil, `{"identifier": %d}`, identifier))
+			if err != nil || inv.FunctionError {
+				t.Errorf("%d: got %v %s", identifier, err, inv.Payload)
+			}
+		})
+	}
+	group.Wait()
+
+	if got := stack.Segura.Peak(seguratest.KindEnable); got != 4 {
+		t.Errorf("got %d calls at once, want 4", got)
+	}
+}
+
+func TestSend_showsFaultsOfEachPart(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}})
+	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway502(), 1)
+
+	x := send(t, stack, stage.Event, `{"identifier": 5}`)
+
+	answer, err := x.Answer()
+	if err != nil || fmt.Sprint(answer.Items) != "[5 enabled]" || len(x.Calls()) != 2 {
+		t.Errorf("got %v %v after calls %q", answer.Items, err, x.Calls())
+	}
+	if err := stack.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	stack.Secrets.Fail(secretsmanager.AccessDenied, 0)
+	x = send(t, stack, stage.Event, `{"check": true}`)
+	if x.Invocation.ErrorType != "Segura.CheckFailed" || x.SecretReads == 0 {
+		t.Errorf("got %q after %d secret reads", x.Invocation.ErrorType, x.SecretReads)
+	}
+}
+
+func TestClose_leavesNoProcess(t *testing.T) {
+	stack := start(t, stage.Options{})
+	pids := []int{stack.Function(stage.API).PID(), stack.Function(stage.Event).PID()}
+
+	if err := errors.Join(stack.Close(), stack.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, 0); err == nil {
+			t.Errorf("process %d is still there", pid)
+		}
+	}
+}
+
+func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
+	sample, ok := stage.SampleOf("events/direct-one.json")
+	if !ok {
+		t.Fatal("no such sample")
+	}
+	inactive := map[int64]seguratest.APISecret{5: {}}
+	active := map[int64]seguratest.APISecret{5: {Active: true}}
+	good := stage.Exchange{Function: stage.Event, Before: inactive, After: active,
+		Requests: []seguratest.Request{{Kind: seguratest.KindEnable, Identifier: 5}},
+		Invocation: runtimeapi.Invocation{Duration: time.Millisecond,
+			Payload: []byte(`{"outcome":"succeeded","results":[{"identifier":5,"outcome":"enabled","attempts":1}]}`)}}
+	if faults := sample.Faults(good); len(faults) > 0 {
+		t.Fatalf("the good one: got %q", faults)
+	}
+	table := map[string]struct {
+		spoil func(*stage.Exchange)
+		want  string
+	}{
+		"wrong identifier": {func(x *stage.Exchange) { x.Invocation.Payload = []byte(`{"outcome":"succeeded","results":[]}`) }, "results: got none, want [5 enabled]"},
+		"claimed only":     {func(x *stage.Exchange) { x.After = inactive }, "API secrets changed: got none, want [5 active]"},
+		"asked twice":      {func(x *stage.Exchange) { x.Requests = append(x.Requests, x.Requests...) }, "calls to Segura: got [enable 5 enable 5]"},
+		"wrong route": {func(x *stage.Exchange) {
+			x.Requests = []seguratest.Request{{Kind: seguratest.KindPasswordEnable, Identifier: 5}}
+		}, "calls to Segura: got [password_enable 5]"},
+		"leak": {func(x *stage.Exchange) { x.Leaks = []string{"an access token"} }, "leaks: got [an access token]"},
+		"crashed": {func(x *stage.Exchange) {
+			x.Invocation.FunctionError, x.Invocation.ErrorType = true, "Runtime.ExitError"
+		}, "the function did not answer: Runtime.ExitError"},
+		"failed": {func(x *stage.Exchange) {
+			x.Invocation.FunctionError, x.Invocation.ErrorType = true, "Segura.PermanentError"
+		}, "function error: got Segura.PermanentError, want none"},
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		x := good
+		table[name].spoil(&x)
+		if got := strings.Join(sample.Faults(x), "; "); !strings.Contains(got, table[name].want) {
+			t.Errorf("%s: got %q, want %q", name, got, table[name].want)
+		}
+	}
+}

@@ -1,0 +1,851 @@
+package acceptance
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
+)
+
+// secretName is the SEGURA_SECRET_ID of every world.
+const secretName = "segura/mysafe-access-key"
+
+// alwaysExpired, as SEGURA_CREDENTIALS_TTL, is over before the next invocation
+// begins, however quick the machine is.
+const alwaysExpired = "1ns"
+
+// unset, as the value of a variable, takes away one that every world has.
+const unset = "\x00"
+
+// setup says what a world is like. The zero value is the event function with
+// everything in order.
+type setup struct {
+	function string             // api or event; empty: event
+	segura   seguratest.Options // of its simulated Segura
+	secret   map[string]any     // overrides of the AWS secret's fields; nil removes one
+	document string             // the AWS secret itself, where fields are not enough
+	noSecret bool               // no AWS secret at all
+
+	env         map[string]string // added to the function's environment
+	timeout     time.Duration     // of the function; zero: 20 s
+	concurrency int               // invocations that one process is offered at once
+
+	before    func(*world) // runs when everything but the function is up
+	initFails bool         // the process is expected to end: see world.initError
+	textLogs  bool         // AWS_LAMBDA_LOG_FORMAT is not JSON
+	timesOut  bool         // an invocation may be ended by Lambda
+	crashes   bool         // an invocation may end with an error of Lambda's own
+	chatter   bool         // libraries log too, which know of no invocation
+}
+
+// world is one running function with a Segura and a Secrets Manager of its own.
+type world struct {
+	t         *testing.T
+	setup     setup
+	segura    *seguratest.Server
+	secrets   *secretsmanager.Server
+	function  *runtimeapi.Function
+	initError *runtimeapi.InitError // where initFails was set
+
+	mu          sync.Mutex
+	invocations []runtimeapi.Invocation
+	marked      []string // values that must show nowhere, besides those that every world has
+}
+
+// start starts a world. When the test ends, what holds of every world is
+// checked: see world.check.
+func start(t *testing.T, s setup) *world {
+	t.Helper()
+	if s.function == "" {
+		s.function = event
+	}
+	if s.timeout == 0 {
+		s.timeout = 20 * time.Second
+	}
+	if s.segura.ClientID == "" {
+		s.segura.ClientID = "client-id-" + marker(t)
+	}
+	if s.segura.ClientSecret == "" {
+		s.segura.ClientSecret = "client-secret-" + marker(t)
+	}
+	w := &world{t: t, setup: s, segura: seguratest.Start(t, s.segura)}
+	secrets, err := secretsmanager.Start(context.Background(), secretsmanager.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.secrets = secrets
+	t.Cleanup(func() { _ = secrets.Close() })
+	switch {
+	case s.noSecret:
+	case s.document != "":
+		w.secrets.Put(secretName, s.document)
+	default:
+		w.putSecret(s.secret)
+	}
+	if s.before != nil {
+		s.before(w)
+	}
+	w.startFunction()
+	return w
+}
+
+// another starts one more function with the same Segura and Secrets Manager.
+func (w *world) another(s setup) *world {
+	w.t.Helper()
+	if s.function == "" {
+		s.function = w.setup.function
+	}
+	s.timeout, s.segura = w.setup.timeout, w.setup.segura
+	v := &world{t: w.t, setup: s, segura: w.segura, secrets: w.secrets, marked: w.marked}
+	v.startFunction()
+	return v
+}
+
+// putSecret writes the AWS secret for the simulated Segura as it is now.
+func (w *world) putSecret(overrides map[string]any) {
+	w.secrets.Put(secretName, w.segura.SecretJSON(overrides))
+}
+
+func (w *world) startFunction() {
+	w.t.Helper()
+	env := map[string]string{
+		"SEGURA_SECRET_ID":                 secretName,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": w.secrets.URL(),
+		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
+		"SSL_CERT_FILE":                    "/dev/null", // no system roots: they cost time and must not matter
+		"SSL_CERT_DIR":                     "/nonexistent",
+	}
+	if w.setup.textLogs {
+		delete(env, "AWS_LAMBDA_LOG_FORMAT")
+	}
+	maps.Copy(env, w.setup.env)
+	maps.DeleteFunc(env, func(_, value string) bool { return value == unset })
+	f, err := runtimeapi.Start(context.Background(), runtimeapi.Options{
+		Bootstrap:      bootstraps[w.setup.function],
+		FunctionName:   w.functionName(),
+		Env:            env,
+		Timeout:        w.setup.timeout,
+		MaxConcurrency: w.setup.concurrency,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.function = f
+	w.t.Cleanup(func() {
+		_ = f.Close()
+		w.check()
+	})
+	err = f.WaitReady(context.Background())
+	switch failed := (*runtimeapi.InitError)(nil); {
+	case errors.As(err, &failed) && w.setup.initFails:
+		w.initError = failed
+	case err != nil:
+		w.t.Fatalf("init: %v\n%s", err, strings.Join(f.Logs(), "\n"))
+	case w.setup.initFails:
+		w.t.Fatalf("init succeeded, want it to fail\n%s", strings.Join(f.Logs(), "\n"))
+	}
+}
+
+func (w *world) functionName() string {
+	if w.setup.function == api {
+		return "ApiFunction"
+	}
+	return "EventFunction"
+}
+
+// mark names values that must show in no log, reply or error of this world.
+func (w *world) mark(values ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marked = append(w.marked, values...)
+}
+
+var markers struct {
+	sync.Mutex
+	n int
+}
+
+// marker is a text that is found nowhere by chance.
+func marker(t *testing.T) string {
+	markers.Lock()
+	defer markers.Unlock()
+	markers.n++
+	return fmt.Sprintf("MARKER%04dx%x", markers.n, time.Now().UnixNano())
+}
+
+// The document that a function answers with, or that is in its error. Fields
+// that are not here are an error where one is decoded.
+type result struct {
+	Outcome         string         `json:"outcome"`
+	Requested       int            `json:"requested"`
+	Enabled         *int           `json:"enabled"`
+	AlreadyEnabled  *int           `json:"already_enabled"`
+	Disabled        *int           `json:"disabled"`
+	AlreadyDisabled *int           `json:"already_disabled"`
+	Failed          int            `json:"failed"`
+	FailedByCode    map[string]int `json:"failed_by_code"`
+	Omitted         *omitted       `json:"omitted"`
+	Results         []item         `json:"results"`
+}
+
+type omitted struct {
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+}
+
+type item struct {
+	Identifier int64  `json:"identifier"`
+	Outcome    string `json:"outcome"`
+	Attempts   int    `json:"attempts"`
+	Error      *fault `json:"error"`
+}
+
+type fault struct {
+	Code              string `json:"code"`
+	Message           string `json:"message"`
+	Retryable         bool   `json:"retryable"`
+	SeguraCode        int    `json:"segura_code"`
+	HTTPStatus        int    `json:"http_status"`
+	UpstreamRequestID string `json:"upstream_request_id"`
+}
+
+type problem struct {
+	Type       string `json:"type"`
+	Title      string `json:"title"`
+	Status     int    `json:"status"`
+	Detail     string `json:"detail"`
+	Instance   string `json:"instance"`
+	Code       string `json:"code"`
+	Retryable  bool   `json:"retryable"`
+	Identifier int64  `json:"identifier"`
+	SeguraCode int    `json:"segura_code"`
+}
+
+// check document of a self-check.
+type checkReport struct {
+	Check string      `json:"check"`
+	Steps []checkStep `json:"steps"`
+}
+
+type checkStep struct {
+	Name       string `json:"name"`
+	Outcome    string `json:"outcome"`
+	DurationMS *int64 `json:"duration_ms"`
+	Error      *fault `json:"error"`
+}
+
+// invocation is an invocation of the event function, read.
+type invocation struct {
+	runtimeapi.Invocation
+	result result // where there is one
+	text   string // the document: the payload, or the error's message
+}
+
+// raw invokes the function with any payload.
+func (w *world) raw(payload []byte, options ...runtimeapi.InvokeOption) runtimeapi.Invocation {
+	w.t.Helper()
+	inv, err := w.function.Invoke(context.Background(), payload, options...)
+	if err != nil {
+		w.t.Fatalf("invoke with %.200s: %v", payload, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.invocations = append(w.invocations, inv)
+	return inv
+}
+
+// invoke invokes the event function with a document, and reads the result that
+// it answers with or fails with.
+func (w *world) invoke(document string, options ...runtimeapi.InvokeOption) invocation {
+	w.t.Helper()
+	inv := invocation{Invocation: w.raw([]byte(document), options...)}
+	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.timesOut && !w.setup.crashes {
+		w.t.Fatalf("invoke with %.200s: got %s after %v: %s", document, inv.ErrorType, inv.Duration, inv.ErrorMessage)
+	}
+	inv.text = string(inv.Payload)
+	if inv.FunctionError {
+		inv.text = inv.ErrorMessage
+	}
+	if !inv.FunctionError || inv.ErrorType == "Segura.TransientError" || inv.ErrorType == "Segura.PermanentError" {
+		decode(w.t, inv.text, &inv.result)
+	}
+	return inv
+}
+
+// enable enables the identifiers by the event function.
+func (w *world) enable(identifiers ...int64) invocation {
+	w.t.Helper()
+	return w.invoke(list("enable", identifiers...))
+}
+
+// one enables one identifier by the event function and returns its item.
+func (w *world) one(identifier int64) item {
+	w.t.Helper()
+	inv := w.enable(identifier)
+	if len(inv.result.Results) != 1 {
+		w.t.Fatalf("enable %d: got %d results in %s %s, want 1", identifier, len(inv.result.Results), inv.ErrorType, inv.text)
+	}
+	return inv.result.Results[0]
+}
+
+// selfCheck runs the self-check.
+func (w *world) selfCheck(options ...runtimeapi.InvokeOption) (checkReport, runtimeapi.Invocation) {
+	w.t.Helper()
+	inv := w.raw([]byte(`{"check": true}`), options...)
+	text := string(inv.Payload)
+	if inv.FunctionError {
+		text = inv.ErrorMessage
+	}
+	var report checkReport
+	decode(w.t, text, &report)
+	return report, inv
+}
+
+// list is the document of a request.
+func list(action string, identifiers ...int64) string {
+	var b strings.Builder
+	b.WriteString(`{"identifiers":[`)
+	for i, identifier := range identifiers {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(identifier, 10))
+	}
+	b.WriteByte(']')
+	if action != "enable" {
+		b.WriteString(`,"action":` + strconv.Quote(action))
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// upTo is first, first+1 … last.
+func upTo(first, last int64) []int64 {
+	var all []int64
+	for ; first <= last; first++ {
+		all = append(all, first)
+	}
+	return all
+}
+
+// decode decodes one JSON document without tolerating fields that are not known.
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		t.Fatalf("decode %.2000s: %v", text, err)
+	}
+	if decoder.More() {
+		t.Fatalf("decode %.2000s: something follows the document", text)
+	}
+}
+
+// httpAnswer is the answer of the API function, read.
+type httpAnswer struct {
+	runtimeapi.Invocation
+	status  int
+	header  http.Header // single and multiple values alike
+	body    string
+	item    item    // of a 200 for one identifier
+	result  result  // of a 200 or 207 for several
+	problem problem // of everything else
+}
+
+// http sends a request as an HTTP API does (payload format 2.0).
+func (w *world) http(method, path, body string, header map[string]string) httpAnswer {
+	w.t.Helper()
+	return w.httpEvent(v2(method, path, body, header))
+}
+
+// rest sends a request as a REST API does (payload format 1.0).
+func (w *world) rest(method, path, body string, header map[string]string) httpAnswer {
+	w.t.Helper()
+	return w.httpEvent(v1(method, path, body, header))
+}
+
+// httpEvent sends an event that v1 or v2 made, perhaps with changes.
+func (w *world) httpEvent(e map[string]any, options ...runtimeapi.InvokeOption) httpAnswer {
+	w.t.Helper()
+	payload, err := json.Marshal(e)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return readHTTP(w.t, w.raw(payload, options...))
+}
+
+// v2 is the event of an HTTP API, and nearly that of a function URL. Header
+// names are in lower case there.
+func v2(method, path, body string, header map[string]string) map[string]any {
+	headers := map[string]any{"host": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"}
+	if body != "" {
+		headers["content-type"] = "application/json"
+	}
+	for name, value := range header {
+		headers[strings.ToLower(name)] = value
+	}
+	e := map[string]any{
+		"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
+		"requestContext": map[string]any{
+			"accountId": "123456789012", "apiId": "a1b2c3d4e5", "stage": "$default", "routeKey": "$default",
+			"domainName": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com", "domainPrefix": "a1b2c3d4e5",
+			"requestId": "P8zkDiQ8oAMEJsQ=", "time": "21/Nov/2026:08:15:30 +0000", "timeEpoch": 1795248930512,
+			"http": map[string]any{
+				"method": method, "path": path, "protocol": "HTTP/1.1",
+				"sourceIp": "203.0.113.24", "userAgent": "curl/8.14.1",
+			},
+		},
+		"isBase64Encoded": false,
+	}
+	if body != "" {
+		e["body"] = body
+	}
+	return e
+}
+
+// v1 is the event of a REST API.
+func v1(method, path, body string, header map[string]string) map[string]any {
+	headers := map[string]any{"Host": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"}
+	if body != "" {
+		headers["Content-Type"] = "application/json"
+	}
+	for name, value := range header {
+		maps.DeleteFunc(headers, func(key string, _ any) bool { return strings.EqualFold(key, name) })
+		headers[name] = value
+	}
+	multi := map[string]any{}
+	for name, value := range headers {
+		multi[name] = []any{value}
+	}
+	e := map[string]any{
+		"resource": "/{proxy+}", "path": path, "httpMethod": method, "headers": headers, "multiValueHeaders": multi,
+		"queryStringParameters": nil, "multiValueQueryStringParameters": nil, "pathParameters": nil, "stageVariables": nil,
+		"requestContext": map[string]any{
+			"resourcePath": "/{proxy+}", "httpMethod": method, "path": "/prod" + path, "stage": "prod",
+			"accountId": "123456789012", "apiId": "a1b2c3d4e5", "requestId": "0fdbf7c5-4b5f-4a0f-8b8e-5f3a7c1d2e90",
+			"identity": map[string]any{"sourceIp": "203.0.113.24", "userAgent": "curl/8.14.1"},
+		},
+		"body": nil, "isBase64Encoded": false,
+	}
+	if body != "" {
+		e["body"] = body
+	}
+	return e
+}
+
+func readHTTP(t *testing.T, inv runtimeapi.Invocation) httpAnswer {
+	t.Helper()
+	a := httpAnswer{Invocation: inv, header: http.Header{}}
+	if inv.FunctionError {
+		t.Errorf("the API function ended in a function error: %s: %s", inv.ErrorType, inv.ErrorMessage)
+		return a
+	}
+	var response struct {
+		StatusCode        int                 `json:"statusCode"`
+		Headers           map[string]string   `json:"headers"`
+		MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
+		Body              string              `json:"body"`
+		IsBase64Encoded   bool                `json:"isBase64Encoded"`
+		Cookies           []string            `json:"cookies"`
+	}
+	decode(t, string(inv.Payload), &response)
+	a.status, a.body = response.StatusCode, response.Body
+	if response.IsBase64Encoded {
+		body, err := base64.StdEncoding.DecodeString(response.Body)
+		if err != nil {
+			t.Fatalf("the body is not base64: %v", err)
+		}
+		a.body = string(body)
+	}
+	for name, value := range response.Headers {
+		a.header.Add(name, value)
+	}
+	for name, values := range response.MultiValueHeaders {
+		for _, value := range values {
+			a.header.Add(name, value)
+		}
+	}
+	a.read(t)
+	return a
+}
+
+// read reads the body, and checks what every response must have.
+func (a *httpAnswer) read(t *testing.T) {
+	t.Helper()
+	if got, want := a.header.Get("Cache-Control"), "no-store"; got != want {
+		t.Errorf("Cache-Control of a %d: got %q, want %q", a.status, got, want)
+	}
+	if got, want := a.header.Get("X-Request-Id"), a.RequestID; got != want {
+		t.Errorf("X-Request-Id of a %d: got %q, want %q", a.status, got, want)
+	}
+	contentType := a.header.Get("Content-Type")
+	if a.status != 200 && a.status != 207 {
+		if contentType != "application/problem+json" {
+			t.Errorf("Content-Type of a %d: got %q, want application/problem+json", a.status, contentType)
+		}
+		decode(t, a.body, &a.problem)
+		if a.problem.Status != a.status {
+			t.Errorf("status in the problem: got %d, want that of the response, %d", a.problem.Status, a.status)
+		}
+		if got, want := a.problem.Instance, "urn:uuid:"+a.RequestID; got != want {
+			t.Errorf("instance of the problem: got %q, want %q", got, want)
+		}
+		return
+	}
+	if contentType != "application/json" {
+		t.Errorf("Content-Type of a %d: got %q, want application/json", a.status, contentType)
+	}
+	var shape map[string]json.RawMessage
+	decode(t, a.body, &shape)
+	if _, several := shape["results"]; several {
+		decode(t, a.body, &a.result)
+	} else {
+		decode(t, a.body, &a.item)
+	}
+}
+
+// line is a log line, decoded.
+type line map[string]any
+
+func (l line) text(key string) string {
+	text, _ := l[key].(string)
+	return text
+}
+
+// number is a JSON number's value; ok is false for anything else.
+func (l line) number(key string) (float64, bool) {
+	n, ok := l[key].(float64)
+	return n, ok
+}
+
+func (l line) isAudit() bool {
+	_, identifier := l["identifier"]
+	_, outcome := l["outcome"]
+	_, attempts := l["attempts"]
+	return identifier && outcome && attempts
+}
+
+// auditLines counts audit lines without reading them, of which there may be many.
+func auditLines(texts []string) int {
+	n := 0
+	for _, text := range texts {
+		if strings.Contains(text, `"identifier":`) && strings.Contains(text, `"duration_ms":`) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l line) isMetric() bool { return l["_aws"] != nil }
+
+// logs are all lines so far, as JSON.
+func (w *world) logs() []line { return parse(w.t, w.function.Logs()) }
+
+// audit are the audit lines so far.
+func (w *world) audit() []line { return pick(w.logs(), line.isAudit) }
+
+// metrics are the metric lines so far.
+func (w *world) metrics() []line { return pick(w.logs(), line.isMetric) }
+
+func pick(lines []line, keep func(line) bool) []line {
+	var kept []line
+	for _, l := range lines {
+		if keep(l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+func parse(t *testing.T, texts []string) []line {
+	t.Helper()
+	var lines []line
+	for _, text := range texts {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Errorf("log line %.500q is no JSON object: %v", text, err)
+			continue
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// check checks what holds of every world: the form of log lines, that no secret
+// value shows anywhere, how Segura was called, and that Lambda never had to end
+// an invocation.
+func (w *world) check() {
+	w.checkInvocations()
+	w.checkRequests()
+	w.checkSecrecy()
+	if !w.setup.textLogs {
+		w.checkLines()
+	}
+	if w.t.Failed() {
+		w.t.Logf("the last lines of %s, metrics left out:\n%s", w.functionName(), lastLines(w.function.Logs(), 12))
+	}
+}
+
+func lastLines(all []string, n int) string {
+	var lines []string
+	for _, text := range all {
+		if !strings.Contains(text, `"_aws"`) {
+			lines = append(lines, text[:min(len(text), 400)])
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func (w *world) checkInvocations() {
+	for _, inv := range w.invocations {
+		if inv.TimedOut && !w.setup.timesOut {
+			w.t.Errorf("invocation %s was ended by Lambda after %v", inv.RequestID, inv.Duration)
+		}
+		if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.crashes && !w.setup.timesOut {
+			w.t.Errorf("invocation %s ended with errorType %q, want one of ours: %s", inv.RequestID, inv.ErrorType, inv.ErrorMessage)
+		}
+		if inv.FunctionError && w.setup.function == api {
+			w.t.Errorf("the API function ended in a function error: %s", inv.Payload)
+		}
+	}
+}
+
+func (w *world) checkRequests() {
+	for _, kind := range []seguratest.Kind{seguratest.KindPasswordEnable, seguratest.KindPasswordDisable} {
+		if n := w.segura.Count(kind); n != 0 {
+			w.t.Errorf("Segura got %d requests of kind %s, want none ever", n, kind)
+		}
+	}
+	for _, r := range w.segura.Requests() {
+		if strings.Contains(strings.ToLower(r.Path), "/mysafe/password/") {
+			w.t.Errorf("Segura got %s %s: the route of passwords", r.Method, r.Path)
+		}
+		if got := r.Header.Get("Accept"); got != "application/json" {
+			w.t.Errorf("Accept of %s %s: got %q, want application/json", r.Method, r.Path, got)
+		}
+		if r.TLS.Version != 0 && r.TLS.Version < 0x0303 {
+			w.t.Errorf("%s %s came over TLS %#x, want 1.2 or newer", r.Method, r.Path, r.TLS.Version)
+		}
+		if r.Query != "" {
+			w.t.Errorf("%s %s has the query %q, want none", r.Method, r.Path, r.Query)
+		}
+	}
+}
+
+// manyLines is how many lines of one invocation are checked one by one; of more
+// than that, a part is.
+const manyLines = 200
+
+func (w *world) checkLines() {
+	checked := map[string]bool{}
+	for _, inv := range w.invocations {
+		step := 1 + len(inv.Logs)/manyLines
+		for i, text := range inv.Logs {
+			checked[text] = true
+			if i%step == 0 {
+				w.checkLine(text, inv.RequestID)
+			}
+		}
+	}
+	for _, text := range w.function.Logs() {
+		if !checked[text] {
+			w.checkLine(text, "")
+		}
+	}
+}
+
+// checkLine checks the form of one line; requestID is empty outside an
+// invocation.
+func (w *world) checkLine(text, requestID string) {
+	names, l, err := members(text)
+	if err != nil {
+		w.t.Errorf("log line %.500q is not one JSON object: %v", text, err)
+		return
+	}
+	if twice := repeated(names); twice != "" {
+		w.t.Errorf("log line %.500s has the key %q twice", text, twice)
+	}
+	if _, err := time.Parse(time.RFC3339Nano, l.text("timestamp")); err != nil {
+		w.t.Errorf("log line %.500s: timestamp: %v", text, err)
+	}
+	if !slices.Contains([]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}, l.text("level")) {
+		w.t.Errorf("log line %.500s: level is none of Lambda's", text)
+	}
+	if l.text("message") == "" {
+		w.t.Errorf("log line %.500s has no message", text)
+	}
+	if requestID != "" && l.text("requestId") != requestID && (!w.setup.chatter || l.text("requestId") != "") {
+		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.text("requestId"), requestID)
+	}
+}
+
+// members are the names of the one object that the text is, repeated ones too,
+// and its texts.
+func members(text string) (names []string, texts line, err error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, nil, fmt.Errorf("no object: %w", err)
+	}
+	texts = line{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		name, _ := token.(string)
+		names = append(names, name)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, nil, err
+		}
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			texts[name] = text
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, nil, err
+	}
+	if decoder.More() {
+		return nil, nil, errors.New("something follows the object")
+	}
+	return names, texts, nil
+}
+
+func repeated(names []string) string {
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			return names[i]
+		}
+	}
+	return ""
+}
+
+// checkSecrecy looks for parts of secret values in everything that came out of
+// the function.
+func (w *world) checkSecrecy() {
+	var said strings.Builder
+	for _, text := range w.function.Logs() {
+		said.WriteString(text + "\n")
+	}
+	for _, inv := range w.invocations {
+		said.Write(inv.Payload)
+		fmt.Fprintf(&said, "\n%s\n%s\n%s\n", inv.ErrorType, inv.ErrorMessage, inv.XRayCause)
+	}
+	if w.initError != nil {
+		fmt.Fprintln(&said, w.initError.Message)
+	}
+	text := said.String()
+	for name, value := range w.secretValues() {
+		for _, part := range parts(value) {
+			if at := strings.Index(text, part); at >= 0 {
+				w.t.Errorf("%s shows (%q) in: …%s…", name, part, text[max(0, at-200):min(len(text), at+200)])
+				break
+			}
+		}
+	}
+}
+
+// secretValues are values that must show nowhere, under what they are.
+func (w *world) secretValues() map[string]string {
+	o := w.segura
+	values := map[string]string{
+		"the AWS session token":     runtimeapi.SessionToken,
+		"the AWS secret access key": runtimeapi.SecretAccessKey,
+		"the AWS access key id":     runtimeapi.AccessKeyID,
+		"the client_id":             w.setup.segura.ClientID,
+		"the client_secret":         w.setup.segura.ClientSecret,
+		"the new client_secret":     o.ClientSecret(),
+		"the Basic credentials": base64.StdEncoding.EncodeToString([]byte(
+			url.QueryEscape(w.setup.segura.ClientID) + ":" + url.QueryEscape(w.setup.segura.ClientSecret))),
+		"a token's type": "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9",
+	}
+	_, key := o.ClientCertificate()
+	values["the client_key"] = keyBody(key)
+	_, stranger := o.StrangerCertificate()
+	values["the stranger's client_key"] = keyBody(stranger)
+	for i, token := range o.Tokens() {
+		values[fmt.Sprintf("access token %d", i+1)] = token
+		if i == 50 {
+			break
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, value := range w.marked {
+		values[fmt.Sprintf("marked value %d", i+1)] = value
+	}
+	return values
+}
+
+// keyBody is the base64 of a private key in PEM.
+func keyBody(pem string) string {
+	var body strings.Builder
+	for l := range strings.Lines(pem) {
+		if !strings.HasPrefix(l, "-----") {
+			body.WriteString(strings.TrimSpace(l))
+		}
+	}
+	return body.String()
+}
+
+// partLength is how long a part of a secret value is that counts as one.
+const partLength = 14
+
+// parts are pieces of a value of which every longer part of it contains one.
+func parts(value string) []string {
+	if len(value) <= 2*partLength {
+		return []string{value}
+	}
+	var all []string
+	for at := 0; at+partLength <= len(value); at += partLength {
+		all = append(all, value[at:at+partLength])
+	}
+	return all
+}
+
+// expect compares the parts of an item that a test is about.
+func (i item) is(t *testing.T, about, outcome, code string, retryable bool, attempts int) {
+	t.Helper()
+	got := fmt.Sprintf("%s, %d attempts", i.Outcome, i.Attempts)
+	want := fmt.Sprintf("%s, %d attempts", outcome, attempts)
+	if i.Error != nil {
+		got += fmt.Sprintf(", %s, retryable %v", i.Error.Code, i.Error.Retryable)
+	}
+	if code != "" {
+		want += fmt.Sprintf(", %s, retryable %v", code, retryable)
+	}
+	if got != want {
+		t.Errorf("%s: got identifier %d %s; want %s (%+v)", about, i.Identifier, got, want, i.Error)
+	}
+	if i.Error != nil && i.Error.Message == "" {
+		t.Errorf("%s: identifier %d: the error has no message", about, i.Identifier)
+	}
+}
+
+// counts compares how often the three kinds of request were made since the
+// last reset of the records.
+func (w *world) counts(about string, tokens, calls, reads int) {
+	w.t.Helper()
+	got := fmt.Sprintf("%d token requests, %d calls, %d secret reads", w.segura.Count(seguratest.KindToken),
+		w.segura.Count(seguratest.KindEnable)+w.segura.Count(seguratest.KindDisable), w.secrets.Reads())
+	want := fmt.Sprintf("%d token requests, %d calls, %d secret reads", tokens, calls, reads)
+	if got != want {
+		w.t.Errorf("%s: got %s; want %s", about, got, want)
+	}
+}

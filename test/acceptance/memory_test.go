@@ -1,0 +1,76 @@
+package acceptance
+
+import (
+	"strings"
+	"testing"
+
+	"segura-enable/simulated/secretsmanager"
+)
+
+// payloadSize is a little less than the most that Lambda passes on, in bytes.
+const payloadSize = 6_000_000
+
+func TestMemory_isBoundWhateverIsSent(t *testing.T) {
+	t.Parallel()
+	const most = 128 << 20 // the smallest function that there is
+	documents := map[string]string{
+		"5 MiB of one identifier":           `{"identifiers":[` + strings.Repeat("5,", 5<<19) + `5]}`,
+		"5 MiB of strings of digits":        `{"identifiers":[` + strings.Repeat(`"5",`, 5<<18) + `5]}`,
+		"5 MiB of long identifiers":         `{"identifiers":[` + strings.Repeat("9223372036854775807,", 5<<20/20) + `5]}`,
+		"6 MB of a reason":                  `{"identifier":5,"reason":"` + strings.Repeat("x", payloadSize) + `"}`,
+		"6 MB of escapes":                   `{"identifier":5,"reason":"` + strings.Repeat(`\u00e9`, payloadSize/6) + `"}`,
+		"6 MB of fields":                    `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
+		"6 MB of white space":               strings.Repeat(" ", payloadSize) + `{`,
+		"6 MB of brackets":                  `{"identifiers":` + strings.Repeat("[", payloadSize),
+		"6 MB of one number":                `{"identifier":` + strings.Repeat("9", payloadSize) + `}`,
+		"6 MB of a field's name":            `{"` + strings.Repeat("x", payloadSize) + `":5}`,
+		"6 MB that are no UTF-8":            `{"identifier":"` + strings.Repeat("\xf0", payloadSize) + `"}`,
+		"an envelope around 5 MiB":          eventBridge("com.example", `{"identifiers":[`+strings.Repeat("5,", 5<<19)+`5]}`),
+		"an envelope with 6 MB beside it":   strings.Replace(eventBridge("com.example", `{"identifier":0}`), `{`, `{"other":"`+strings.Repeat("x", payloadSize)+`",`, 1),
+		"an envelope around a string of it": eventBridge("aws.scheduler", `"`+strings.Repeat("{", payloadSize)+`"`),
+	}
+	for name, document := range documents {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, door := range []string{event, api} {
+				w := start(t, setup{function: door, segura: anyIdentifier})
+				payload := document
+				if door == api {
+					payload = encoded(t, v2("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
+				}
+				calls := w.segura.Count("")
+
+				inv := w.raw([]byte(payload))
+
+				if door == event && inv.ErrorType != "Segura.InvalidRequest" {
+					t.Errorf("%s: got %s, want Segura.InvalidRequest", name, inv.ErrorType)
+				}
+				if door == api && readHTTP(t, inv).status != 413 {
+					t.Errorf("%s: got %s over HTTP, want 413", name, inv.Payload)
+				}
+				if got := w.segura.Count("") - calls; got != 0 {
+					t.Errorf("%s, %s: Segura got %d requests, want none", door, name, got)
+				}
+				if got := w.function.MaxRSS(); got >= most {
+					t.Errorf("%s, %s: got %.1f MiB of memory, want less than the %d of the smallest function", door, name, float64(got)/(1<<20), most>>20)
+				}
+				t.Logf("%s: %.1f MiB for %.1f MB", door, float64(w.function.MaxRSS())/(1<<20), float64(len(payload))/1e6)
+			}
+		})
+	}
+}
+
+func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
+	before := w.function.MaxRSS()
+	w.secrets.Fail(secretsmanager.GiantBody, -1)
+
+	w.one(5).is(t, "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
+
+	if got := w.function.MaxRSS() - before; got > 12<<20 {
+		t.Errorf("got %.1f MiB more of memory for a reply of 16 MiB, want it read to 1 MiB", float64(got)/(1<<20))
+	}
+	w.secrets.ClearFaults()
+	w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+}

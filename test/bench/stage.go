@@ -1,0 +1,155 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"time"
+
+	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
+)
+
+const secretName = "segura/mysafe-access-key"
+
+// latencies are how long the upstreams take to answer, besides what they do.
+type latencies struct{ secret, token, call time.Duration }
+
+// stage is what the functions call: a Secrets Manager and a Segura behind TLS,
+// whose certificate the system's list of authorities vouches for, as in AWS. Its
+// key is one of P-256, because the upstreams share the machine with what is measured:
+// to sign for RSA, as AWS does elsewhere, takes 1.5 ms of it.
+type stage struct {
+	segura *seguratest.Server
+	vault  *secretsmanager.Server
+	bundle string // path of the list of authorities
+}
+
+// newStage starts one, with the system's authorities and its own in the list, or
+// only its own.
+func (b *bench) newStage(ctx context.Context, l latencies, onlyOwn bool) (*stage, error) {
+	s := &stage{}
+	var err error
+	options := seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}, Latency: seguratest.Latency{Token: l.token, Call: l.call}}
+	if s.segura, err = seguratest.New(options); err != nil {
+		return nil, err
+	}
+	certificate := s.segura.ServerCertificate()
+	if s.vault, err = secretsmanager.Start(ctx, secretsmanager.Options{Certificate: &certificate}); err != nil {
+		s.segura.Close()
+		return nil, err
+	}
+	if l.secret > 0 {
+		s.vault.Delay(l.secret, 0)
+	}
+	s.vault.Put(secretName, s.segura.SecretJSON(map[string]any{"ca_certificate": nil}))
+	if err := s.writeBundle(b.dir, onlyOwn); err != nil {
+		s.close()
+		return nil, err
+	}
+	if l.call > 0 {
+		if err := s.settle(ctx, l); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// settle takes off Segura's latencies what this machine adds to them: timers that
+// are late, threads that have to be woken. To a client alone, they are then what
+// was asked for, from a request's last byte to its reply's first one.
+func (s *stage) settle(ctx context.Context, l latencies) error {
+	defer s.segura.Reset() // forget the records
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM([]byte(s.segura.CACertificate()))
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	var wrote, first time.Time
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest:         func(httptrace.WroteRequestInfo) { wrote = time.Now() },
+		GotFirstResponseByte: func() { first = time.Now() },
+	})
+	var surplus []time.Duration
+	const calls = 41
+	for range calls {
+		request, err := http.NewRequestWithContext(traced, http.MethodHead, s.segura.URL(), http.NoBody)
+		if err != nil {
+			return err
+		}
+		reply, err := transport.RoundTrip(request)
+		if err != nil {
+			return fmt.Errorf("measure the stage's latency: %w", err)
+		}
+		_ = reply.Body.Close()
+		surplus = append(surplus, first.Sub(wrote)-l.call)
+	}
+	extra := median(surplus)
+	s.segura.SetLatency(seguratest.Latency{Token: max(0, l.token-extra), Call: max(0, l.call-extra)})
+	return nil
+}
+
+func (s *stage) close() {
+	_ = s.vault.Close()
+	s.segura.Close()
+}
+
+// systemBundles are where Go looks for the list of authorities on Linux.
+var systemBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", // Debian
+	"/etc/pki/tls/certs/ca-bundle.crt",   // Amazon Linux
+	"/etc/ssl/cert.pem",                  // Alpine
+}
+
+func (s *stage) writeBundle(dir string, onlyOwn bool) error {
+	bundle := []byte(s.segura.CACertificate())
+	if !onlyOwn {
+		system, err := systemBundle()
+		if err != nil {
+			return err
+		}
+		bundle = append(system, bundle...)
+	}
+	file, err := os.CreateTemp(dir, "authorities-*.pem")
+	if err != nil {
+		return err
+	}
+	s.bundle = file.Name()
+	if _, err := file.Write(bundle); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func systemBundle() ([]byte, error) {
+	for _, path := range systemBundles {
+		if bundle, err := os.ReadFile(path); err == nil {
+			return bundle, nil
+		}
+	}
+	return nil, errors.New("no list of trusted authorities found; install ca-certificates")
+}
+
+// env is the environment of a contender on this stage: what template.yaml sets,
+// for all of them, and where to find the upstreams.
+func (s *stage) env(c contender, extra map[string]string) map[string]string {
+	env := map[string]string{
+		"SEGURA_SECRET_ID":                 secretName,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.vault.URL(),
+		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
+		"AWS_LAMBDA_LOG_LEVEL":             "INFO",
+		"SSL_CERT_FILE":                    s.bundle,
+		"SSL_CERT_DIR":                     "/nonexistent",
+	}
+	if c.name == python {
+		env["AWS_CA_BUNDLE"] = s.bundle // boto3 brings a list of its own
+	}
+	maps.Copy(env, extra)
+	return env
+}

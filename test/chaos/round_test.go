@@ -1,0 +1,364 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/seguratest"
+)
+
+// round is one invocation, or several at once, in one weather.
+type round struct {
+	weather  weather
+	answers  []*answer
+	began    time.Time
+	ended    time.Time
+	before   map[int64]seguratest.APISecret
+	after    map[int64]seguratest.APISecret
+	entries  []entry       // what Segura was asked meanwhile
+	reads    int           // of the AWS secret
+	lag      time.Duration // how late the machine was meanwhile, in all
+	recovery bool          // everything is in order and must succeed
+
+	restarted bool // a new process began, the one before having been ended
+}
+
+// lingering is what the weather before may still cause.
+type lingering struct {
+	codes                 map[string]bool
+	wire, slow, confusing bool
+	stale                 bool // connections may have died unnoticed
+	revokes               int
+}
+
+// live runs the world from its first round to its last.
+func (w *world) live() error {
+	r := w.random
+	o := weather{}
+	if r.IntN(2) == 0 {
+		o = w.forecast(r, time.Second)
+		o.during, o.freeze, o.leap, o.lost, o.killed = nil, 0, 0, false, false
+	}
+	w.apply(o)
+	w.linger(o)
+	began, waited := time.Now(), waitsOf(os.Getpid())
+	if err := w.startFunction(); err != nil {
+		return err
+	}
+	if err := w.function.WaitReady(context.Background()); err != nil {
+		w.violated("init does not fail for what is remote", "%v, in the weather %v", err, &o)
+		return nil
+	}
+	if took, lag := w.function.InitDuration(), load.total(began)+waitsOf(os.Getpid(), w.function.PID()).since(waited); took > 2500*time.Millisecond+lag {
+		w.violated("init takes 2 s at most", "it took %v in the weather %v", took, &o)
+	}
+	w.settle()
+	w.judgeInit(&o)
+	for n := 4 + r.IntN(8); n > 0 && len(w.violations) == 0; n-- {
+		w.oneRound(r)
+		if r.IntN(4) == 0 && len(w.violations) == 0 {
+			w.recover(r)
+		}
+	}
+	if len(w.violations) == 0 {
+		w.recover(r)
+	}
+	w.checkLife()
+	return nil
+}
+
+// linger notes what the weather may cause after it has passed.
+func (w *world) linger(o weather) {
+	l := &w.lingering
+	if l.codes == nil {
+		l.codes = map[string]bool{}
+	}
+	for code := range o.codes {
+		l.codes[code] = true
+	}
+	l.wire, l.slow, l.confusing = l.wire || o.wire, l.slow || o.slow, l.confusing || o.confusing
+	l.revokes += o.revokes
+}
+
+// oneRound makes a request or several, in some weather.
+func (w *world) oneRound(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		leave := r.IntN(4) == 0
+		w.heal(leave)
+		was := w.lingering
+		stale := was.wire || was.stale
+		w.lingering = lingering{codes: map[string]bool{unreachable: stale, invalidResponse: stale, upstreamTimeout: stale},
+			wire: was.wire && leave, stale: stale, revokes: was.revokes}
+	}
+	limit := timeLimit(r)
+	o := w.forecast(r, limit)
+	x := &round{weather: o}
+	w.change(o)
+	n := 1
+	if w.config.atOnce > 1 && r.IntN(2) == 0 {
+		n = 2 + r.IntN(w.config.atOnce+1)
+	}
+	actions := []string{"enable", "disable", "enable"}
+	mixed := n > 1 && r.IntN(2) == 0
+	action := choose(r, actions...)
+	var requests []request
+	for range n {
+		suits := func(int64) bool { return true }
+		if mixed {
+			// Several at once must not undo each other's work, or nothing could be said.
+			action = choose(r, actions...)
+			suits = func(i int64) bool { return (i%2 == 0) == (action == "enable") }
+		}
+		q := w.draw(r, limit, action, suits)
+		for slices.ContainsFunc(q.identifiers, func(i int64) bool { return !suits(i) && i != giant }) {
+			q = w.draw(r, limit, action, suits)
+		}
+		if mixed {
+			q = w.without(q, giant)
+		}
+		requests = append(requests, q)
+	}
+	w.make(x, requests)
+	w.judge(x)
+	w.linger(o)
+}
+
+// without is the request again if it does not name the identifier.
+func (w *world) without(q request, i int64) request {
+	if slices.Contains(q.identifiers, i) {
+		return request{timeout: q.timeout, invalid: []int{400}, payload: []byte("{")}
+	}
+	return q
+}
+
+// change makes the weather, perhaps while the process is frozen, as it is on
+// Lambda between two invocations.
+func (w *world) change(o weather) {
+	if o.freeze == 0 {
+		w.apply(o)
+		return
+	}
+	_ = w.function.Signal(syscall.SIGSTOP)
+	w.apply(o)
+	time.Sleep(o.freeze)
+	if o.lost {
+		w.segura.DropConnections()
+	}
+	_ = w.function.Signal(syscall.SIGCONT)
+	if o.leap > 0 {
+		w.moveClock(o.leap)
+	}
+}
+
+// make makes the requests at once and collects what came of them.
+func (w *world) make(x *round, requests []request) {
+	x.before = w.segura.States()
+	pid := w.function.PID()
+	from, reads := w.ledger.size(), w.secrets.Reads()
+	waited := waitsOf(os.Getpid(), pid)
+	x.began = time.Now()
+	ended := make(chan struct{})
+	var group, happenings sync.WaitGroup
+	for _, h := range x.weather.during {
+		happenings.Go(func() {
+			select {
+			case <-time.After(h.at):
+			case <-ended:
+			}
+			h.do()
+		})
+	}
+	x.answers = make([]*answer, len(requests))
+	for i, q := range requests {
+		group.Go(func() {
+			a := &answer{request: q, began: time.Now()}
+			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, withTimeout(q), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.ahead))
+			a.ended = time.Now()
+			x.answers[i] = a
+		})
+	}
+	group.Wait()
+	x.ended = time.Now()
+	close(ended)
+	happenings.Wait()
+	if x.weather.killed {
+		w.bury(pid)
+	}
+	w.settle()
+	x.restarted = w.function.PID() != pid
+	x.lag = load.total(x.began) + waitsOf(os.Getpid(), w.function.PID()).since(waited)
+	x.after = w.segura.States()
+	x.reads = w.secrets.Reads() - reads
+	for _, e := range w.ledger.since(from) {
+		if !e.Time.Before(x.began) {
+			x.entries = append(x.entries, e)
+		}
+	}
+	w.invocations += len(requests)
+	for _, a := range x.answers {
+		fmt.Fprintf(&w.said, "%s\n%s\n%s\n%s\n", a.Payload, a.ErrorType, a.ErrorMessage, a.XRayCause)
+	}
+}
+
+// bury waits for the end of the process, which was killed; an invocation that was
+// still to be handed out may have begun another one.
+func (w *world) bury(pid int) {
+	for range 10_000 {
+		if _, exited := w.function.Exited(); exited || w.function.PID() != pid {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// recover ends all faults; the very next invocation must succeed.
+func (w *world) recover(r *rand.Rand) {
+	leave := w.config.maxAttempts >= 4 && r.IntN(2) == 0
+	w.heal(leave)
+	w.settle()
+	if r.IntN(3) == 0 {
+		w.change(weather{freeze: between(r, time.Millisecond, time.Second)})
+		w.fate.become(w.rounds, storm{}, storm{})
+	}
+	for again := 0; ; again++ {
+		x := &round{recovery: true, weather: weather{names: []string{fmt.Sprintf("all is well again (struck connections left: %v)", leave)}}}
+		q := w.sensible(r)
+		w.make(x, []request{q})
+		w.judge(x)
+		if a := x.answers[0]; w.allIsWell(x, a) {
+			break
+		} else if x.lag > w.config.attemptTimeout/4 {
+			w.excuse("no recovery, with %v late", x.lag)
+			if again < 5 {
+				continue
+			}
+			break // it never gets to prove it here
+		} else if w.config.maxAttempts == 1 && onlyBroken(a) && again == 0 {
+			// A connection that died since the last call is noticed by a call that is
+			// lost with it, where the process was frozen or slow to notice it before.
+			w.lonely++
+			continue
+		} else {
+			w.report(x, a, "after the faults stop, the very next invocation succeeds", "it did not")
+			break
+		}
+	}
+	w.lingering = lingering{}
+}
+
+// onlyBroken tells whether nothing but broken connections kept it from success.
+func onlyBroken(a *answer) bool {
+	for _, l := range a.audit {
+		if l.Code != "" && l.Code != notAllowed && l.Code != notFound && l.Code != accessDenied && l.Code != unreachable && l.Code != invalidResponse {
+			return false
+		}
+	}
+	return len(a.audit) > 0
+}
+
+// sensible is a valid request with time enough.
+func (w *world) sensible(r *rand.Rand) request {
+	for {
+		q := w.draw(r, 15*time.Second, choose(r, "enable", "disable"), func(int64) bool { return true })
+		if q.invalid == nil && !q.check && len(q.identifiers) <= 60 {
+			return q
+		}
+	}
+}
+
+// allIsWell tells whether each identifier fared as its state has it.
+func (w *world) allIsWell(x *round, a *answer) bool {
+	for _, i := range a.request.identifiers {
+		got, want := a.audit[i], w.expected(x, i)
+		if got.Code != want {
+			return false
+		}
+	}
+	return !a.TimedOut && len(a.audit) == len(a.request.identifiers)
+}
+
+// expected is the code that an identifier fails with where all is in order.
+func (w *world) expected(x *round, i int64) string {
+	state, known := x.before[i]
+	switch {
+	case !w.config.isAllowed(i):
+		return notAllowed
+	case !known || state.Missing:
+		return notFound
+	case state.Forbidden:
+		return accessDenied
+	default:
+		return ""
+	}
+}
+
+// report notes a violation with all that it takes to understand it.
+func (w *world) report(x *round, a *answer, invariant, format string, args ...any) {
+	if len(w.violations) > 1 {
+		return // the first ones say enough
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, format+"\n", args...)
+	fmt.Fprintf(&b, "world:   %v\n", w.config)
+	fmt.Fprintf(&b, "weather: %v\n", &x.weather)
+	if l := w.lingering; len(l.codes) > 0 && !x.recovery {
+		fmt.Fprintf(&b, "before:  %v, wire %v, stale %v, slow %v, confusing %v, %d revocations\n", l.codes, l.wire, l.stale, l.slow, l.confusing, l.revokes)
+	}
+	fmt.Fprintf(&b, "machine: %v late in all\n", x.lag)
+	if a != nil {
+		fmt.Fprintf(&b, "asked:   %s %s in %v: %.1500s\n", a.RequestID, a.request.action, a.request.timeout, a.request.payload)
+		fmt.Fprintf(&b, "answer:  after %v: error %q: %.3000s\n", a.Duration, a.ErrorType, a.Payload)
+	}
+	w.writeRecord(&b, x)
+	for _, one := range x.answers {
+		if a == nil || one == a {
+			fmt.Fprintf(&b, "logs of %s:\n%s\n", one.RequestID, excerpt(one.Logs, 40))
+		}
+	}
+	w.violated(invariant, "%s", b.String())
+}
+
+// writeRecord writes Segura's record of the round.
+func (w *world) writeRecord(b *strings.Builder, x *round) {
+	fmt.Fprintf(b, "Segura:  %d requests, and %d reads of the AWS secret\n", len(x.entries), x.reads)
+	for n, e := range x.entries {
+		if n == 80 {
+			fmt.Fprintf(b, "  … and %d more\n", len(x.entries)-n)
+			break
+		}
+		name := ""
+		if at := w.fate.mishapOf(e.Number); at >= 0 {
+			name = w.catalogue[at].name
+		}
+		fmt.Fprintf(b, "  %7.1f ms %s %d: %d, %s (%s, connection %d, ended after %v)\n", float64(e.Time.Sub(x.began).Microseconds())/1000,
+			e.Kind, e.Identifier, e.Status, name, e.Proto, e.Connection, e.ended.Sub(e.Time).Round(100*time.Microsecond))
+	}
+	all := w.secrets.Requests()
+	for _, r := range all[max(0, len(all)-x.reads):] {
+		fmt.Fprintf(b, "  %7.1f ms AWS secret: %d %s\n", float64(r.Time.Sub(x.began).Microseconds())/1000, r.Status, r.Fault)
+	}
+}
+
+func excerpt(lines []string, most int) string {
+	var b strings.Builder
+	kept := 0
+	for _, text := range lines {
+		if strings.Contains(text, `"_aws"`) {
+			continue
+		}
+		if kept++; kept > most {
+			fmt.Fprintf(&b, "  … and more, %d lines in all\n", len(lines))
+			break
+		}
+		fmt.Fprintf(&b, "  %.500s\n", text)
+	}
+	return b.String()
+}

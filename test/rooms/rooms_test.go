@@ -1,0 +1,305 @@
+// Package rooms keeps the rooms of this repository apart: it reads the imports of
+// every Go file and holds them against the rules below, which are the drawing in
+// words.
+package rooms
+
+import (
+	"bytes"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// trees are where Go lives, each with the trees that its files, tests left out, may
+// import from: what is deployed imports nothing that imitates its surroundings or
+// proves it, and what imitates shares nothing with what it is there to test.
+var trees = map[string][]string{
+	"functions": {"internal"},
+	"internal":  {"internal"},
+	"simulated": {"simulated"},
+	"test":      {"internal", "simulated", "test"},
+}
+
+// product says which rooms each room of what is deployed may import, and which
+// modules from outside by a prefix of their path. A new room gets a line here and a
+// place in the drawing. Before you add an arrow, see that it points inward:
+// doors -> activation -> segura -> apisecret.
+var product = map[string]room{
+	// What Lambda starts: wiring only.
+	"functions/api":   {list("function", "httpapi"), list(aws)},
+	"functions/event": {list("function", "event"), list(aws)},
+	"internal/function": {
+		list("activation", "config", "credentials", "segura", "telemetry", "apisecret"), list(aws),
+	},
+
+	// The doors, which never know each other.
+	"internal/httpapi": {doors, list(aws)},
+	"internal/event":   {doors, list(aws)},
+
+	// What happens behind both doors. Segura's client knows nothing of AWS.
+	"internal/activation":  {list("segura", "telemetry", "apisecret"), nil},
+	"internal/credentials": {list("segura", "apisecret", "flight", "strictjson"), list(aws)},
+	"internal/segura":      {list("apisecret", "flight", "strictjson"), list("golang.org/x/")},
+	"internal/telemetry":   {list("apisecret"), list(aws)},
+	"internal/config":      {list("apisecret"), nil},
+
+	// The vocabulary, and what it is written with.
+	"internal/apisecret":  {list("strictjson"), nil},
+	"internal/flight":     {},
+	"internal/strictjson": {},
+}
+
+var doors = list("activation", "apisecret", "telemetry", "strictjson")
+
+const (
+	module   = "segura-enable"
+	aws      = "github.com/aws/"
+	maxLines = 60 // of a function's own code
+)
+
+type room struct {
+	rooms   []string // under internal
+	modules []string // of others
+}
+
+func list(paths ...string) []string { return paths }
+
+func TestRooms_importOnlyWhatTheDrawingAllows(t *testing.T) {
+	for _, fault := range wrongArrows(t, repository(t)) {
+		t.Error(fault)
+	}
+}
+
+func TestRooms_aWrongArrowIsNamed(t *testing.T) {
+	table := []struct {
+		file, imports string
+		want          string // a part of the only fault; empty: none
+	}{
+		{"internal/httpapi/door.go", "segura-enable/internal/activation", ""},
+		{"internal/httpapi/door.go", "net/http", ""},
+		{"internal/httpapi/door_test.go", "segura-enable/internal/event", ""},
+		{"internal/httpapi/door.go", "segura-enable/internal/event", "internal/httpapi -> internal/event"},
+		{"internal/apisecret/set.go", "segura-enable/internal/segura", "internal/apisecret -> internal/segura"},
+		{"internal/segura/call.go", "github.com/aws/aws-sdk-go-v2/aws", "internal/segura -> github.com/aws/aws-sdk-go-v2/aws"},
+		{"internal/segura/call.go", "segura-enable/simulated/seguratest", "internal/segura -> simulated/seguratest"},
+		{"internal/segura/call.go", "segura-enable/test/stage", "internal/segura -> test/stage"},
+		{"functions/api/main.go", "segura-enable/internal/event", "functions/api -> internal/event"},
+		{"functions/api/main.go", "segura-enable/simulated/runtimeapi", "functions/api -> simulated/runtimeapi"},
+		{"simulated/stage/local.go", "segura-enable/simulated/seguratest", ""},
+		{"simulated/stage/local.go", "segura-enable/internal/config", "simulated/stage -> internal/config"},
+		{"simulated/stage/local.go", "segura-enable/test/stage", "simulated/stage -> test/stage"},
+		{"test/bench/bench.go", "segura-enable/internal/apisecret", ""},
+		{"internal/util/util.go", "fmt", "internal/util is a room that the table does not know"},
+		{"functions/api/extra/extra.go", "fmt", "functions/api/extra is a room that the table does not know"},
+	}
+	for _, row := range table {
+		source := "package p\n\nimport _ " + strconv.Quote(row.imports) + "\n"
+		faults := wrongArrows(t, fstest.MapFS{row.file: {Data: []byte(source)}})
+		got := strings.Join(faults, "\n")
+		if (row.want == "") != (got == "") || len(faults) > 1 || !strings.Contains(got, row.want) {
+			t.Errorf("%s importing %s: got %q, want %q", row.file, row.imports, got, row.want)
+		}
+	}
+}
+
+func TestRooms_theTableNamesNoRoomThatIsGone(t *testing.T) {
+	exist := directories(t, repository(t), "functions", "internal")
+	for dir := range product {
+		if !slices.Contains(exist, dir) {
+			t.Errorf("the table has %s, but no such room has Go files", dir)
+		}
+	}
+}
+
+func TestRooms_theReadmeNamesEachOne(t *testing.T) {
+	root := repository(t)
+	readme, err := fs.ReadFile(root, "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	named := paths(string(readme))
+
+	for _, dir := range directories(t, root, "functions", "internal", "simulated", "test") {
+		if !slices.Contains(named, dir) {
+			t.Errorf("README.md does not name the room %s", dir)
+		}
+	}
+	for _, dir := range named {
+		if _, err := fs.Stat(root, dir); err != nil && trees[strings.Split(dir, "/")[0]] != nil {
+			t.Errorf("README.md names %s, which does not exist", dir)
+		}
+	}
+}
+
+func TestFunctions_areWiringOnly(t *testing.T) {
+	root := repository(t)
+	lines := map[string]int{}
+	for _, file := range goFiles(t, root, "functions") {
+		lines[path.Dir(file)] += bytes.Count(read(t, root, file), []byte("\n"))
+	}
+	for dir, n := range lines {
+		if n > maxLines {
+			t.Errorf("%s has %d lines of Go, more than %d: move logic to a room under internal", dir, n, maxLines)
+		}
+	}
+}
+
+func TestFunctions_neverSkipVerification(t *testing.T) {
+	root := repository(t)
+	for _, file := range goFiles(t, root, "functions", "internal") {
+		if bytes.Contains(read(t, root, file), []byte("InsecureSkipVerify")) {
+			t.Errorf("%s mentions InsecureSkipVerify: certificates are always verified", file)
+		}
+	}
+}
+
+func TestSecurity_namesTestsThatExist(t *testing.T) {
+	root := repository(t)
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(read(t, root, "SECURITY.md")), -1)
+	if len(named) == 0 {
+		t.Fatal("SECURITY.md names no test")
+	}
+	var source strings.Builder
+	for tree := range trees {
+		err := fs.WalkDir(root, tree, func(file string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(file, "_test.go") {
+				source.Write(read(t, root, file))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range named {
+		if !strings.Contains(source.String(), "func "+name[1]+"(") {
+			t.Errorf("SECURITY.md names the test %s, which does not exist", name[1])
+		}
+	}
+}
+
+// wrongArrows describes every import that the rules do not allow, and every room of
+// the product that the table does not know.
+func wrongArrows(t *testing.T, root fs.FS) []string {
+	t.Helper()
+	var faults []string
+	for _, file := range goFiles(t, root, "functions", "internal", "simulated", "test") {
+		dir := path.Dir(file)
+		from, known := product[dir]
+		tree, _, _ := strings.Cut(dir, "/")
+		if isProduct := tree == "functions" || tree == "internal"; isProduct && !known {
+			faults = append(faults, fmt.Sprintf("%s is a room that the table does not know (%s)", dir, file))
+			continue
+		}
+		for _, imported := range imports(t, root, file) {
+			to, ours := strings.CutPrefix(imported, module+"/")
+			toTree, toRoom, _ := strings.Cut(to, "/")
+			switch {
+			case ours && slices.Contains(trees[tree], toTree) && (!known || slices.Contains(from.rooms, toRoom)):
+			case !ours && (!known || from.mayUse(imported)):
+			default:
+				faults = append(faults, fmt.Sprintf("wrong arrow %s -> %s (%s)", dir, to, file))
+			}
+		}
+	}
+	return faults
+}
+
+// mayUse reports whether the room may import a package of another module, or of the
+// standard library.
+func (r room) mayUse(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".") || slices.ContainsFunc(r.modules, func(prefix string) bool { return strings.HasPrefix(imported, prefix) })
+}
+
+// paths returns every path in a text. One that starts with ./ is an argument of a
+// command, and does not count.
+func paths(text string) []string {
+	found := regexp.MustCompile(`[A-Za-z0-9_./-]+`).FindAllString(text, -1)
+	for i, p := range found {
+		found[i] = strings.TrimRight(p, "/.")
+	}
+	return found
+}
+
+func directories(t *testing.T, root fs.FS, in ...string) []string {
+	t.Helper()
+	var dirs []string
+	for _, file := range goFiles(t, root, in...) {
+		dirs = append(dirs, path.Dir(file))
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+// goFiles returns the non-test Go files under the trees, whatever platform they
+// are for.
+func goFiles(t *testing.T, root fs.FS, trees ...string) []string {
+	t.Helper()
+	var files []string
+	for _, tree := range trees {
+		err := fs.WalkDir(root, tree, func(file string, entry fs.DirEntry, err error) error {
+			switch {
+			case os.IsNotExist(err) && file == tree:
+				return nil
+			case err != nil:
+				return err
+			case entry.IsDir() && entry.Name() == "testdata":
+				return fs.SkipDir
+			case strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go"):
+				files = append(files, file)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func imports(t *testing.T, root fs.FS, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, read(t, root, file), parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var imported []string
+	for _, spec := range parsed.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatalf("%s: import %s: %v", file, spec.Path.Value, err)
+		}
+		imported = append(imported, p)
+	}
+	return imported
+}
+
+func read(t *testing.T, root fs.FS, file string) []byte {
+	t.Helper()
+	content, err := fs.ReadFile(root, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// repository is the root of this module, which holds more than these rooms.
+func repository(t *testing.T) fs.FS {
+	t.Helper()
+	root := os.DirFS("../..")
+	if mod := read(t, root, "go.mod"); !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
+		t.Fatalf("go.mod is not that of %s", module)
+	}
+	return root
+}
