@@ -58,7 +58,7 @@ func (d *Door) Invoke(ctx context.Context, payload []byte) (reply []byte, err er
 	defer func() {
 		if p := recover(); p != nil {
 			activation.LogPanic(ctx, d.Log, p)
-			reply, err = nil, d.functionError(ctx, InternalError, "A fault of this function's before there was a result. Report it as a bug, with the log of this invocation.")
+			reply, err = nil, d.functionError(ctx, InternalError, apisecret.NewError(apisecret.InternalError, "").Message)
 		}
 	}()
 	document, origin, err := d.open(payload)

@@ -46,7 +46,7 @@ func (d *Door) Invoke(ctx context.Context, payload []byte) (reply []byte, _ erro
 	defer func() {
 		if p := recover(); p != nil {
 			activation.LogPanic(ctx, d.Log, p)
-			reply = encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "A fault of this function's. Report it as a bug, with the log of this invocation.")).render(requestID(ctx))))
+			reply = encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "")).render(requestID(ctx))))
 		}
 	}()
 	return encode(finish(ctx, d.answer(ctx, payload))), nil

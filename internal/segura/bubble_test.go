@@ -2,7 +2,6 @@ package segura
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -194,7 +193,7 @@ func TestToken_expiresOnTheWallClock(t *testing.T) {
 	if got := time.Now().String(); !strings.Contains(got, "m=") {
 		t.Fatalf("the clock says %s, which has no monotonic part to begin with", got)
 	}
-	if got := newToken("token", json.RawMessage("60")).expires.String(); strings.Contains(got, "m=") {
+	if got := newToken("token", time.Minute).expires.String(); strings.Contains(got, "m=") {
 		t.Errorf("the token expires at %s, which has a monotonic part", got)
 	}
 	if got := wallClock().String(); strings.Contains(got, "m=") {
@@ -233,8 +232,8 @@ func TestToken_isRequestedAgainAgainstTransientFaultsOnly(t *testing.T) {
 			if (token == nil) != (row.code != "") || fault != nil && fault.Code != row.code || (fault == nil) != (row.code == "") {
 				t.Errorf("%s: got %v, want %q", row.name, fault, row.code)
 			}
-			if fault != nil && fault.RefusedCredentials != (row.code == apisecret.AuthenticationFailed) {
-				t.Errorf("%s: got refused credentials %t", row.name, fault.RefusedCredentials)
+			if fault != nil && fault.Refused == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
+				t.Errorf("%s: got refused credentials %t", row.name, fault.Refused == apisecret.CredentialsRefused)
 			}
 		})
 	}
@@ -341,7 +340,7 @@ func TestToken_waitsNoLongerForAnothersRequestThanItsOwnContext(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			answers(200, `{"access_token":"token"}`)(w, r)
 		})
-		leader := make(chan *Fault, 1)
+		leader := make(chan *apisecret.Error, 1)
 		go func() { _, fault := u.client.Token(t.Context(), nil); leader <- fault }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -363,7 +362,7 @@ func TestToken_isRequestedAnewWhenTheOneWhoRequestedItIsGone(t *testing.T) {
 		u.plays(hangs, answers(200, `{"access_token":"token"}`))
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		leader := make(chan *Fault, 1)
+		leader := make(chan *apisecret.Error, 1)
 		go func() { _, fault := u.client.Token(short, nil); leader <- fault }()
 		synctest.Wait()
 

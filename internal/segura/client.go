@@ -149,7 +149,7 @@ func newTransport(config *tls.Config, o Options) *http.Transport {
 // send sends a request and reads its whole reply, within one attempt's timeout.
 // Redirects are replies like any other. The fault says that there was no reply;
 // one that came is for the caller to judge.
-func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault) {
+func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apisecret.Error) {
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
@@ -162,7 +162,7 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 	c.replied.Store(true)
 	defer func() { _ = response.Body.Close() }()
 	if response.ProtoMajor == 1 && over.isStale() {
-		return reply{}, NewFault(apisecret.UpstreamInvalidResponse)
+		return reply{}, apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 	r := reply{status: response.StatusCode, header: response.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {

@@ -3,6 +3,8 @@ package segura
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"segura-enable/internal/apisecret"
 	"segura-enable/internal/strictjson"
 )
 
@@ -18,8 +21,22 @@ type reply struct {
 	status     int
 	header     http.Header
 	body       []byte
-	incomplete *Fault // why the body could not be read to its end; nil if it was
+	incomplete *apisecret.Error // why the body could not be read to its end; nil if it was
 }
+
+// response returns the reply in the form in which net/http hands it on.
+func (r reply) response(request *http.Request) *http.Response {
+	body := io.Reader(bytes.NewReader(r.body))
+	if r.incomplete != nil {
+		body = io.MultiReader(body, failing{r.incomplete})
+	}
+	return &http.Response{StatusCode: r.status, Header: r.header, Body: io.NopCloser(body), Request: request}
+}
+
+// failing is a reader that fails.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // content is what a reply says, whichever generation of Segura or of the gateway
 // in front of it wrote it; the zero value says nothing. The pages "POST | Enable API secret" of versions 3.32
@@ -209,7 +226,7 @@ func isPrefix(text []byte) bool {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var value json.RawMessage
 	err := decoder.Decode(&value)
-	return err != nil && strings.Contains(err.Error(), "unexpected EOF")
+	return errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // number decodes a whole number, as a JSON number or a string.

@@ -17,7 +17,7 @@ func BenchmarkReply(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token := newToken(strings.Repeat("t", 700), nil)
+	token := newToken(strings.Repeat("t", 700), 0)
 	client.keep(token)
 	for _, row := range []struct {
 		name   string

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura"
 	"segura-enable/simulated/seguratest"
 )
 
@@ -185,8 +184,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		if got := verdictOf(answer, fault); got != row.want {
 			t.Errorf("%s: got %+v, want %+v", row.name, got, row.want)
 		}
-		if fault != nil && (fault.RefusedToken != (row.want.code == apisecret.AuthenticationFailed) || fault.RefusedCredentials || fault.NoReply) {
-			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.RefusedToken, fault.RefusedCredentials, fault.NoReply)
+		if fault != nil && (fault.Refused == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Refused == apisecret.CredentialsRefused || fault.NoReply) {
+			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Refused == apisecret.TokenRefused, fault.Refused == apisecret.CredentialsRefused, fault.NoReply)
 		}
 		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "example.com")) {
 			t.Errorf("%s: got the message %q, want a sentence of our own", row.name, fault.Message)
@@ -230,7 +229,7 @@ func TestDo_understandsEveryGeneration(t *testing.T) {
 				seguratest.RefusedAuthenticationAs200, seguratest.RefusedInactiveAs200,
 			} {
 				server.RefuseToken(style)
-				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || !fault.RefusedToken || fault.Code != apisecret.AuthenticationFailed {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Refused != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
 					t.Errorf("generation %d, older gateway %t, refusal %d: got %+v, want a refused token", generation, older, style, fault)
 				}
 			}
@@ -417,16 +416,5 @@ func TestDo_keepsTheUpstreamsTextForTheLogOnly(t *testing.T) {
 	}
 	if second != nil || answer.Message != activated || answer.RequestID == "" {
 		t.Errorf("of a success: got %+v, %v", answer, second)
-	}
-}
-
-func TestNewFault_hasASentenceForEachCodeOfACall(t *testing.T) {
-	for _, code := range []apisecret.Code{
-		apisecret.NotFound, apisecret.AccessDenied, apisecret.AuthenticationFailed, apisecret.RateLimited, apisecret.UpstreamError,
-		apisecret.UpstreamInvalidResponse, apisecret.UpstreamTimeout, apisecret.UnexpectedResponse, apisecret.DeadlineExceeded, apisecret.InternalError,
-	} {
-		if got := segura.NewFault(code); got.Message == "" || got.Code != code {
-			t.Errorf("%s: got %+v", code, got.AsError())
-		}
 	}
 }

@@ -227,7 +227,7 @@ func TestDo_quotesNothingOfWhatItSent(t *testing.T) {
 
 			text := fmt.Sprintf("%+v %+v", answer, fault)
 			if fault != nil {
-				text += fmt.Sprintf("%+v %#v %s", *fault.AsError(), *fault.AsError(), fault)
+				text += fmt.Sprintf("%+v %#v %s", *fault, *fault, fault)
 			}
 			for _, secret := range []string{markedSecret, markedID, markedTenant, value, key, url.QueryEscape(markedSecret), base64.StdEncoding.EncodeToString([]byte(pair))} {
 				if got := longestCommon(quoted, text); len(got) >= 8 && strings.Contains(secret, got) {
@@ -357,7 +357,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 			t.Errorf("%s: got a token", reply)
 			continue
 		}
-		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault.AsError(), *fault.AsError(), fault)
+		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault, *fault, fault)
 		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token"} {
 			if got := longestCommon(secret, text); len(got) >= 8 {
 				t.Errorf("%s: got %q of a credential: %s", reply, got, text)

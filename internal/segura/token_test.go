@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
 
 	"segura-enable/internal/apisecret"
@@ -65,7 +64,7 @@ func TestToken_neverProbes(t *testing.T) {
 
 		_, fault := client.Token(t.Context(), nil)
 
-		if fault == nil || fault.Code != apisecret.AuthenticationFailed || !fault.RefusedCredentials || fault.HTTPStatus != 401 || server.Count("") != 1 {
+		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Refused != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
 			t.Errorf("%s: got %+v after %d requests, want refused credentials after one", style, fault, server.Count(""))
 		}
 	}
@@ -88,6 +87,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"token_type null", seguratest.TokenType(`null`), got, false},
 		{"without expires_in", seguratest.TokenExpiresIn(``), got, false},
 		{"expires_in that is no number", seguratest.TokenExpiresIn(`"soon"`), got, false},
+		{"expires_in with a fraction", seguratest.TokenExpiresIn(`3600.0`), got, false},
+		{"of another content type", seguratest.Reply(200, "text/plain", `{"access_token":"a"}`), got, false},
 		{"expires_in negative", seguratest.TokenExpiresIn(`-5`), got, false},
 		{"expires_in huge", seguratest.TokenExpiresIn(`9e99`), got, false},
 		{"in another order, with more", seguratest.TokenReply(`{"scope":null,"access_token":"{token}","refresh_token":"x","expires_in":60}`), got, false},
@@ -99,8 +100,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"an access_token with line breaks", seguratest.TokenWithLineBreaks(), unexpected(200), false},
 		{"an access_token with a space", seguratest.TokenReply(`{"access_token":"a b"}`), unexpected(200), false},
 		{"an access_token that is not ASCII", seguratest.TokenReply(`{"access_token":"tokén"}`), unexpected(200), false},
-		{"two access_tokens", seguratest.TokenReply(`{"access_token":"a","access_token":"b"}`), unexpected(200), false},
-		{"other letter case", seguratest.TokenReply(`{"Access_Token":"a"}`), unexpected(200), false},
+		{"an error beside the token", seguratest.TokenReply(`{"access_token":"a","error":"temporarily_unavailable"}`), unexpected(200), false},
+		{"a query string", seguratest.Reply(200, "application/x-www-form-urlencoded", "access_token=a%20b"), unexpected(200), false},
 		{"a web page", seguratest.HTML(200), unexpected(200), false},
 		{"empty", seguratest.Empty(200), unexpected(200), false},
 		{"an array", json(200, `[]`), unexpected(200), false},
@@ -147,8 +148,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		if v != row.want || (token == nil) == (fault == nil) {
 			t.Errorf("%s: got %+v, want %+v", row.name, v, row.want)
 		}
-		if fault != nil && (fault.RefusedCredentials != row.refused || fault.RefusedToken) {
-			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.RefusedCredentials, fault.RefusedToken, row.refused)
+		if fault != nil && (fault.Refused == apisecret.CredentialsRefused != row.refused || fault.Refused == apisecret.TokenRefused) {
+			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Refused == apisecret.CredentialsRefused, fault.Refused == apisecret.TokenRefused, row.refused)
 		}
 	}
 }
@@ -220,15 +221,5 @@ func TestCredentials_areEqualOnlyInAllFields(t *testing.T) {
 		if base.Equal(other) || other.Equal(base) {
 			t.Errorf("another %s: got equal", name)
 		}
-	}
-}
-
-func TestFault_isAnErrorThatUnwrapsToWhatCallersSee(t *testing.T) {
-	failure := apisecret.NewError(apisecret.NotFound, "sentence")
-
-	fault := segura.FaultOf(failure)
-
-	if got := fault.Error(); fault.AsError() != failure || !strings.Contains(got, "not_found") || !strings.Contains(got, "sentence") {
-		t.Errorf("got %q of %+v", got, fault.AsError())
 	}
 }

@@ -73,8 +73,8 @@ func TestToken_tellsARejectedCertificateFromABadConnection(t *testing.T) {
 		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "ca_certificate", false},
 		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "ca_certificate", false},
 		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "ca_certificate", false},
-		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS version", false},
-		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS version", false},
+		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
+		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 
 		{"our certificate, asked for", asked, clientCertificate, verdict{outcome: "token"}, "", false},
 		{"our certificate, asked for over TLS 1.2", askedOver12, clientCertificate, verdict{outcome: "token"}, "", false},
