@@ -20,7 +20,7 @@ func TestParse_putsEachFieldInItsPlace(t *testing.T) {
 		BaseURL: "https://a", TokenURL: "https://b", ClientID: "c", ClientSecret: segura.Hide("d"), Tenant: "e", CACertificate: "f\nf",
 		ClientCertificate: "g", ClientKey: segura.Hide("h"), Referer: "i", EnablePath: "j", DisablePath: "k", AuthStyle: segura.AuthBasic,
 	}
-	if err != nil || !got.Equal(want) {
+	if err != nil || got.Digest() != want.Digest() {
 		t.Errorf("got %v; %s", err, "the fields differ")
 	}
 }
@@ -28,7 +28,7 @@ func TestParse_putsEachFieldInItsPlace(t *testing.T) {
 func TestParse_takesNullAndEmptyForAbsent(t *testing.T) {
 	got, err := credentials.Parse([]byte(`{"base_url":"https://a","client_id":"c","client_secret":"d","tenant":null,"token_url":"","client_key":null,"auth_style":""}`))
 
-	if err != nil || !got.Equal(segura.Credentials{BaseURL: "https://a", ClientID: "c", ClientSecret: segura.Hide("d")}) {
+	if err != nil || got.Digest() != (segura.Credentials{BaseURL: "https://a", ClientID: "c", ClientSecret: segura.Hide("d")}).Digest() {
 		t.Errorf("got %v or other fields", err)
 	}
 }

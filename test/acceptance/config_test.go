@@ -111,7 +111,7 @@ func TestConfiguration_allFaultsAreToldAtOnce(t *testing.T) {
 
 func TestConfiguration_ofTheAWSSDKThatCannotBeUsedFailsInitToo(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]string{"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "never", "AWS_USE_FIPS_ENDPOINT": "maybe", "AWS_PROFILE": "mine"} {
+	for name, value := range map[string]string{"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "never", "AWS_USE_FIPS_ENDPOINT": "maybe", "AWS_CA_BUNDLE": "/nonexistent.pem"} {
 		w := start(t, setup{env: map[string]string{name: value}, initFails: true})
 		if all := strings.Join(w.function.Logs(), "\n"); len(w.function.Logs()) != 1 || !strings.Contains(all, name) {
 			t.Errorf("%s=%s: got\n%s\nwant one line that names it", name, value, all)
