@@ -85,7 +85,7 @@ func (c *httpClient) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// attempts tells whether an attempt of one read failed while there was time left.
+// attempts reports whether an attempt of one read failed while there was time left.
 type attempts struct{ n atomic.Int32 }
 
 func (a *attempts) failed() bool { return a.n.Load() > 0 }

@@ -149,8 +149,9 @@ func TestNew_refusesOtherFieldsThatItCannotUse(t *testing.T) {
 		change func(*segura.Credentials)
 		want   string // the field in the error
 	}{
-		{"no client_id", func(c *segura.Credentials) { c.ClientID = "" }, "client_id"},
-		{"no client_secret", func(c *segura.Credentials) { c.ClientSecret = segura.Hide("") }, "client_secret"},
+		{"no base_url", func(c *segura.Credentials) { c.BaseURL = "" }, "base_url is missing"},
+		{"no client_id", func(c *segura.Credentials) { c.ClientID = "" }, "client_id is missing"},
+		{"no client_secret", func(c *segura.Credentials) { c.ClientSecret = segura.Hide("") }, "client_secret is missing"},
 		{"no client_secret at all", func(c *segura.Credentials) { c.ClientSecret = segura.Sensitive{} }, "client_secret"},
 		{"a referer with a line break", func(c *segura.Credentials) { c.Referer = "https://marker/\r\nX: y" }, "referer"},
 		{"a referer that is not ASCII", func(c *segura.Credentials) { c.Referer = "https://marker/é" }, "referer"},

@@ -70,8 +70,13 @@ const idleTimeout = 50 * time.Second
 // New returns a client, or an error that names the field of the credentials that
 // cannot be used and repeats no value. It connects to nothing.
 func New(c Credentials, o Options) (*Client, error) {
-	if c.ClientID == "" || c.ClientSecret.Reveal() == "" {
-		return nil, errors.New("client_id and client_secret are required")
+	switch {
+	case c.BaseURL == "":
+		return nil, errors.New("base_url is missing")
+	case c.ClientID == "":
+		return nil, errors.New("client_id is missing")
+	case c.ClientSecret.Reveal() == "":
+		return nil, errors.New("client_secret is missing")
 	}
 	addresses, err := newAddresses(c)
 	if err != nil {

@@ -193,7 +193,7 @@ func isWholeSuccess(r reply, c content) bool {
 	return r.status == http.StatusOK && r.incomplete == nil && c.enveloped
 }
 
-// says tells whether any text of the reply holds the phrase, which is in lower
+// says reports whether any text of the reply holds the phrase, which is in lower
 // case; letter case and white space do not matter.
 func (c content) says(phrase string) bool {
 	for _, text := range c.texts {
@@ -210,18 +210,11 @@ func fold(text string) string { return strings.Join(strings.Fields(strings.ToLow
 // object decodes a JSON object; a repeated name makes it unreadable, since what
 // it says would depend on the order.
 func object(value json.RawMessage) (map[string]json.RawMessage, bool) {
-	members, err := strictjson.Object(value)
-	if err != nil {
-		return nil, false
-	}
-	byName := make(map[string]json.RawMessage, len(members))
-	for _, member := range members {
-		byName[member.Name] = member.Value
-	}
-	return byName, true
+	members, err := strictjson.Map(value)
+	return members, err == nil
 }
 
-// isPrefix tells whether text is the beginning of JSON rather than no JSON.
+// isPrefix reports whether text is the beginning of JSON rather than no JSON.
 func isPrefix(text []byte) bool {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var value json.RawMessage

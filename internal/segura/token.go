@@ -40,7 +40,7 @@ func (t *Token) secretTexts() *secretTexts {
 	return t.hidden()
 }
 
-// Expired tells whether the token has expired or is about to.
+// Expired reports whether the token has expired or is about to.
 func (t *Token) Expired() bool { return !wallClock().Before(t.expires) }
 
 // wallClock returns the time without its monotonic part.

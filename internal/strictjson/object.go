@@ -1,6 +1,6 @@
 // Package strictjson reads a JSON object without the leniency of encoding/json:
 // names are exact, a repeated name is an error, and so is anything behind the
-// object. What the members mean is left to the caller.
+// object. What the members mean is left to the caller. It also writes JSON text.
 package strictjson
 
 import (
@@ -62,6 +62,31 @@ func Object(data []byte) ([]Member, error) {
 		members = append(members, member)
 	}
 	return members, nil
+}
+
+// Map is Object for those who do not care for the order.
+func Map(data []byte) (map[string]json.RawMessage, error) {
+	members, err := Object(data)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]json.RawMessage, len(members))
+	for _, member := range members {
+		byName[member.Name] = member.Value
+	}
+	return byName, nil
+}
+
+// Encode returns v as JSON text without escapes for HTML. It is for types that
+// always encode; of any other it makes null.
+func Encode(v any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return []byte("null")
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
 // maxQuoted bounds what Quote repeats of a text from outside, in bytes.

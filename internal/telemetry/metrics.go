@@ -61,7 +61,7 @@ func (t *Telemetry) Begin(ctx context.Context) (_ context.Context, end func()) {
 		i = &Invocation{}
 	}
 	ctx = context.WithValue(ctx, invocationKey{}, i)
-	if id := requestID(ctx); id != "" && lambdacontext.MaxConcurrency() == 1 {
+	if id := RequestID(ctx); id != "" && lambdacontext.MaxConcurrency() == 1 {
 		t.atHand.Store(&id)
 	}
 	return ctx, func() {
@@ -176,7 +176,7 @@ func (t *Telemetry) line(ctx context.Context, code apisecret.Code, metrics []met
 		line["Code"] = code
 		dimensions = append(dimensions, "Code")
 	}
-	if id := requestID(ctx); id != "" {
+	if id := RequestID(ctx); id != "" {
 		line["requestId"] = id
 	}
 	definitions := make([]map[string]string, len(metrics))

@@ -272,5 +272,5 @@ func merged(a, b map[string]string) map[string]string {
 // header of one member.
 func header(name, value string) map[string]string { return map[string]string{name: value} }
 
-// isSuccess tells whether an HTTP status is one.
+// isSuccess reports whether an HTTP status is one.
 func isSuccess(status int) bool { return status/100 == http.StatusOK/100 }

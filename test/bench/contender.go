@@ -35,7 +35,7 @@ const (
 	deployedFlags = "-s -w -buildid="
 )
 
-// calls tells whether the contender calls Segura at all.
+// calls reports whether the contender calls Segura at all.
 func (c contender) calls() bool { return c.name != hello }
 
 // build builds the contenders as they would be deployed, but for this machine.

@@ -44,7 +44,7 @@ func reserve(q request) time.Duration {
 	return kept + min(time.Duration(len(q.identifiers))*300*time.Microsecond, (q.timeout-kept)*3/4)
 }
 
-// spent tells whether the time for work was used up, or nearly.
+// spent reports whether the time for work was used up, or nearly.
 func (a *answer) spent() bool {
 	return a.Duration > (a.request.timeout-reserve(a.request))*85/100
 }
@@ -73,7 +73,7 @@ func (w *world) judgeProcess(x *round) {
 	}
 }
 
-// lost tells whether the invocation ended with its process, which was killed.
+// lost reports whether the invocation ended with its process, which was killed.
 func (a *answer) lost(x *round) bool {
 	return x.weather.killed && strings.HasPrefix(a.ErrorType, "Runtime.")
 }
@@ -360,7 +360,7 @@ func (w *world) judgeTruth(x *round) {
 	}
 }
 
-// said200 tells whether the call was answered faithfully, and with success.
+// said200 reports whether the call was answered faithfully, and with success.
 func (w *world) said200(e entry) bool {
 	if at := w.fate.mishapOf(e.Number); at >= 0 && !w.catalogue[at].honest {
 		return false
@@ -418,7 +418,7 @@ func (w *world) judgeReach(x *round) {
 	}
 }
 
-// rough tells whether connections suffer, or calls may be given up, so that what
+// rough reports whether connections suffer, or calls may be given up, so that what
 // was sent and what was seen may differ.
 func (w *world) rough(x *round) bool {
 	o, before := &x.weather, &w.lingering
