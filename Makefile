@@ -176,7 +176,7 @@ fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
 	done
 
 # The machine should have nothing else to do. The tables and the plot go to
-# test/bench, from where the README takes them.
+# test/bench, from where docs/performance.md takes them.
 RUNS ?= 40
 
 .PHONY: bench

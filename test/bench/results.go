@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Markdown writes the report as the tables that the README quotes, each between
+// Markdown writes the report as the tables that docs/performance.md quotes, each between
 // comments that name it.
 func (r *Report) Markdown(out io.Writer) error {
 	var b strings.Builder
@@ -66,7 +66,7 @@ func (r *Report) peers(b *strings.Builder) {
 	row("zip", func(c contender) string { return mib(c.zipped) })
 }
 
-// String is how the README writes latencies: Secrets Manager, token, call.
+// String is how the tables write latencies: Secrets Manager, token, call.
 func (l latencies) String() string {
 	return fmt.Sprintf("%d/%d/%d ms", l.secret.Milliseconds(), l.token.Milliseconds(), l.call.Milliseconds())
 }

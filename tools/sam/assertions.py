@@ -901,18 +901,17 @@ def source_application(source, root):
             yield f"application metadata: {key} names no file"
 
 
-def source_readme(source, _):
-    """The README lists the variables that the code reads, with their defaults, and names nothing that there is not."""
+def source_documentation(source, _):
+    """The documentation lists the variables that the code reads, with their defaults, and names nothing that there is not."""
     written = {"": {"empty", "required"}}
-    readme = facts.readme_environment()
-    yield from compare("README's variables", set(readme), set(facts.environment()))
+    documented = facts.documented_environment()
+    yield from compare("docs/configuration.md: variables", set(documented), set(facts.environment()))
     for name, default in facts.environment().items():
-        if readme.get(name) not in written.get(default, {default}):
-            yield f"README: default of {name} is {readme.get(name)}, the code's is {default or 'empty'}"
-    deploy = re.search(r"^## Deploy$.*?(?=^## )", facts.text("README.md"), re.M | re.S)
-    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)[`:]|^([A-Z][a-z]+[A-Z]\w+):", deploy.group(0), re.M)) if deploy else set()
-    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]}
-    yield from compare("README's names that the template does not have", {one or other for one, other in named} - names, set())
+        if documented.get(name) not in written.get(default, {default}):
+            yield f"docs/configuration.md: default of {name} is {documented.get(name)}, the code's is {default or 'empty'}"
+    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | facts.metrics()[1]
+    for page, named in facts.documented_names().items():
+        yield from compare(f"{page}: names that are neither the template's nor a metric's", named - names, set())
 
 
 def source_makefile(source, root):

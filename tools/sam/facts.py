@@ -1,4 +1,4 @@
-"""What the Go code, the README and the samples say, to hold the template against.
+"""What the Go code, the documentation and the samples say, to hold the template against.
 
 Read by pattern, from the few lines that are tables. Where a pattern finds nothing
 any more, that is an error here, not a check that passes.
@@ -55,9 +55,23 @@ def bounds():
     }
 
 
-def readme_environment():
-    """The README's table of variables: name and default."""
-    return {name: default.strip("`") for name, default in find(r"^\| `(SEGURA_[A-Z_]+)` \|.*\| ([^|]+) \|$", "README.md", 8)}
+def pages():
+    """The README and the pages that it leads to."""
+    found = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
+    if not found:
+        raise LookupError("docs has no page")
+    return ["README.md", *found]
+
+
+def documented_environment():
+    """The table of variables in docs/configuration.md: name and default."""
+    return {name: default.strip("`") for name, default in find(r"^\| `(SEGURA_[A-Z_]+)` \|.*\| ([^|]+) \|$", "docs/configuration.md", 8)}
+
+
+def documented_names():
+    """What each page writes as parameters, resources, outputs and metrics are written."""
+    names = r"`([A-Z][a-z]+[A-Z]\w+)[`:]|^([A-Z][a-z]+[A-Z]\w+):"
+    return {page: {one or other for one, other in re.findall(names, text(page), re.M)} for page in pages()}
 
 
 def codes():
