@@ -136,11 +136,11 @@ func (s *session) change(ctx context.Context, client *segura.Client) (*grant, *a
 	}
 	s.reread = true
 	changed, failure := s.clients.Reread(ctx)
-	switch {
-	case failure != nil && failure.Retryable:
+	if failure != nil && !failure.Retryable {
+		failure = nil // the refusal says more
+	}
+	if failure != nil || changed == nil || changed == client {
 		return nil, failure
-	case failure != nil || changed == client:
-		return nil, nil
 	}
 	token, fault := changed.Token(ctx, nil)
 	if fault != nil {
