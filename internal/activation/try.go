@@ -16,7 +16,7 @@ type try struct {
 	attempts   int // calls begun
 }
 
-// enter makes the calls unless the breaker is open, and tells it what came of them.
+// enter makes the calls unless the breaker is open, and reports to it what came of them.
 func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
 	probe, fault := t.breaker.enter(ctx)
 	if fault != nil {

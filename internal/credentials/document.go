@@ -10,7 +10,7 @@ import (
 
 // Parse reads the document in the AWS secret. Unknown fields are ignored; an
 // optional field that is null or empty counts as absent. Whether the values can
-// be used is for segura.New to tell. Errors name the field and repeat no value.
+// be used is for segura.New to judge. Errors name the field and repeat no value.
 func Parse(document []byte) (segura.Credentials, error) {
 	members, err := strictjson.Object(document)
 	if err != nil {

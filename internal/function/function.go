@@ -70,10 +70,9 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	return parts, nil
 }
 
-// readAuthorities reads the system's list of trusted authorities, three tenths of the
-// CPU time of a cold start, while the rest of start-up goes on: where there is a
-// second CPU, that takes a twentieth off it. The first TLS handshake finds the list
-// read, or waits for it; an error comes back there.
+// readAuthorities reads the system's list of trusted authorities, a large part of the
+// CPU time of a cold start, while the rest of init goes on. The first TLS handshake
+// finds the list read, or waits for it; an error comes back there.
 func readAuthorities() { _, _ = x509.SystemCertPool() }
 
 func wire(c config.Config, version string, api credentials.SecretsManager, logger *slog.Logger, o telemetry.Options) Parts {
