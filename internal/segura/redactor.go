@@ -78,7 +78,9 @@ func (t *secretTexts) add(text string) {
 	}
 }
 
-func windowAt(text string, at int) uint64 { return binary.LittleEndian.Uint64([]byte(text[at : at+window])) }
+func windowAt(text string, at int) uint64 {
+	return binary.LittleEndian.Uint64([]byte(text[at : at+window]))
+}
 
 // bareText returns what is left of a text without what isPlain drops, and where
 // each of its bytes stood. Texts are compared bare too, so that a secret is found
