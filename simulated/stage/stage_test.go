@@ -29,7 +29,7 @@ var bootstraps map[string]string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "local")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.API, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -266,8 +266,8 @@ func TestSend_showsFaultsOfEachPart(t *testing.T) {
 	x := send(t, stack, stage.Event, `{"identifier": 5}`)
 
 	answer, err := x.Answer()
-	if err != nil || fmt.Sprint(answer.Items) != "[5 enabled]" || len(x.Calls()) != 2 {
-		t.Errorf("got %v %v after calls %q", answer.Items, err, x.Calls())
+	if err != nil || fmt.Sprint(answer.Items()) != "[5 enabled]" || len(x.Calls()) != 2 {
+		t.Errorf("got %v %v after calls %q", answer.Items(), err, x.Calls())
 	}
 	if err := stack.Reset(); err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ func TestBrokenReplies_areTransientFaults(t *testing.T) {
 
 					w.segura.ClearFaults()
 					w.segura.SetActive(identifier, action.name == "disable")
-					w.invoke(list(action.name, identifier)).result.Results[0].
-						is(t, about+", afterwards", action.outcome, "", false, 1)
+					again := w.invoke(list(action.name, identifier)).result.Results[0]
+					is(t, again, about+", afterwards", action.outcome, "", false, 1)
 				}
 			}
 		})
@@ -76,11 +76,11 @@ func TestBrokenReplies_areOvercomeByAnotherAttempt(t *testing.T) {
 				if row.reply.String() == seguratest.SlowDrip(0).String() {
 					want = "already_enabled" // it does what was asked for before it answers
 				}
-				w.one(identifier).is(t, row.about, want, "", false, 2)
+				is(t, w.one(identifier), row.about, want, "", false, 2)
 
 				// The change is made and its reply is lost: Segura says "already" then.
 				w.segura.Fail(seguratest.Match{Identifier: identifier + 1}, row.reply.AfterApplying(), 1)
-				w.one(identifier+1).is(t, row.about+", after applying", "already_enabled", "", false, 2)
+				is(t, w.one(identifier+1), row.about+", after applying", "already_enabled", "", false, 2)
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // anyIdentifier is a Segura that has every API secret but a few.
@@ -100,7 +101,7 @@ func (w *world) wasAsked(t *testing.T, about, action string, want ...int64) {
 	}
 }
 
-func identifiers(items []item) []int64 {
+func identifiers(items []stage.Item) []int64 {
 	var all []int64
 	for _, i := range items {
 		all = append(all, i.Identifier)
@@ -168,7 +169,7 @@ func within(e map[string]any, path ...string) map[string]any {
 
 // functionURL is the event of a function URL without authentication.
 func functionURL(method, path, body string, header map[string]string) map[string]any {
-	e := v2(method, path, body, header)
+	e := stage.HTTPEvent(method, path, body, header)
 	context := within(e, "requestContext")
 	context["accountId"] = "anonymous"
 	context["domainName"] = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws"
@@ -178,12 +179,12 @@ func functionURL(method, path, body string, header map[string]string) map[string
 
 // httpFronts are the three ways to the API function.
 var httpFronts = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"REST API": v1, "HTTP API": v2, "function URL": functionURL,
+	"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent, "function URL": functionURL,
 }
 
 // payloads are the two forms of events that they use.
 var payloads = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"payload 1.0": v1, "payload 2.0": v2,
+	"payload 1.0": stage.RESTEvent, "payload 2.0": stage.HTTPEvent,
 }
 
 // auditOf are the audit lines of one invocation, by identifier; one that is

@@ -13,6 +13,7 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // levels are Lambda's, from the lowest to the highest.
@@ -81,17 +82,17 @@ func TestAudit_callers(t *testing.T) {
 		value any
 		want  any
 	}{
-		"REST API with IAM":                    {v1, []string{"identity", "userArn"}, arn, arn},
-		"REST API with a Lambda authorizer":    {v1, []string{"authorizer", "principalId"}, "user|carol", "user|carol"},
-		"REST API with Cognito":                {v1, []string{"authorizer", "claims"}, map[string]any{"sub": "8f0e", "email": "carol@example.com"}, "8f0e"},
-		"HTTP API with IAM":                    {v2, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"HTTP API with JWT":                    {v2, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": "8f0e", "iss": "https://x"}, "8f0e"},
-		"HTTP API with a Lambda authorizer":    {v2, []string{"authorizer", "lambda"}, map[string]any{"principalId": "carol"}, "carol"},
-		"HTTP API with a Lambda and a subject": {v2, []string{"authorizer", "lambda"}, map[string]any{"sub": "carol"}, "carol"},
+		"REST API with IAM":                    {stage.RESTEvent, []string{"identity", "userArn"}, arn, arn},
+		"REST API with a Lambda authorizer":    {stage.RESTEvent, []string{"authorizer", "principalId"}, "user|carol", "user|carol"},
+		"REST API with Cognito":                {stage.RESTEvent, []string{"authorizer", "claims"}, map[string]any{"sub": "8f0e", "email": "carol@example.com"}, "8f0e"},
+		"HTTP API with IAM":                    {stage.HTTPEvent, []string{"authorizer", "iam", "userArn"}, arn, arn},
+		"HTTP API with JWT":                    {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": "8f0e", "iss": "https://x"}, "8f0e"},
+		"HTTP API with a Lambda authorizer":    {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"principalId": "carol"}, "carol"},
+		"HTTP API with a Lambda and a subject": {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"sub": "carol"}, "carol"},
 		"function URL with IAM":                {functionURL, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"nobody, REST":                         {v1, []string{"identity", "userArn"}, nil, nil},
-		"nobody, HTTP":                         {v2, []string{"authorizer"}, nil, nil},
-		"a subject that is no text":            {v2, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": 5}, nil},
+		"nobody, REST":                         {stage.RESTEvent, []string{"identity", "userArn"}, nil, nil},
+		"nobody, HTTP":                         {stage.HTTPEvent, []string{"authorizer"}, nil, nil},
+		"a subject that is no text":            {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": 5}, nil},
 	} {
 		e := row.event("POST", "/api-secrets/5/enable", "", nil)
 		at := within(e, append([]string{"requestContext"}, row.path[:len(row.path)-1]...)...)
@@ -270,7 +271,7 @@ func TestLogs_aCallerCannotForgeALineOrAField(t *testing.T) {
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	for _, text := range forgeries {
 		for _, path := range [][]string{{"iam", "userArn"}, {"jwt", "claims", "sub"}, {"lambda", "principalId"}} {
-			e := v2("POST", "/api-secrets/5/enable", "", nil)
+			e := stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil)
 			within(e, append([]string{"requestContext", "authorizer"}, path[:len(path)-1]...)...)[path[len(path)-1]] = text
 			a := w.httpEvent(e)
 			if l := audited(t, text, a.Invocation); l.text("caller") != text || len(a.Logs) != 2 {
@@ -279,7 +280,7 @@ func TestLogs_aCallerCannotForgeALineOrAField(t *testing.T) {
 			clean(t, a.Logs)
 		}
 	}
-	payload := strings.Replace(encoded(t, v1("POST", "/api-secrets/5/enable", "", nil)), `"identity":{`, `"identity":{"userArn":"x`+"\xff\xc0\xed\xa0\x80"+`y",`, 1)
+	payload := strings.Replace(encoded(t, stage.RESTEvent("POST", "/api-secrets/5/enable", "", nil)), `"identity":{`, `"identity":{"userArn":"x`+"\xff\xc0\xed\xa0\x80"+`y",`, 1)
 	a := readHTTP(t, w.raw([]byte(payload)))
 	if a.status != 200 && a.status != 400 {
 		t.Errorf("invalid UTF-8 in the caller: got %d %s", a.status, a.body)
@@ -320,8 +321,8 @@ func TestLogs_aRequestThatIsRefusedCannotForgeALineOrAField(t *testing.T) {
 			}
 		}
 		for _, e := range []map[string]any{
-			v2("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), v2("POST", "/api-secrets/"+text+"/enable", "", nil), v2("POST", "/"+text, "", nil),
-			v2(text, "/api-secrets/5/enable", "", nil), v2("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
+			stage.HTTPEvent("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), stage.HTTPEvent("POST", "/api-secrets/"+text+"/enable", "", nil), stage.HTTPEvent("POST", "/"+text, "", nil),
+			stage.HTTPEvent(text, "/api-secrets/5/enable", "", nil), stage.HTTPEvent("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
 		} {
 			a := requests.refusesHTTP(t, "forged "+text, e, 400, 404, 405, 415)
 			for name, values := range a.header {
@@ -433,7 +434,7 @@ func TestLogs_theLibrarysOwnErrorsAreJSONToo(t *testing.T) {
 			t.Errorf("client context %q: got the lines %q, want one", clientContext, inv.Logs)
 		}
 	}
-	w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
 }
 
 func TestLogs_inTextFormatHaveOneLineForEachRecord(t *testing.T) {
@@ -559,7 +560,7 @@ func TestConcurrentInvocations_mixNothing(t *testing.T) {
 func (w *world) oneOfMany(t *testing.T, first int64) {
 	reason, caller := fmt.Sprintf("reason-%d-", first), fmt.Sprintf("arn:aws:iam::123456789012:user/u%d-", first)
 	identifiers := []int64{first + 1, first + 2, first + 3, first + 7}
-	e := v2("POST", "/api-secrets/enable", strings.Replace(list("enable", identifiers...), "}", `,"reason":`+quoted(reason)+`}`, 1), nil)
+	e := stage.HTTPEvent("POST", "/api-secrets/enable", strings.Replace(list("enable", identifiers...), "}", `,"reason":`+quoted(reason)+`}`, 1), nil)
 	within(e, "requestContext", "authorizer", "iam")["userArn"] = caller
 	a := w.httpEvent(e)
 	var got []string

@@ -11,6 +11,7 @@ import (
 
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // metricUnits are the metrics and their units.
@@ -134,7 +135,7 @@ func amount(unit string, value any) float64 {
 
 func (w *world) tallies(t *testing.T, about string, inv []line, want map[string]float64) {
 	t.Helper()
-	got := tally(t, inv, w.functionName())
+	got := tally(t, inv, stage.FunctionName(w.setup.function))
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%s: got %v, want %v", about, got, want)
 	}
@@ -197,7 +198,7 @@ func TestMetrics_countTokensAndReadsOfTheSecret(t *testing.T) {
 	if tokens != 2 {
 		t.Errorf("got %d token requests, want 2", tokens)
 	}
-	total := tally(t, w.metrics(), w.functionName())
+	total := tally(t, w.metrics(), stage.FunctionName(w.setup.function))
 	if got, want := total["CredentialRefresh Function"], float64(w.secrets.Reads()); got != want {
 		t.Errorf("got CredentialRefresh %v over the whole life, want the %v reads that there were", got, want)
 	}
@@ -249,7 +250,7 @@ func TestMetrics_areOneLineForAnyInvocation(t *testing.T) {
 		tally(t, lines, "EventFunction")
 	}
 	requests := start(t, setup{function: api, segura: anyIdentifier})
-	for _, e := range []map[string]any{v2("GET", "/", "", nil), {}, v1("POST", "/api-secrets/5/enable", "", nil)} {
+	for _, e := range []map[string]any{stage.HTTPEvent("GET", "/", "", nil), {}, stage.RESTEvent("POST", "/api-secrets/5/enable", "", nil)} {
 		a := requests.httpEvent(e)
 		lines := pick(parse(t, a.Logs), line.isMetric)
 		if len(lines) > 1 {
