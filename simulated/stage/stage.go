@@ -80,6 +80,9 @@ type Options struct {
 	// SecretsPort is the port of Secrets Manager. Zero means any free one.
 	SecretsPort int
 
+	// SecretsTLS has Secrets Manager speak TLS, with the certificate of Segura.
+	SecretsTLS bool
+
 	// Timeout of the functions. Zero means the one that each is deployed with.
 	Timeout time.Duration
 
@@ -212,11 +215,15 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 	if s.Segura, err = seguratest.New(o.Segura); err != nil {
 		return fmt.Errorf("start the simulated Segura: %w", err)
 	}
-	s.Secrets, err = secretsmanager.Start(ctx, secretsmanager.Options{
+	secrets := secretsmanager.Options{
 		Address:       net.JoinHostPort(o.ListenHost, strconv.Itoa(o.SecretsPort)),
 		AdvertiseHost: o.AdvertiseHost,
-	})
-	if err != nil {
+	}
+	if o.SecretsTLS {
+		certificate := s.Segura.ServerCertificate()
+		secrets.Certificate = &certificate
+	}
+	if s.Secrets, err = secretsmanager.Start(ctx, secrets); err != nil {
 		return err
 	}
 	s.PutSecret(nil)
