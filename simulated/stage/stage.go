@@ -40,7 +40,7 @@ const (
 	DefaultIdentifiers = "100-102"
 )
 
-// Unset, as the value of a variable of the environment, takes it away.
+// Unset takes a variable of the environment away that has it for a value.
 const Unset = "\x00"
 
 // functions says under which name and with which timeout each one is deployed.

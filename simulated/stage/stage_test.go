@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -116,20 +115,12 @@ func checkLogs(t *testing.T, sample stage.Sample, x stage.Exchange) {
 	t.Helper()
 	var audited []string
 	for _, text := range x.Invocation.Logs {
-		var line struct {
-			Timestamp, Level, Message, RequestID, Outcome, Code, Source, Action string
-			Identifier                                                          int64
-			AWS                                                                 json.RawMessage `json:"_aws"`
+		line, err := stage.ReadLine(text)
+		if err != nil || line.Text("requestId") != x.Invocation.RequestID {
+			t.Errorf("line %s: %v, or another request id", text, err)
 		}
-		if err := json.Unmarshal([]byte(text), &line); err != nil {
-			t.Errorf("line %s: %v", text, err)
-			continue
-		}
-		if line.Timestamp == "" || line.Level == "" || line.Message == "" && line.AWS == nil || line.RequestID != x.Invocation.RequestID {
-			t.Errorf("line %s lacks timestamp, level, message or request id", text)
-		}
-		if line.Identifier != 0 && line.Action != "" && line.Source == sample.Function {
-			audited = append(audited, strings.TrimSpace(fmt.Sprintf("%d %s %s", line.Identifier, line.Outcome, line.Code)))
+		if line.IsAudit() && line.Text("source") == sample.Function {
+			audited = append(audited, strings.TrimSpace(fmt.Sprint(line["identifier"], " ", line.Text("outcome"), " ", line.Text("code"))))
 		}
 	}
 	want := slices.Clone(sample.Want.Results)

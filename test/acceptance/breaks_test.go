@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // breaks are replies that do not come, or not whole.
@@ -163,12 +164,12 @@ func TestReply_thatNobodyAskedForIsNobodys(t *testing.T) {
 
 			inv := w.enable(asked...)
 
-			for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
-				n, _ := l.number("identifier")
+			for _, l := range pick(parse(t, inv.Logs), stage.Line.IsAudit) {
+				n, _ := l.Number("identifier")
 				identifier := int64(n)
-				enabled := l.text("outcome") == "enabled"
+				enabled := l.Text("outcome") == "enabled"
 				if enabled != w.segura.Active(identifier) || enabled && identifier%2 == 1 {
-					t.Errorf("%d: got %s %s, and Segura has active = %v", identifier, l.text("outcome"), l.text("code"), w.segura.Active(identifier))
+					t.Errorf("%d: got %s %s, and Segura has active = %v", identifier, l.Text("outcome"), l.Text("code"), w.segura.Active(identifier))
 				}
 			}
 		})

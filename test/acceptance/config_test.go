@@ -81,7 +81,7 @@ func (w *world) initLine(about string, names ...string) {
 		w.t.Errorf("%s: the process ended with exit code 0", about)
 	}
 	lines := w.logs()
-	if len(lines) != 1 || lines[0].text("level") != "ERROR" {
+	if len(lines) != 1 || lines[0].Text("level") != "ERROR" {
 		w.t.Errorf("%s: got the lines\n%s\nwant one, of level ERROR", about, strings.Join(w.function.Logs(), "\n"))
 		return
 	}

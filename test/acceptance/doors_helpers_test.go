@@ -189,11 +189,11 @@ var payloads = map[string]func(method, path, body string, header map[string]stri
 
 // auditOf are the audit lines of one invocation, by identifier; one that is
 // there twice is an error.
-func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
+func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]stage.Line {
 	t.Helper()
-	lines := map[int64]line{}
-	for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
-		n, ok := l.number("identifier")
+	lines := map[int64]stage.Line{}
+	for _, l := range pick(parse(t, inv.Logs), stage.Line.IsAudit) {
+		n, ok := l.Number("identifier")
 		if !ok {
 			t.Errorf("identifier of the audit line %v is no JSON number", l)
 		}
@@ -206,7 +206,7 @@ func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
 }
 
 // audited is the only audit line of one invocation.
-func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
+func audited(t *testing.T, about string, inv runtimeapi.Invocation) stage.Line {
 	t.Helper()
 	lines := auditOf(t, inv)
 	if len(lines) != 1 {
@@ -215,7 +215,7 @@ func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
 	for _, l := range lines {
 		return l
 	}
-	return line{}
+	return stage.Line{}
 }
 
 // said is all that came out of the function.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -345,27 +344,6 @@ func (a *httpAnswer) check(t *testing.T, answer stage.Answer) {
 	}
 }
 
-// line is a log line, decoded.
-type line map[string]any
-
-func (l line) text(key string) string {
-	text, _ := l[key].(string)
-	return text
-}
-
-// number is a JSON number's value; ok is false for anything else.
-func (l line) number(key string) (float64, bool) {
-	n, ok := l[key].(float64)
-	return n, ok
-}
-
-func (l line) isAudit() bool {
-	_, identifier := l["identifier"]
-	_, outcome := l["outcome"]
-	_, attempts := l["attempts"]
-	return identifier && outcome && attempts
-}
-
 // auditLines counts audit lines without reading them, of which there may be many.
 func auditLines(texts []string) int {
 	n := 0
@@ -377,19 +355,17 @@ func auditLines(texts []string) int {
 	return n
 }
 
-func (l line) isMetric() bool { return l["_aws"] != nil }
-
 // logs are all lines so far, as JSON.
-func (w *world) logs() []line { return parse(w.t, w.function.Logs()) }
+func (w *world) logs() []stage.Line { return parse(w.t, w.function.Logs()) }
 
 // audit are the audit lines so far.
-func (w *world) audit() []line { return pick(w.logs(), line.isAudit) }
+func (w *world) audit() []stage.Line { return pick(w.logs(), stage.Line.IsAudit) }
 
 // metrics are the metric lines so far.
-func (w *world) metrics() []line { return pick(w.logs(), line.isMetric) }
+func (w *world) metrics() []stage.Line { return pick(w.logs(), stage.Line.IsMetric) }
 
-func pick(lines []line, keep func(line) bool) []line {
-	var kept []line
+func pick(lines []stage.Line, keep func(stage.Line) bool) []stage.Line {
+	var kept []stage.Line
 	for _, l := range lines {
 		if keep(l) {
 			kept = append(kept, l)
@@ -398,11 +374,11 @@ func pick(lines []line, keep func(line) bool) []line {
 	return kept
 }
 
-func parse(t *testing.T, texts []string) []line {
+func parse(t *testing.T, texts []string) []stage.Line {
 	t.Helper()
-	var lines []line
+	var lines []stage.Line
 	for _, text := range texts {
-		var l line
+		var l stage.Line
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Errorf("log line %.500q is no JSON object: %v", text, err)
 			continue
@@ -498,69 +474,14 @@ func (w *world) checkLines() {
 // checkLine checks the form of one line; requestID is empty outside an
 // invocation.
 func (w *world) checkLine(text, requestID string) {
-	names, l, err := members(text)
+	l, err := stage.ReadLine(text)
 	if err != nil {
-		w.t.Errorf("log line %.500q is not one JSON object: %v", text, err)
+		w.t.Errorf("log line %.500q: %v", text, err)
 		return
 	}
-	if twice := repeated(names); twice != "" {
-		w.t.Errorf("log line %.500s has the key %q twice", text, twice)
+	if requestID != "" && l.Text("requestId") != requestID && (!w.setup.chatter || l.Text("requestId") != "") {
+		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.Text("requestId"), requestID)
 	}
-	if _, err := time.Parse(time.RFC3339Nano, l.text("timestamp")); err != nil {
-		w.t.Errorf("log line %.500s: timestamp: %v", text, err)
-	}
-	if !slices.Contains([]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}, l.text("level")) {
-		w.t.Errorf("log line %.500s: level is none of Lambda's", text)
-	}
-	if l.text("message") == "" {
-		w.t.Errorf("log line %.500s has no message", text)
-	}
-	if requestID != "" && l.text("requestId") != requestID && (!w.setup.chatter || l.text("requestId") != "") {
-		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.text("requestId"), requestID)
-	}
-}
-
-// members are the names of the one object that the text is, repeated ones too,
-// and its texts.
-func members(text string) (names []string, texts line, err error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, nil, fmt.Errorf("no object: %w", err)
-	}
-	texts = line{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return nil, nil, err
-		}
-		name, _ := token.(string)
-		names = append(names, name)
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, nil, err
-		}
-		var text string
-		if json.Unmarshal(value, &text) == nil {
-			texts[name] = text
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, nil, err
-	}
-	if decoder.More() {
-		return nil, nil, errors.New("something follows the object")
-	}
-	return names, texts, nil
-}
-
-func repeated(names []string) string {
-	slices.Sort(names)
-	for i := 1; i < len(names); i++ {
-		if names[i] == names[i-1] {
-			return names[i]
-		}
-	}
-	return ""
 }
 
 // checkSecrecy looks for parts of secret values in everything that came out of

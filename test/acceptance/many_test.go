@@ -211,8 +211,8 @@ func TestDeadSegura_endsAThousandIdentifiersSoon(t *testing.T) {
 func (w *world) checkRest(inv invocation, few int) {
 	w.t.Helper()
 	untouched := 0
-	for _, l := range pick(parse(w.t, inv.Logs), line.isAudit) {
-		if n, _ := l.number("attempts"); n == 0 && l.text("outcome") == "failed" {
+	for _, l := range pick(parse(w.t, inv.Logs), stage.Line.IsAudit) {
+		if n, _ := l.Number("attempts"); n == 0 && l.Text("outcome") == "failed" {
 			untouched++
 		}
 	}

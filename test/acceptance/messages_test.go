@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // said is a success of Segura's with another message.
@@ -196,8 +197,8 @@ func TestUpstreamText_goesToTheLogOnly(t *testing.T) {
 		if strings.Contains(inv.text, "quaint") {
 			t.Errorf("reply %v: the result repeats the upstream's text: %s", reply, inv.text)
 		}
-		audit := pick(parse(t, inv.Logs), line.isAudit)
-		if len(audit) != 1 || !strings.Contains(audit[0].text("upstream_message"), "quaint upstream words") {
+		audit := pick(parse(t, inv.Logs), stage.Line.IsAudit)
+		if len(audit) != 1 || !strings.Contains(audit[0].Text("upstream_message"), "quaint upstream words") {
 			t.Errorf("reply %v: got the audit lines %v, want one with the upstream's text", reply, audit)
 		}
 	}

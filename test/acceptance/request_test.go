@@ -167,7 +167,7 @@ func TestReason_hasAtMost256CodePoints(t *testing.T) {
 			"escaped":  `{"identifier":5,"reason":` + escapedJSON(longest) + `}`,
 		} {
 			inv := events.accepts(t, name+" "+about, document, 5)
-			if got := audited(t, name, inv.Invocation).text("reason"); got != longest {
+			if got := audited(t, name, inv.Invocation).Text("reason"); got != longest {
 				t.Errorf("%s %s: the audit line has the reason %q, want all 256 characters", name, about, got)
 			}
 		}

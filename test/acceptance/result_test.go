@@ -201,7 +201,7 @@ func TestResult_theUpstreamRequestIDComesFromTheGatewayOrTheBody(t *testing.T) {
 		if got := inv.result.Results[0].Error.UpstreamRequestID; got != row.want {
 			t.Errorf("%s: got %q in the result, want %q", name, got, row.want)
 		}
-		if got := audited(t, name, inv.Invocation).text("upstream_request_id"); got != row.want {
+		if got := audited(t, name, inv.Invocation).Text("upstream_request_id"); got != row.want {
 			t.Errorf("%s: got %q in the audit line, want %q", name, got, row.want)
 		}
 	}
@@ -230,7 +230,7 @@ func each(t *testing.T, lines []string, want []int64) {
 }
 
 // metricLines are the metric lines among others, of which the rest is not decoded.
-func metricLines(t *testing.T, lines []string) []line {
+func metricLines(t *testing.T, lines []string) []stage.Line {
 	t.Helper()
 	return parse(t, slices.DeleteFunc(slices.Clone(lines), func(text string) bool { return !strings.Contains(text, `"_aws"`) }))
 }
@@ -418,7 +418,7 @@ func sampled(t *testing.T, lines []string, enabled int) {
 	if values, _ := metrics[0]["CallLatency"].([]any); len(values) != 100 {
 		t.Errorf("got %d values of CallLatency for %d calls, want a sample of 100", len(values), enabled)
 	}
-	if n, _ := metrics[0].number("Enabled"); n != float64(enabled) {
+	if n, _ := metrics[0].Number("Enabled"); n != float64(enabled) {
 		t.Errorf("got Enabled %v, want %d", n, enabled)
 	}
 }

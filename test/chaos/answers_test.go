@@ -2,9 +2,7 @@ package chaos
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -132,27 +130,12 @@ func (a *answer) checkProblemForm(header http.Header) error {
 	return nil
 }
 
-// line is a log line, decoded.
-type line map[string]any
-
-func (l line) text(key string) string {
-	text, _ := l[key].(string)
-	return text
-}
-
-func (l line) isAudit() bool {
-	_, identifier := l["identifier"]
-	_, outcome := l["outcome"]
-	_, attempts := l["attempts"]
-	return identifier && outcome && attempts
-}
-
 // readAudit reads the audit lines of the invocation.
 func (a *answer) readAudit() error {
 	a.audit = map[int64]auditLine{}
 	for _, text := range a.Logs {
-		var l line
-		if json.Unmarshal([]byte(text), &l) != nil || !l.isAudit() {
+		var l stage.Line
+		if json.Unmarshal([]byte(text), &l) != nil || !l.IsAudit() {
 			continue
 		}
 		var one auditLine
@@ -167,27 +150,11 @@ func (a *answer) readAudit() error {
 	return nil
 }
 
-// checkLine tells what is wrong with the form of a log line.
+// checkLine reports what is wrong with the form of a log line.
 func checkLine(text, requestID string) error {
-	var l line
-	decoder := json.NewDecoder(strings.NewReader(text))
-	if err := decoder.Decode(&l); err != nil || l == nil {
-		return fmt.Errorf("is no JSON object: %w", err)
+	l, err := stage.ReadLine(text)
+	if err == nil && requestID != "" && l.Text("requestId") != requestID {
+		err = fmt.Errorf("got requestId %q, want %s", l.Text("requestId"), requestID)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("has more than one JSON object")
-	}
-	if _, err := time.Parse(time.RFC3339Nano, l.text("timestamp")); err != nil {
-		return fmt.Errorf("timestamp: %w", err)
-	}
-	if !slices.Contains([]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}, l.text("level")) {
-		return fmt.Errorf("level %q is none of Lambda's", l.text("level"))
-	}
-	if l.text("message") == "" {
-		return errors.New("has no message")
-	}
-	if requestID != "" && l.text("requestId") != requestID {
-		return fmt.Errorf("got requestId %q, want %s", l.text("requestId"), requestID)
-	}
-	return nil
+	return err
 }
