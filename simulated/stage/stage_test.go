@@ -325,3 +325,36 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestStartFunction_startsOneMoreOnTheSameSurroundings(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}})
+
+	more, err := stack.StartFunction(t.Context(), stage.API, runtimeapi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := stack.StartFunction(t.Context(), stage.Event, runtimeapi.Options{Env: map[string]string{"SEGURA_SECRET_ID": stage.Unset}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := more.WaitReady(t.Context()); err != nil || stack.Secrets.Reads() != 2 {
+		t.Errorf("got %v after %d secret reads, want 2", err, stack.Secrets.Reads())
+	}
+	if initError := (*runtimeapi.InitError)(nil); !errors.As(lost.WaitReady(t.Context()), &initError) {
+		t.Errorf("without its variable: got %v", initError)
+	}
+	if err := stack.Close(); err != nil || more.WaitReady(t.Context()) == nil {
+		t.Errorf("closing the stack: got %v, and the function goes on", err)
+	}
+}
+
+func TestBuild_compilesTheOverlayAndSaysWhatIsWrongWithIt(t *testing.T) {
+	overlay := map[string]string{"functions/event/more.go": "simulated/stage/testdata/refused/nothing.go"}
+
+	_, err := stage.Build(t.Context(), t.TempDir(), stage.BuildOptions{Overlay: overlay}, stage.Event)
+
+	if err == nil || !strings.Contains(err.Error(), "compile event") || !strings.Contains(err.Error(), "nothing.go") {
+		t.Errorf("got %v", err)
+	}
+}
