@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // breaks are replies that do not come, or not whole.
@@ -51,8 +52,8 @@ func TestBrokenReplies_areTransientFaults(t *testing.T) {
 
 					w.segura.ClearFaults()
 					w.segura.SetActive(identifier, action.name == "disable")
-					w.invoke(list(action.name, identifier)).result.Results[0].
-						is(t, about+", afterwards", action.outcome, "", false, 1)
+					again := w.invoke(list(action.name, identifier)).result.Results[0]
+					is(t, again, about+", afterwards", action.outcome, "", false, 1)
 				}
 			}
 		})
@@ -76,11 +77,11 @@ func TestBrokenReplies_areOvercomeByAnotherAttempt(t *testing.T) {
 				if row.reply.String() == seguratest.SlowDrip(0).String() {
 					want = "already_enabled" // it does what was asked for before it answers
 				}
-				w.one(identifier).is(t, row.about, want, "", false, 2)
+				is(t, w.one(identifier), row.about, want, "", false, 2)
 
 				// The change is made and its reply is lost: Segura says "already" then.
 				w.segura.Fail(seguratest.Match{Identifier: identifier + 1}, row.reply.AfterApplying(), 1)
-				w.one(identifier+1).is(t, row.about+", after applying", "already_enabled", "", false, 2)
+				is(t, w.one(identifier+1), row.about+", after applying", "already_enabled", "", false, 2)
 			}
 		})
 	}
@@ -163,12 +164,12 @@ func TestReply_thatNobodyAskedForIsNobodys(t *testing.T) {
 
 			inv := w.enable(asked...)
 
-			for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
-				n, _ := l.number("identifier")
+			for _, l := range pick(parse(t, inv.Logs), stage.Line.IsAudit) {
+				n, _ := l.Number("identifier")
 				identifier := int64(n)
-				enabled := l.text("outcome") == "enabled"
+				enabled := l.Text("outcome") == "enabled"
 				if enabled != w.segura.Active(identifier) || enabled && identifier%2 == 1 {
-					t.Errorf("%d: got %s %s, and Segura has active = %v", identifier, l.text("outcome"), l.text("code"), w.segura.Active(identifier))
+					t.Errorf("%d: got %s %s, and Segura has active = %v", identifier, l.Text("outcome"), l.Text("code"), w.segura.Active(identifier))
 				}
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // reading is one row of the table of codes: a reply, and what it comes to.
@@ -155,7 +156,7 @@ func (r reading) play(t *testing.T, w *world, action string, kind seguratest.Kin
 	w.segura.ClearFaults()
 }
 
-func (r reading) compare(t *testing.T, w *world, about string, got item, attempts int) {
+func (r reading) compare(t *testing.T, w *world, about string, got stage.Item, attempts int) {
 	t.Helper()
 	codes := strings.Split(r.code, "|")
 	if got.Error == nil || got.Outcome != "failed" {
@@ -166,7 +167,7 @@ func (r reading) compare(t *testing.T, w *world, about string, got item, attempt
 	if slices.Contains(codes, got.Error.Code) {
 		code = got.Error.Code
 	}
-	got.is(t, about, "failed", code, r.retryable, attempts)
+	is(t, got, about, "failed", code, r.retryable, attempts)
 	if got.Error.SeguraCode != r.seguraCode {
 		t.Errorf("%s: got segura_code %d, want %d", about, got.Error.SeguraCode, r.seguraCode)
 	}

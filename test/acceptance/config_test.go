@@ -81,7 +81,7 @@ func (w *world) initLine(about string, names ...string) {
 		w.t.Errorf("%s: the process ended with exit code 0", about)
 	}
 	lines := w.logs()
-	if len(lines) != 1 || lines[0].text("level") != "ERROR" {
+	if len(lines) != 1 || lines[0].Text("level") != "ERROR" {
 		w.t.Errorf("%s: got the lines\n%s\nwant one, of level ERROR", about, strings.Join(w.function.Logs(), "\n"))
 		return
 	}
@@ -144,7 +144,7 @@ func TestConfiguration_thatCanBeUsedIs(t *testing.T) {
 	for _, row := range table {
 		w := first.another(setup{env: map[string]string{row.name: row.value}})
 		first.segura.SetActive(5, false)
-		w.one(5).is(t, row.name+"="+row.value, "enabled", "", false, 1)
+		is(t, w.one(5), row.name+"="+row.value, "enabled", "", false, 1)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestSecretID_isANameOrAnARN(t *testing.T) {
 			env:    map[string]string{"SEGURA_SECRET_ID": id},
 			before: func(v *world) { v.secrets.Put(secretName, v.segura.SecretJSON(nil)) },
 		})
-		v.one(5).is(t, id, "enabled", "", false, 1)
+		is(t, v.one(5), id, "enabled", "", false, 1)
 		if got := v.secrets.Requests()[0].SecretID; got != id {
 			t.Errorf("asked for %q, want %q", got, id)
 		}
@@ -222,7 +222,7 @@ func TestEndpoint_ofSecretsManagerIsTheAWSSDKs(t *testing.T) {
 	t.Run("of the service, before that of all", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{env: map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}})
-		w.one(5).is(t, "both", "enabled", "", false, 1)
+		is(t, w.one(5), "both", "enabled", "", false, 1)
 	})
 	t.Run("of all services", func(t *testing.T) {
 		t.Parallel()
@@ -231,12 +231,12 @@ func TestEndpoint_ofSecretsManagerIsTheAWSSDKs(t *testing.T) {
 			url = w.secrets.URL()
 			w.setup.env = map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": unset, "AWS_ENDPOINT_URL": url}
 		}})
-		w.one(5).is(t, "AWS_ENDPOINT_URL", "enabled", "", false, 1)
+		is(t, w.one(5), "AWS_ENDPOINT_URL", "enabled", "", false, 1)
 	})
 	t.Run("where nobody listens", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{env: map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}})
-		w.one(5).is(t, "nobody listens", "failed", "credentials_unavailable", true, 0)
+		is(t, w.one(5), "nobody listens", "failed", "credentials_unavailable", true, 0)
 	})
 }
 
@@ -271,6 +271,6 @@ func TestCredentialsTTL_isFiveMinutesUnlessConfigured(t *testing.T) {
 	w.one(1001)
 	time.Sleep(3 * time.Second)
 	w.secrets.Fail(secretsmanager.AccessDenied, -1) // a read would show
-	w.one(1002).is(t, "three seconds later", "enabled", "", false, 1)
+	is(t, w.one(1002), "three seconds later", "enabled", "", false, 1)
 	w.counts("three seconds later", 1, 2, 1)
 }

@@ -15,6 +15,7 @@ import (
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // anyIdentifier is a Segura that has every API secret but a few.
@@ -100,7 +101,7 @@ func (w *world) wasAsked(t *testing.T, about, action string, want ...int64) {
 	}
 }
 
-func identifiers(items []item) []int64 {
+func identifiers(items []stage.Item) []int64 {
 	var all []int64
 	for _, i := range items {
 		all = append(all, i.Identifier)
@@ -168,7 +169,7 @@ func within(e map[string]any, path ...string) map[string]any {
 
 // functionURL is the event of a function URL without authentication.
 func functionURL(method, path, body string, header map[string]string) map[string]any {
-	e := v2(method, path, body, header)
+	e := stage.HTTPEvent(method, path, body, header)
 	context := within(e, "requestContext")
 	context["accountId"] = "anonymous"
 	context["domainName"] = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws"
@@ -178,21 +179,21 @@ func functionURL(method, path, body string, header map[string]string) map[string
 
 // httpFronts are the three ways to the API function.
 var httpFronts = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"REST API": v1, "HTTP API": v2, "function URL": functionURL,
+	"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent, "function URL": functionURL,
 }
 
 // payloads are the two forms of events that they use.
 var payloads = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"payload 1.0": v1, "payload 2.0": v2,
+	"payload 1.0": stage.RESTEvent, "payload 2.0": stage.HTTPEvent,
 }
 
 // auditOf are the audit lines of one invocation, by identifier; one that is
 // there twice is an error.
-func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
+func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]stage.Line {
 	t.Helper()
-	lines := map[int64]line{}
-	for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
-		n, ok := l.number("identifier")
+	lines := map[int64]stage.Line{}
+	for _, l := range pick(parse(t, inv.Logs), stage.Line.IsAudit) {
+		n, ok := l.Number("identifier")
 		if !ok {
 			t.Errorf("identifier of the audit line %v is no JSON number", l)
 		}
@@ -205,7 +206,7 @@ func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
 }
 
 // audited is the only audit line of one invocation.
-func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
+func audited(t *testing.T, about string, inv runtimeapi.Invocation) stage.Line {
 	t.Helper()
 	lines := auditOf(t, inv)
 	if len(lines) != 1 {
@@ -214,7 +215,7 @@ func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
 	for _, l := range lines {
 		return l
 	}
-	return line{}
+	return stage.Line{}
 }
 
 // said is all that came out of the function.

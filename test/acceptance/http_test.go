@@ -16,6 +16,7 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 func TestHTTP_oneIdentifierInThePathAnswersWithTheItem(t *testing.T) {
@@ -215,7 +216,7 @@ func TestHTTP_timeThatRanOutAnswersWith504(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-	a := w.httpEvent(v2("POST", "/api-secrets/5/enable", "", nil), runtimeapi.WithTimeout(3*time.Second))
+	a := w.httpEvent(stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil), runtimeapi.WithTimeout(3*time.Second))
 	failure{"no time left", 5, nil, 504, "deadline_exceeded", true, 0}.check(t, a)
 }
 
@@ -223,7 +224,7 @@ func TestHTTP_severalThatTimeRanOutForAnswerWith207(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-	a := w.httpEvent(v1("POST", "/api-secrets/enable", list("enable", upTo(101, 200)...), nil), runtimeapi.WithTimeout(3*time.Second))
+	a := w.httpEvent(stage.RESTEvent("POST", "/api-secrets/enable", list("enable", upTo(101, 200)...), nil), runtimeapi.WithTimeout(3*time.Second))
 	if a.status != 207 || a.result.FailedByCode["deadline_exceeded"] != 100 || len(a.result.Results) != 100 {
 		t.Errorf("got %d %.500s, want 207 and all 100 without time", a.status, a.body)
 	}
@@ -256,9 +257,9 @@ func TestHTTP_nothingButTheFourPathsIsServed(t *testing.T) {
 		"/api-secrets/5/enable ", "/api-secrets/5/enable.json", "/api-secrets/5/enable;x=1", "/api/mysafe/secretapi/active/5", "/api-secrets/enablex",
 	} {
 		for _, method := range []string{"POST", "GET"} {
-			w.refusesHTTP(t, method+" "+path, v2(method, path, "", nil), 404)
+			w.refusesHTTP(t, method+" "+path, stage.HTTPEvent(method, path, "", nil), 404)
 		}
-		w.refusesHTTP(t, path, v1("POST", path, `{"identifier":5}`, nil), 404)
+		w.refusesHTTP(t, path, stage.RESTEvent("POST", path, `{"identifier":5}`, nil), 404)
 	}
 }
 
@@ -296,7 +297,7 @@ func TestHTTP_pathsAreFoundBehindStagesMappingsAndProxies(t *testing.T) {
 		}
 	}
 	// The resource and its parameters say nothing: the path does.
-	e := v1("POST", "/prod/api-secrets/5/enable", "", nil)
+	e := stage.RESTEvent("POST", "/prod/api-secrets/5/enable", "", nil)
 	e["resource"], e["pathParameters"] = "/api-secrets/{identifier}/disable", map[string]any{"identifier": "6", "proxy": "api-secrets/6/disable"}
 	w.segura.Reset()
 	if a := w.httpEvent(e); a.status != 200 {
@@ -308,7 +309,7 @@ func TestHTTP_pathsAreFoundBehindStagesMappingsAndProxies(t *testing.T) {
 func TestHTTP_payloadFormat1OfAnHTTPAPIIsServed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
-	e := v1("POST", "/prod/api-secrets/5/enable", `{"reason":"x"}`, nil)
+	e := stage.RESTEvent("POST", "/prod/api-secrets/5/enable", `{"reason":"x"}`, nil)
 	e["version"] = "1.0"
 	if a := w.httpEvent(e); a.status != 200 {
 		t.Errorf("got %d %s, want 200", a.status, a.body)
@@ -370,19 +371,21 @@ func TestHTTP_headerNamesHaveAnyCase(t *testing.T) {
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	for _, name := range []string{"content-type", "Content-Type", "CONTENT-TYPE", "cOnTeNt-tYpE"} {
 		for front, make := range map[string]func() map[string]any{
-			"REST API": func() map[string]any { return v1("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain")) },
+			"REST API": func() map[string]any {
+				return stage.RESTEvent("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain"))
+			},
 			"HTTP API": func() map[string]any {
-				e := v2("POST", "/api-secrets/5/enable", `{}`, nil)
+				e := stage.HTTPEvent("POST", "/api-secrets/5/enable", `{}`, nil)
 				e["headers"] = map[string]any{name: "text/plain"}
 				return e
 			},
 			"only several values": func() map[string]any {
-				e := v1("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain"))
+				e := stage.RESTEvent("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain"))
 				e["headers"] = nil
 				return e
 			},
 			"only single values": func() map[string]any {
-				e := v1("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain"))
+				e := stage.RESTEvent("POST", "/api-secrets/5/enable", `{}`, header(name, "text/plain"))
 				e["multiValueHeaders"] = nil
 				return e
 			},
@@ -431,7 +434,7 @@ func TestHTTP_aMissingContentTypeMeansJSON(t *testing.T) {
 		}
 	}
 	w.refusesHTTP(t, "not JSON after all", func() map[string]any {
-		e := v2("POST", "/api-secrets/enable", `identifier=5`, nil)
+		e := stage.HTTPEvent("POST", "/api-secrets/enable", `identifier=5`, nil)
 		e["headers"] = map[string]any{}
 		return e
 	}(), 400)
@@ -514,10 +517,10 @@ func TestHTTP_problemsHaveTheMembersOfRFC9457(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	for about, e := range map[string]map[string]any{
-		"400": v2("POST", "/api-secrets/enable", `{`, nil), "404": v2("POST", "/x", "", nil), "405": v2("GET", "/api-secrets/5/enable", "", nil),
-		"413":       v2("POST", "/api-secrets/enable", strings.Repeat(" ", 70000), nil),
-		"415":       v2("POST", "/api-secrets/enable", `{}`, header("content-type", "text/plain")),
-		"not_found": v1("POST", "/api-secrets/7/enable", "", nil), "access_denied": v1("POST", "/api-secrets/8/enable", "", nil),
+		"400": stage.HTTPEvent("POST", "/api-secrets/enable", `{`, nil), "404": stage.HTTPEvent("POST", "/x", "", nil), "405": stage.HTTPEvent("GET", "/api-secrets/5/enable", "", nil),
+		"413":       stage.HTTPEvent("POST", "/api-secrets/enable", strings.Repeat(" ", 70000), nil),
+		"415":       stage.HTTPEvent("POST", "/api-secrets/enable", `{}`, header("content-type", "text/plain")),
+		"not_found": stage.RESTEvent("POST", "/api-secrets/7/enable", "", nil), "access_denied": stage.RESTEvent("POST", "/api-secrets/8/enable", "", nil),
 	} {
 		a := w.httpEvent(e)
 		var members map[string]any
@@ -571,9 +574,9 @@ func TestHTTP_theFunctionAnswersWhateverBytesAreSent(t *testing.T) {
 		[]byte(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)),
 		[]byte(`{"version":"2.0","rawPath":"/api-secrets/5/enable","requestContext":{"http":{"method":"POST"},"authorizer":` + strings.Repeat(`{"iam":`, 9000) + "1" + strings.Repeat("}", 9000) + `}}`),
 		[]byte(`{"body":"` + strings.Repeat("x", 6_000_000) + `"}`), []byte(strings.Repeat(" ", 6_000_000)), []byte(strings.Repeat("\xf0", 6_000_000)),
-		[]byte(encoded(t, v2("POST", "/api-secrets/5/enable", strings.Repeat("\\", 3_000_000), nil))),
-		[]byte(encoded(t, v1("POST", "/"+strings.Repeat("api-secrets/", 300_000)+"5/enable", "", nil))),
-		[]byte(encoded(t, v1("POST", strings.Repeat("/", 3_000_000), "", nil))),
+		[]byte(encoded(t, stage.HTTPEvent("POST", "/api-secrets/5/enable", strings.Repeat("\\", 3_000_000), nil))),
+		[]byte(encoded(t, stage.RESTEvent("POST", "/"+strings.Repeat("api-secrets/", 300_000)+"5/enable", "", nil))),
+		[]byte(encoded(t, stage.RESTEvent("POST", strings.Repeat("/", 3_000_000), "", nil))),
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {

@@ -97,7 +97,7 @@ func TestInit_isEndedByNoRemoteFault(t *testing.T) {
 			if row.cure != nil {
 				row.cure(w)
 			}
-			w.one(5).is(t, "the first invocation, with the fault gone", "enabled", "", false, 1)
+			is(t, w.one(5), "the first invocation, with the fault gone", "enabled", "", false, 1)
 		})
 	}
 }
@@ -108,7 +108,7 @@ func TestInit_waitsTwoSecondsForTheTokenAndNoLonger(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{segura: seguratest.Options{Latency: seguratest.Latency{Token: 1300 * time.Millisecond}}})
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "a token in 1.3 s", "enabled", "", false, 1)
+		is(t, inv.result.Results[0], "a token in 1.3 s", "enabled", "", false, 1)
 		w.counts("a token in 1.3 s", 1, 1, 1)
 		if inv.Duration > time.Second {
 			t.Errorf("the first invocation took %v, want it to find the token ready", inv.Duration)
@@ -120,7 +120,7 @@ func TestInit_waitsTwoSecondsForTheTokenAndNoLonger(t *testing.T) {
 		if took := w.function.InitDuration(); took > 2450*time.Millisecond {
 			t.Errorf("init took %v, want an end after 2 s", took)
 		}
-		w.one(5).is(t, "a token in 2.5 s", "enabled", "", false, 1)
+		is(t, w.one(5), "a token in 2.5 s", "enabled", "", false, 1)
 		w.counts("a token in 2.5 s", 2, 1, 1)
 	})
 }
@@ -160,7 +160,7 @@ func TestTTL_changedCredentialsAreUsedFromThenOn(t *testing.T) {
 	w.putSecret(map[string]any{"client_id": other, "client_secret": secret})
 	time.Sleep(2100 * time.Millisecond)
 
-	w.one(1002).is(t, "after the change", "enabled", "", false, 1)
+	is(t, w.one(1002), "after the change", "enabled", "", false, 1)
 
 	w.counts("after the change", 2, 2, 2)
 	tokens := w.segura.Requests(seguratest.KindToken)
@@ -174,7 +174,7 @@ func TestTTL_connectionsOfTheCredentialsBeforeAreClosed(t *testing.T) {
 	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 	for n := range 5 {
 		w.putSecret(map[string]any{"referer": fmt.Sprintf("https://number-%d.example", n)})
-		w.one(int64(1001+n)).is(t, "after the change", "enabled", "", false, 1)
+		is(t, w.one(int64(1001+n)), "after the change", "enabled", "", false, 1)
 	}
 	open := w.segura.OpenConnections()
 	for range 500 {
@@ -192,7 +192,7 @@ func TestTTL_aChangeOfAnythingElseInTheSecretCountsToo(t *testing.T) {
 	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 	w.one(1001)
 	w.putSecret(map[string]any{"referer": "https://changed.example"})
-	w.one(1002).is(t, "after the change", "enabled", "", false, 1)
+	is(t, w.one(1002), "after the change", "enabled", "", false, 1)
 	calls := w.segura.Requests(seguratest.KindEnable)
 	if got := calls[len(calls)-1].Header.Get("Referer"); got != "https://changed.example" {
 		t.Errorf("Referer: got %q, want the changed one", got)
@@ -222,8 +222,8 @@ func TestExpiredSecret_isUsedWhileReadingItAgainFailsWithARetryableFault(t *test
 			})
 			w.one(1001)
 			row.break_(w)
-			w.one(1002).is(t, "the first invocation with the fault", "enabled", "", false, 1)
-			w.one(1003).is(t, "the second invocation with the fault", "enabled", "", false, 1)
+			is(t, w.one(1002), "the first invocation with the fault", "enabled", "", false, 1)
+			is(t, w.one(1003), "the second invocation with the fault", "enabled", "", false, 1)
 			if n := w.segura.Count(seguratest.KindToken); n != 1 {
 				t.Errorf("got %d token requests, want the one token kept", n)
 			}
@@ -240,7 +240,7 @@ func TestExpiredSecret_leavesTimeForTheCallWhenReadingItAgainHangs(t *testing.T)
 	})
 	w.one(1001)
 	w.secrets.Fail(secretsmanager.Hang, -1)
-	w.one(1002).is(t, "with the expired copy", "enabled", "", false, 1)
+	is(t, w.one(1002), "with the expired copy", "enabled", "", false, 1)
 }
 
 func TestExpiredSecret_isUsedNoMoreAfterADenialOrADeletion(t *testing.T) {
@@ -257,16 +257,16 @@ func TestExpiredSecret_isUsedNoMoreAfterADenialOrADeletion(t *testing.T) {
 			})
 			w.one(1001)
 			w.secrets.Fail(kind, 1)
-			w.one(1002).is(t, "with the fault", "failed", "credentials_unavailable", false, 0)
+			is(t, w.one(1002), "with the fault", "failed", "credentials_unavailable", false, 0)
 
 			// The copy does not come back when the fault turns into a transient one.
 			w.secrets.Fail(secretsmanager.InternalError, 1)
-			w.one(1003).is(t, "after the fault", "failed", "credentials_unavailable", true, 0)
+			is(t, w.one(1003), "after the fault", "failed", "credentials_unavailable", true, 0)
 			if n := w.segura.Count(seguratest.KindEnable); n != 1 {
 				t.Errorf("got %d calls, want none after the denial", n)
 			}
 
-			w.one(1004).is(t, "with the fault gone", "enabled", "", false, 1)
+			is(t, w.one(1004), "with the fault gone", "enabled", "", false, 1)
 		})
 	}
 }
@@ -299,7 +299,7 @@ func TestSecretsManager_hasTheSDKsOwnAttempts(t *testing.T) {
 			})
 			w.secrets.Reset()
 			w.secrets.Fail(secretsmanager.InternalError, -1)
-			w.one(5).is(t, "an unavailable secret", "failed", "credentials_unavailable", true, 0)
+			is(t, w.one(5), "an unavailable secret", "failed", "credentials_unavailable", true, 0)
 			if n := w.secrets.Reads(); n != row.want {
 				t.Errorf("got %d reads, want %d", n, row.want)
 			}
@@ -325,7 +325,7 @@ func TestCredentialsUnavailable_isRetryableForThrottling5xxAndNetworkOnly(t *tes
 		w.secrets.Fail(kind, -1)
 		inv := w.enable(5, 6, 7)
 		for _, got := range inv.result.Results {
-			got.is(t, string(kind), "failed", "credentials_unavailable", want, 0)
+			is(t, got, string(kind), "failed", "credentials_unavailable", want, 0)
 		}
 		if n := w.secrets.Reads(); n != 1 {
 			t.Errorf("%s: got %d reads for three identifiers, want 1", kind, n)
@@ -339,9 +339,9 @@ func TestCredentialsUnavailable_isRetryableForThrottling5xxAndNetworkOnly(t *tes
 		}
 	}
 	w.secrets.Reset()
-	w.one(5).is(t, "no such secret", "failed", "credentials_unavailable", false, 0)
+	is(t, w.one(5), "no such secret", "failed", "credentials_unavailable", false, 0)
 	_ = w.secrets.Close()
-	w.one(5).is(t, "nobody listens", "failed", "credentials_unavailable", true, 0)
+	is(t, w.one(5), "nobody listens", "failed", "credentials_unavailable", true, 0)
 	if n := w.segura.Count(""); n != 0 {
 		t.Errorf("Segura got %d requests, want none", n)
 	}
@@ -358,10 +358,10 @@ func TestToken_isFetchedOnceMoreWhenSeguraRefusesIt(t *testing.T) {
 				w.segura.SetActive(1001, action.name == "disable")
 				w.segura.RevokeTokens()
 
-				w.invoke(list(action.name, 1001)).result.Results[0].is(t, "a revoked token", action.outcome, "", false, 2)
+				is(t, w.invoke(list(action.name, 1001)).result.Results[0], "a revoked token", action.outcome, "", false, 2)
 				w.counts("a revoked token", 2, 2, 1)
 
-				w.invoke(list(action.name, 1001)).result.Results[0].is(t, "afterwards", action.repeated, "", false, 1)
+				is(t, w.invoke(list(action.name, 1001)).result.Results[0], "afterwards", action.repeated, "", false, 1)
 				w.counts("afterwards", 2, 3, 1)
 			})
 		}
@@ -395,7 +395,7 @@ func TestToken_refusedThoughFreshHasTheSecretReadAgain(t *testing.T) {
 			w := start(t, setup{})
 			w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.TokenRefused(refusal.style), -1)
 			got := w.one(5)
-			got.is(t, "every token is refused", "failed", "authentication_failed", false, 2)
+			is(t, got, "every token is refused", "failed", "authentication_failed", false, 2)
 			w.counts("the secret has not changed", 2, 2, 2)
 			want := map[bool]int{true: 404, false: 401}[refusal.style == seguratest.RefusedByGateway]
 			if got.Error == nil || got.Error.HTTPStatus != want {
@@ -420,9 +420,9 @@ func TestToken_refusedThoughFreshIsAskedForWithAChangedSecretOnce(t *testing.T) 
 			got := w.one(5)
 
 			if refused == 2 {
-				got.is(t, "the third token is good", "enabled", "", false, 3)
+				is(t, got, "the third token is good", "enabled", "", false, 3)
 			} else {
-				got.is(t, "no token is good", "failed", "authentication_failed", false, 3)
+				is(t, got, "no token is good", "failed", "authentication_failed", false, 3)
 			}
 			w.counts("the secret has changed", 3, 3, 2)
 		})
@@ -447,7 +447,7 @@ func TestCredentials_refusedByTheTokenEndpointHaveTheSecretReadAgain(t *testing.
 			w.segura.RevokeTokens()
 			refuse(w)
 			inv := w.enable(1001)
-			inv.result.Results[0].is(t, "one identifier", "failed", "authentication_failed", false, 1)
+			is(t, inv.result.Results[0], "one identifier", "failed", "authentication_failed", false, 1)
 			w.counts("the secret has not changed", 2, 1, 2)
 		})
 	}
@@ -461,7 +461,7 @@ func TestCredentials_thatWereRotatedAreTriedOnce(t *testing.T) {
 		w.segura.RevokeTokens()
 		w.segura.RotateClientSecret("rotated-" + marker(t))
 		w.putSecret(nil)
-		w.one(5).is(t, "rotated credentials", "enabled", "", false, 2)
+		is(t, w.one(5), "rotated credentials", "enabled", "", false, 2)
 		w.counts("rotated credentials", 3, 2, 2)
 	})
 	t.Run("and refused too", func(t *testing.T) {
@@ -472,7 +472,7 @@ func TestCredentials_thatWereRotatedAreTriedOnce(t *testing.T) {
 		wrong := "wrong-again-" + marker(t)
 		w.mark(wrong)
 		w.putSecret(map[string]any{"client_secret": wrong})
-		w.one(5).is(t, "wrong credentials", "failed", "authentication_failed", false, 1)
+		is(t, w.one(5), "wrong credentials", "failed", "authentication_failed", false, 1)
 		w.counts("wrong credentials", 3, 1, 2)
 	})
 	t.Run("before any token was ever issued", func(t *testing.T) {
@@ -481,7 +481,7 @@ func TestCredentials_thatWereRotatedAreTriedOnce(t *testing.T) {
 		w.putSecret(nil)
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindOther}, seguratest.Normally(), 1)
 		before := w.segura.Count(seguratest.KindToken)
-		w.one(5).is(t, "rotated credentials", "enabled", "", false, 1)
+		is(t, w.one(5), "rotated credentials", "enabled", "", false, 1)
 		if n := w.segura.Count(seguratest.KindToken) - before; n > 2 {
 			t.Errorf("got %d token requests, want the refused one and one with the changed secret", n)
 		}
@@ -496,7 +496,7 @@ func TestCredentials_thatWereRotatedAreTriedOnce(t *testing.T) {
 		if got.Outcome != "failed" || got.Attempts != 1 || got.Error.Retryable {
 			t.Errorf("got %+v (%+v), want a failure that is not retryable", got, got.Error)
 		}
-		w.one(5).is(t, "the next invocation", "failed", "credentials_unavailable", false, 0)
+		is(t, w.one(5), "the next invocation", "failed", "credentials_unavailable", false, 0)
 	})
 }
 

@@ -13,13 +13,14 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // levels are Lambda's, from the lowest to the highest.
 var levels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
 
 // hasOnly checks the members of an audit line, besides Lambda's own keys.
-func hasOnly(t *testing.T, about string, l line, want map[string]any) {
+func hasOnly(t *testing.T, about string, l stage.Line, want map[string]any) {
 	t.Helper()
 	for key, value := range want {
 		if fmt.Sprint(l[key]) != fmt.Sprint(value) || fmt.Sprintf("%T", l[key]) != fmt.Sprintf("%T", value) {
@@ -31,7 +32,7 @@ func hasOnly(t *testing.T, about string, l line, want map[string]any) {
 			t.Errorf("%s: %s is %v, want none", about, key, l[key])
 		}
 	}
-	if ms, ok := l.number("duration_ms"); !ok || ms < 0 || ms > 20_000 {
+	if ms, ok := l.Number("duration_ms"); !ok || ms < 0 || ms > 20_000 {
 		t.Errorf("%s: duration_ms is %v", about, l["duration_ms"])
 	}
 }
@@ -81,17 +82,17 @@ func TestAudit_callers(t *testing.T) {
 		value any
 		want  any
 	}{
-		"REST API with IAM":                    {v1, []string{"identity", "userArn"}, arn, arn},
-		"REST API with a Lambda authorizer":    {v1, []string{"authorizer", "principalId"}, "user|carol", "user|carol"},
-		"REST API with Cognito":                {v1, []string{"authorizer", "claims"}, map[string]any{"sub": "8f0e", "email": "carol@example.com"}, "8f0e"},
-		"HTTP API with IAM":                    {v2, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"HTTP API with JWT":                    {v2, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": "8f0e", "iss": "https://x"}, "8f0e"},
-		"HTTP API with a Lambda authorizer":    {v2, []string{"authorizer", "lambda"}, map[string]any{"principalId": "carol"}, "carol"},
-		"HTTP API with a Lambda and a subject": {v2, []string{"authorizer", "lambda"}, map[string]any{"sub": "carol"}, "carol"},
+		"REST API with IAM":                    {stage.RESTEvent, []string{"identity", "userArn"}, arn, arn},
+		"REST API with a Lambda authorizer":    {stage.RESTEvent, []string{"authorizer", "principalId"}, "user|carol", "user|carol"},
+		"REST API with Cognito":                {stage.RESTEvent, []string{"authorizer", "claims"}, map[string]any{"sub": "8f0e", "email": "carol@example.com"}, "8f0e"},
+		"HTTP API with IAM":                    {stage.HTTPEvent, []string{"authorizer", "iam", "userArn"}, arn, arn},
+		"HTTP API with JWT":                    {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": "8f0e", "iss": "https://x"}, "8f0e"},
+		"HTTP API with a Lambda authorizer":    {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"principalId": "carol"}, "carol"},
+		"HTTP API with a Lambda and a subject": {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"sub": "carol"}, "carol"},
 		"function URL with IAM":                {functionURL, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"nobody, REST":                         {v1, []string{"identity", "userArn"}, nil, nil},
-		"nobody, HTTP":                         {v2, []string{"authorizer"}, nil, nil},
-		"a subject that is no text":            {v2, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": 5}, nil},
+		"nobody, REST":                         {stage.RESTEvent, []string{"identity", "userArn"}, nil, nil},
+		"nobody, HTTP":                         {stage.HTTPEvent, []string{"authorizer"}, nil, nil},
+		"a subject that is no text":            {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": 5}, nil},
 	} {
 		e := row.event("POST", "/api-secrets/5/enable", "", nil)
 		at := within(e, append([]string{"requestContext"}, row.path[:len(row.path)-1]...)...)
@@ -123,7 +124,7 @@ func TestAudit_ofASchedulesEventNamesTheRuleOrTheSchedule(t *testing.T) {
 		"scheduled-rule.json":            "arn:aws:events:eu-west-1:123456789012:rule/segura-enable-every-morning",
 		"scheduler-default-payload.json": "arn:aws:scheduler:eu-west-1:123456789012:schedule/default/segura-enable-every-morning",
 	} {
-		if got := audited(t, name, w.raw(sample(t, name))).text("caller"); got != want {
+		if got := audited(t, name, w.raw(sample(t, name))).Text("caller"); got != want {
 			t.Errorf("%s: got caller %q, want %q", name, got, want)
 		}
 	}
@@ -148,7 +149,7 @@ func TestAudit_everyIdentifierHasALineWhateverHappened(t *testing.T) {
 			w.segura.Fail(seguratest.Match{Identifier: row.identifier}, *row.fault, 1)
 		}
 		l := audited(t, row.name, w.enable(row.identifier).Invocation)
-		if l.text("code") != row.code || l.text("outcome") != "failed" {
+		if l.Text("code") != row.code || l.Text("outcome") != "failed" {
 			t.Errorf("%s: got %v, want the code %s", row.name, l, row.code)
 		}
 	}
@@ -159,7 +160,7 @@ func TestAudit_everyIdentifierHasALineWhateverHappened(t *testing.T) {
 		} else {
 			for _, i := range inv.result.Results {
 				l := lines[i.Identifier]
-				if attempts, _ := l.number("attempts"); l.text("code") != code || int(attempts) != i.Attempts || i.Error.Code != code {
+				if attempts, _ := l.Number("attempts"); l.Text("code") != code || int(attempts) != i.Attempts || i.Error.Code != code {
 					t.Errorf("%s: identifier %d: got the line %v and the item %+v, want %s in both", about, i.Identifier, l, i.Error, code)
 				}
 			}
@@ -190,8 +191,8 @@ func TestAudit_identifiersThatTimeRanOutForHaveALine(t *testing.T) {
 		t.Errorf("got %d audit lines for %s; want 51, of which some are enabled and some had no time", len(lines), inv.text)
 	}
 	for _, i := range inv.result.Results {
-		if l := lines[i.Identifier]; l.text("outcome") != i.Outcome {
-			t.Errorf("identifier %d: got the outcome %q in the log and %q in the result", i.Identifier, l.text("outcome"), i.Outcome)
+		if l := lines[i.Identifier]; l.Text("outcome") != i.Outcome {
+			t.Errorf("identifier %d: got the outcome %q in the log and %q in the result", i.Identifier, l.Text("outcome"), i.Outcome)
 		}
 	}
 }
@@ -201,8 +202,8 @@ func TestAudit_durationIsThatOfTheIdentifier(t *testing.T) {
 	w := start(t, setup{segura: anyIdentifier})
 	w.segura.Fail(seguratest.Match{Identifier: 5}, seguratest.Normally().After(300*time.Millisecond), 1)
 	lines := auditOf(t, w.enable(5, 9).Invocation)
-	slow, _ := lines[5].number("duration_ms")
-	fast, _ := lines[9].number("duration_ms")
+	slow, _ := lines[5].Number("duration_ms")
+	fast, _ := lines[9].Number("duration_ms")
 	if slow < 300 || slow > 5000 || fast >= slow {
 		t.Errorf("got %v ms and %v ms, want about 300 and less", slow, fast)
 	}
@@ -225,10 +226,10 @@ func TestLogLevel_auditAndMetricLinesPassAnyOfThem(t *testing.T) {
 				}
 				for _, l := range w.logs() {
 					needed := slices.Index(levels, configured)
-					if configured == "FATAL" && !l.isAudit() && !l.isMetric() {
+					if configured == "FATAL" && !l.IsAudit() && !l.IsMetric() {
 						continue // Lambda drops what is below
 					}
-					if got := slices.Index(levels, l.text("level")); got < needed {
+					if got := slices.Index(levels, l.Text("level")); got < needed {
 						t.Errorf("%s: the line %v is dropped at level %s", function, l, configured)
 					}
 				}
@@ -252,14 +253,14 @@ func TestLogs_aReasonCannotForgeALineOrAField(t *testing.T) {
 	for _, text := range forgeries {
 		inv := w.invoke(`{"identifier":5,"reason":` + escapedJSON(text) + `}`)
 		l := audited(t, text, inv.Invocation)
-		if l.text("reason") != text || len(pick(parse(t, inv.Logs), line.isMetric)) != 1 || len(inv.Logs) != 2 {
+		if l.Text("reason") != text || len(pick(parse(t, inv.Logs), stage.Line.IsMetric)) != 1 || len(inv.Logs) != 2 {
 			t.Errorf("reason %q: got %q", text, inv.Logs)
 		}
 		clean(t, inv.Logs)
 	}
 	// A lone surrogate is no character, and no valid UTF-8 either.
 	inv := w.invoke(`{"identifier":5,"reason":"x\ud800y\udc00z"}`)
-	if got, want := audited(t, "surrogates", inv.Invocation).text("reason"), "x\ufffdy\ufffdz"; got != want && !inv.FunctionError {
+	if got, want := audited(t, "surrogates", inv.Invocation).Text("reason"), "x\ufffdy\ufffdz"; got != want && !inv.FunctionError {
 		t.Errorf("lone surrogates: got %q, want %q or a refusal", got, want)
 	}
 	clean(t, w.function.Logs())
@@ -270,16 +271,16 @@ func TestLogs_aCallerCannotForgeALineOrAField(t *testing.T) {
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	for _, text := range forgeries {
 		for _, path := range [][]string{{"iam", "userArn"}, {"jwt", "claims", "sub"}, {"lambda", "principalId"}} {
-			e := v2("POST", "/api-secrets/5/enable", "", nil)
+			e := stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil)
 			within(e, append([]string{"requestContext", "authorizer"}, path[:len(path)-1]...)...)[path[len(path)-1]] = text
 			a := w.httpEvent(e)
-			if l := audited(t, text, a.Invocation); l.text("caller") != text || len(a.Logs) != 2 {
+			if l := audited(t, text, a.Invocation); l.Text("caller") != text || len(a.Logs) != 2 {
 				t.Errorf("caller %q: got %q", text, a.Logs)
 			}
 			clean(t, a.Logs)
 		}
 	}
-	payload := strings.Replace(encoded(t, v1("POST", "/api-secrets/5/enable", "", nil)), `"identity":{`, `"identity":{"userArn":"x`+"\xff\xc0\xed\xa0\x80"+`y",`, 1)
+	payload := strings.Replace(encoded(t, stage.RESTEvent("POST", "/api-secrets/5/enable", "", nil)), `"identity":{`, `"identity":{"userArn":"x`+"\xff\xc0\xed\xa0\x80"+`y",`, 1)
 	a := readHTTP(t, w.raw([]byte(payload)))
 	if a.status != 200 && a.status != 400 {
 		t.Errorf("invalid UTF-8 in the caller: got %d %s", a.status, a.body)
@@ -320,8 +321,8 @@ func TestLogs_aRequestThatIsRefusedCannotForgeALineOrAField(t *testing.T) {
 			}
 		}
 		for _, e := range []map[string]any{
-			v2("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), v2("POST", "/api-secrets/"+text+"/enable", "", nil), v2("POST", "/"+text, "", nil),
-			v2(text, "/api-secrets/5/enable", "", nil), v2("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
+			stage.HTTPEvent("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), stage.HTTPEvent("POST", "/api-secrets/"+text+"/enable", "", nil), stage.HTTPEvent("POST", "/"+text, "", nil),
+			stage.HTTPEvent(text, "/api-secrets/5/enable", "", nil), stage.HTTPEvent("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
 		} {
 			a := requests.refusesHTTP(t, "forged "+text, e, 400, 404, 405, 415)
 			for name, values := range a.header {
@@ -368,7 +369,7 @@ func TestLogs_theUpstreamCannotForgeALineOrAField(t *testing.T) {
 	for _, id := range []string{`","code":"x`, "\xff\xfe", strings.Repeat("é", 100), strings.Repeat("x", 5000), "a\tb", `\u0022`, "{}"} {
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway500().WithHeader("X-Kong-Request-Id", id), 1)
 		inv := w.enable(5)
-		if got := audited(t, id, inv.Invocation).text("upstream_request_id"); len(got) > 1024 {
+		if got := audited(t, id, inv.Invocation).Text("upstream_request_id"); len(got) > 1024 {
 			t.Errorf("a request id of %d bytes is in the log", len(got))
 		}
 	}
@@ -380,7 +381,7 @@ func TestLogs_theUpstreamsTextGoesToTheLog(t *testing.T) {
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Envelope(500, 500, "Something odd: ÄÖÜ"), 1)
 	inv := w.enable(5)
-	if got := audited(t, "odd", inv.Invocation).text("upstream_message"); got != "Something odd: ÄÖÜ" {
+	if got := audited(t, "odd", inv.Invocation).Text("upstream_message"); got != "Something odd: ÄÖÜ" {
 		t.Errorf("got upstream_message %q, want the upstream's text", got)
 	}
 	if strings.Contains(inv.text, "odd") {
@@ -400,7 +401,7 @@ func TestLogs_aFunctionErrorLeavesOneLineWithoutTheDocument(t *testing.T) {
 		var about []string
 		for _, text := range inv.Logs {
 			l := parse(t, []string{text})[0]
-			if l.isAudit() || l.isMetric() {
+			if l.IsAudit() || l.IsMetric() {
 				continue
 			}
 			if strings.Contains(text, kind) {
@@ -409,8 +410,8 @@ func TestLogs_aFunctionErrorLeavesOneLineWithoutTheDocument(t *testing.T) {
 			if strings.Contains(text, "requested") || strings.Contains(text, "results") || strings.Contains(text, `failed_by_code`) {
 				t.Errorf("%s: a line repeats the document: %s", payload, text)
 			}
-			if l.text("level") != "ERROR" {
-				t.Errorf("%s: got the level %s of %s, want ERROR", payload, l.text("level"), text)
+			if l.Text("level") != "ERROR" {
+				t.Errorf("%s: got the level %s of %s, want ERROR", payload, l.Text("level"), text)
 			}
 		}
 		if len(about) != 1 {
@@ -429,11 +430,11 @@ func TestLogs_theLibrarysOwnErrorsAreJSONToo(t *testing.T) {
 		if err != nil || !inv.FunctionError || strings.HasPrefix(inv.ErrorType, "Runtime.") {
 			t.Errorf("client context %q: got %+v, %v; want an error of the library's", clientContext, inv, err)
 		}
-		if lines := parse(t, inv.Logs); len(lines) != 1 || lines[0].text("level") != "ERROR" || strings.Contains(inv.Logs[0], "app_title") {
+		if lines := parse(t, inv.Logs); len(lines) != 1 || lines[0].Text("level") != "ERROR" || strings.Contains(inv.Logs[0], "app_title") {
 			t.Errorf("client context %q: got the lines %q, want one", clientContext, inv.Logs)
 		}
 	}
-	w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
 }
 
 func TestLogs_inTextFormatHaveOneLineForEachRecord(t *testing.T) {
@@ -536,10 +537,10 @@ func TestConcurrentInvocations_mixNothing(t *testing.T) {
 	}
 	byRequest := map[string]float64{}
 	for _, l := range w.metrics() {
-		if n, has := l.number("Enabled"); has {
-			byRequest[l.text("requestId")] += n
-			if failed, _ := l.number("Failed"); failed != 1 {
-				t.Errorf("request %s: got Failed %v, want 1", l.text("requestId"), failed)
+		if n, has := l.Number("Enabled"); has {
+			byRequest[l.Text("requestId")] += n
+			if failed, _ := l.Number("Failed"); failed != 1 {
+				t.Errorf("request %s: got Failed %v, want 1", l.Text("requestId"), failed)
 			}
 		}
 	}
@@ -559,7 +560,7 @@ func TestConcurrentInvocations_mixNothing(t *testing.T) {
 func (w *world) oneOfMany(t *testing.T, first int64) {
 	reason, caller := fmt.Sprintf("reason-%d-", first), fmt.Sprintf("arn:aws:iam::123456789012:user/u%d-", first)
 	identifiers := []int64{first + 1, first + 2, first + 3, first + 7}
-	e := v2("POST", "/api-secrets/enable", strings.Replace(list("enable", identifiers...), "}", `,"reason":`+quoted(reason)+`}`, 1), nil)
+	e := stage.HTTPEvent("POST", "/api-secrets/enable", strings.Replace(list("enable", identifiers...), "}", `,"reason":`+quoted(reason)+`}`, 1), nil)
 	within(e, "requestContext", "authorizer", "iam")["userArn"] = caller
 	a := w.httpEvent(e)
 	var got []string
@@ -572,7 +573,7 @@ func (w *world) oneOfMany(t *testing.T, first int64) {
 	lines := auditOf(t, a.Invocation)
 	for _, identifier := range identifiers {
 		l := lines[identifier]
-		if l.text("requestId") != a.RequestID || l.text("reason") != reason || l.text("caller") != caller {
+		if l.Text("requestId") != a.RequestID || l.Text("reason") != reason || l.Text("caller") != caller {
 			t.Errorf("request %s for %v: got the audit line %v", a.RequestID, identifiers, l)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 func TestConcurrency_isBoundInOneInvocation(t *testing.T) {
@@ -85,7 +86,7 @@ func TestResults_keepTheOrderOfTheRequest(t *testing.T) {
 
 // succeeded counts those enabled, before or now: where an attempt was too slow,
 // the next one finds its work done.
-func (r result) succeeded() int {
+func succeeded(r stage.Result) int {
 	n := 0
 	for _, count := range []*int{r.Enabled, r.AlreadyEnabled, r.Disabled, r.AlreadyDisabled} {
 		if count != nil {
@@ -115,7 +116,7 @@ func TestOneFailure_neverStopsTheOthers(t *testing.T) {
 					w.segura.Fail(seguratest.Match{Identifier: bad}, reply, -1)
 				}
 				inv := w.enable(upTo(1001, 1030)...)
-				if got := inv.result.succeeded(); got != 27 || inv.result.Failed != 3 {
+				if got := succeeded(inv.result); got != 27 || inv.result.Failed != 3 {
 					t.Errorf("got %d enabled and %v failed, want 27 and 3", got, inv.result.FailedByCode)
 				}
 			})
@@ -137,7 +138,7 @@ func TestSomeFailures_neverStopTheOthers(t *testing.T) {
 				w.segura.Fail(seguratest.Match{Identifier: 1001}, reply, -1)
 				w.segura.Fail(seguratest.Match{Identifier: 1002}, reply, -1)
 				inv := w.enable(upTo(1001, 1030)...)
-				if got := inv.result.succeeded(); got != 28 || inv.result.Failed != 2 {
+				if got := succeeded(inv.result); got != 28 || inv.result.Failed != 2 {
 					t.Errorf("got %d enabled and %v failed, want 28 and 2: Segura answers all others", got, inv.result.FailedByCode)
 				}
 			})
@@ -154,9 +155,9 @@ func TestAttempts_areNotCutForTheIdentifierAfterAFailedOne(t *testing.T) {
 	w.segura.Fail(seguratest.Match{Identifier: 1001}, seguratest.ResetStream(), -1)
 	w.segura.Fail(seguratest.Match{Identifier: 1002}, seguratest.ResetStream(), 3)
 	inv := w.enable(1001, 1002, 1003)
-	inv.result.Results[0].is(t, "the one that always fails", "failed", inv.result.Results[0].Error.Code, true, 4)
-	inv.result.Results[1].is(t, "the one that fails three times", "enabled", "", false, 4)
-	inv.result.Results[2].is(t, "the one that never fails", "enabled", "", false, 1)
+	is(t, inv.result.Results[0], "the one that always fails", "failed", inv.result.Results[0].Error.Code, true, 4)
+	is(t, inv.result.Results[1], "the one that fails three times", "enabled", "", false, 4)
+	is(t, inv.result.Results[2], "the one that never fails", "enabled", "", false, 1)
 }
 
 // deaths are the ways in which nothing of Segura answers any more.
@@ -210,8 +211,8 @@ func TestDeadSegura_endsAThousandIdentifiersSoon(t *testing.T) {
 func (w *world) checkRest(inv invocation, few int) {
 	w.t.Helper()
 	untouched := 0
-	for _, l := range pick(parse(w.t, inv.Logs), line.isAudit) {
-		if n, _ := l.number("attempts"); n == 0 && l.text("outcome") == "failed" {
+	for _, l := range pick(parse(w.t, inv.Logs), stage.Line.IsAudit) {
+		if n, _ := l.Number("attempts"); n == 0 && l.Text("outcome") == "failed" {
 			untouched++
 		}
 	}
@@ -290,7 +291,7 @@ func TestShortOutage_losesNothing(t *testing.T) {
 		inv := w.enable(upTo(1001, 1500)...)
 		close(stop)
 		<-done
-		if got := inv.result.succeeded(); got != 500 {
+		if got := succeeded(inv.result); got != 500 {
 			t.Errorf("got %d of 500, %v failed", got, inv.result.FailedByCode)
 		}
 	})
@@ -307,7 +308,7 @@ func TestShortOutage_losesNothing(t *testing.T) {
 			_ = w.segura.AcceptConnections()
 		}()
 		inv := w.enable(upTo(1001, 1300)...)
-		if got := inv.result.succeeded(); got != 300 {
+		if got := succeeded(inv.result); got != 300 {
 			t.Errorf("got %d of 300, %v failed: twelve attempts outlast 300 ms", got, inv.result.FailedByCode)
 		}
 	})
@@ -391,7 +392,7 @@ func TestNotAllowed_isSentToNobody(t *testing.T) {
 			w.segura.Reset()
 			inv := w.invoke(list(action.name, 1002, 1006, 1000))
 			for _, got := range inv.result.Results {
-				got.is(t, "outside", "failed", "not_allowed", false, 0)
+				is(t, got, "outside", "failed", "not_allowed", false, 0)
 			}
 			if n := w.segura.Count(""); n != 0 {
 				t.Errorf("Segura got %d requests, want none", n)
@@ -406,7 +407,7 @@ func TestNotAllowed_isSentToNobody(t *testing.T) {
 				}
 			}
 			mixed := w.invoke(list(action.name, 1001, 1002)).result
-			mixed.Results[1].is(t, "mixed", "failed", "not_allowed", false, 0)
+			is(t, mixed.Results[1], "mixed", "failed", "not_allowed", false, 0)
 			if mixed.Outcome != "partially_succeeded" {
 				t.Errorf("mixed: got %s", mixed.Outcome)
 			}
@@ -418,6 +419,6 @@ func TestNotAllowed_needsNeitherSecretNorSegura(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{noSecret: true, env: map[string]string{"SEGURA_ALLOWED_IDENTIFIERS": "1-4"}})
 	for _, identifier := range []int64{5, 9223372036854775807} {
-		w.one(identifier).is(t, fmt.Sprint(identifier), "failed", "not_allowed", false, 0)
+		is(t, w.one(identifier), fmt.Sprint(identifier), "failed", "not_allowed", false, 0)
 	}
 }

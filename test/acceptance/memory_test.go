@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/stage"
 )
 
 // payloadSize is a little less than the most that Lambda passes on, in bytes.
@@ -36,7 +37,7 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 				w := start(t, setup{function: door, segura: anyIdentifier})
 				payload := document
 				if door == api {
-					payload = encoded(t, v2("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
+					payload = encoded(t, stage.HTTPEvent("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
 				}
 				calls := w.segura.Count("")
 
@@ -66,11 +67,11 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	before := w.function.MaxRSS()
 	w.secrets.Fail(secretsmanager.GiantBody, -1)
 
-	w.one(5).is(t, "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
+	is(t, w.one(5), "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
 
 	if got := w.function.MaxRSS() - before; got > 12<<20 {
 		t.Errorf("got %.1f MiB more of memory for a reply of 16 MiB, want it read to 1 MiB", float64(got)/(1<<20))
 	}
 	w.secrets.ClearFaults()
-	w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
 }

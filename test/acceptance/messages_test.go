@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // said is a success of Segura's with another message.
@@ -72,9 +73,9 @@ func TestSuccess_isToldByTheMessageAlone(t *testing.T) {
 			w.segura.Fail(seguratest.Match{Kind: action.kind, Identifier: identifier}, said(row.message), 1)
 			got := w.invoke(list(action.name, identifier)).result.Results[0]
 			if want != "" {
-				got.is(t, action.name+": "+row.message, want, "", false, 1)
+				is(t, got, action.name+": "+row.message, want, "", false, 1)
 			} else {
-				got.is(t, action.name+": "+row.message, "failed", "unexpected_response", false, 1)
+				is(t, got, action.name+": "+row.message, "failed", "unexpected_response", false, 1)
 			}
 		}
 	}
@@ -93,8 +94,8 @@ func TestSuccess_isReadFromEveryGeneration(t *testing.T) {
 			second := w.invoke(list(action.name, identifier))
 
 			about := action.name + ", " + generation.name
-			first.result.Results[0].is(t, about, action.outcome, "", false, 1)
-			second.result.Results[0].is(t, about+", again", action.repeated, "", false, 1)
+			is(t, first.result.Results[0], about, action.outcome, "", false, 1)
+			is(t, second.result.Results[0], about+", again", action.repeated, "", false, 1)
 			if got, want := w.segura.Active(identifier), action.name == "enable"; got != want {
 				t.Errorf("%s: the API secret is active: %v, want %v", about, got, want)
 			}
@@ -119,7 +120,7 @@ func TestSuccess_toleratesMissingAndAddedFields(t *testing.T) {
 	for i, body := range table {
 		identifier := int64(1001 + i)
 		w.segura.Fail(seguratest.Match{Identifier: identifier}, seguratest.ReplyJSON(200, body), 1)
-		w.one(identifier).is(t, body, "enabled", "", false, 1)
+		is(t, w.one(identifier), body, "enabled", "", false, 1)
 	}
 }
 
@@ -139,7 +140,7 @@ func TestErrorCode_meansNothing(t *testing.T) {
 		identifier := int64(1001 + i)
 		w.segura.Fail(seguratest.Match{Identifier: identifier}, seguratest.ReplyJSON(400, row.body), 1)
 		got := w.one(identifier)
-		got.is(t, row.body, "failed", row.code, false, 1)
+		is(t, got, row.body, "failed", row.code, false, 1)
 		if got.Error != nil && got.Error.SeguraCode != row.seguraCode {
 			t.Errorf("%s: got segura_code %d, want %d", row.body, got.Error.SeguraCode, row.seguraCode)
 		}
@@ -196,8 +197,8 @@ func TestUpstreamText_goesToTheLogOnly(t *testing.T) {
 		if strings.Contains(inv.text, "quaint") {
 			t.Errorf("reply %v: the result repeats the upstream's text: %s", reply, inv.text)
 		}
-		audit := pick(parse(t, inv.Logs), line.isAudit)
-		if len(audit) != 1 || !strings.Contains(audit[0].text("upstream_message"), "quaint upstream words") {
+		audit := pick(parse(t, inv.Logs), stage.Line.IsAudit)
+		if len(audit) != 1 || !strings.Contains(audit[0].Text("upstream_message"), "quaint upstream words") {
 			t.Errorf("reply %v: got the audit lines %v, want one with the upstream's text", reply, audit)
 		}
 	}
@@ -207,7 +208,7 @@ func TestMessage_ofTheGateways404NamesBothCauses(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{EnablePath: "/api/v2/active/{identifier}"}, secret: map[string]any{"enable_path": "/api/v3/active/{identifier}"}})
 	got := w.one(5)
-	got.is(t, "a wrong path", "failed", "authentication_failed", false, 2)
+	is(t, got, "a wrong path", "failed", "authentication_failed", false, 2)
 	if got.Error != nil {
 		for _, want := range []string{"credentials", "base_url", "path"} {
 			if !strings.Contains(got.Error.Message, want) {

@@ -84,7 +84,7 @@ func TestDeadline_doesNotHideWhatFailedBeforeAnyCall(t *testing.T) {
 		w := start(t, setup{timeout: 2 * time.Second, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "50"}})
 		w.segura.RevokeTokens()
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Gateway503(), -1)
-		w.one(5).is(t, "503 to the end", "failed", "upstream_error", true, 1)
+		is(t, w.one(5), "503 to the end", "failed", "upstream_error", true, 1)
 	})
 	t.Run("Secrets Manager", func(t *testing.T) {
 		t.Parallel()
@@ -92,7 +92,7 @@ func TestDeadline_doesNotHideWhatFailedBeforeAnyCall(t *testing.T) {
 			timeout: 2 * time.Second, env: map[string]string{"AWS_MAX_ATTEMPTS": "50"},
 			before: func(w *world) { w.secrets.Fail(secretsmanager.InternalError, -1) },
 		})
-		w.one(5).is(t, "500 to the end", "failed", "credentials_unavailable", true, 0)
+		is(t, w.one(5), "500 to the end", "failed", "credentials_unavailable", true, 0)
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"segura-enable/simulated/stage"
 )
 
 // notIdentifiers are JSON values that are no identifier, however close.
@@ -65,7 +67,7 @@ func TestIdentifier_anyOtherSpellingInABodyIsRefusedAndNothingIsSent(t *testing.
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	for i, spelling := range append(slices.Clone(notIdentifiers), notJSON...) {
 		bodies := []string{`{"identifier":` + spelling + `}`, `{"identifiers":[5,` + spelling + `]}`}
-		w.refusesHTTP(t, "spelling "+spelling, v2("POST", "/api-secrets/enable", bodies[i%2], nil), 400)
+		w.refusesHTTP(t, "spelling "+spelling, stage.HTTPEvent("POST", "/api-secrets/enable", bodies[i%2], nil), 400)
 	}
 }
 
@@ -96,11 +98,11 @@ func TestRequest_hasExactlyOneOfIdentifierAndIdentifiers(t *testing.T) {
 	} {
 		events.refuses(t, "a document", document)
 		events.refuses(t, "a detail", eventBridge("com.example", document))
-		requests.refusesHTTP(t, "a body "+document, v2("POST", "/api-secrets/enable", document, nil), 400)
+		requests.refusesHTTP(t, "a body "+document, stage.HTTPEvent("POST", "/api-secrets/enable", document, nil), 400)
 	}
 	events.refuses(t, "only an action", `{"action":"enable"}`)
-	requests.refusesHTTP(t, "no body", v2("POST", "/api-secrets/enable", "", nil), 400)
-	requests.refusesHTTP(t, "no body", v1("POST", "/api-secrets/disable", "", nil), 400)
+	requests.refusesHTTP(t, "no body", stage.HTTPEvent("POST", "/api-secrets/enable", "", nil), 400)
+	requests.refusesHTTP(t, "no body", stage.RESTEvent("POST", "/api-secrets/disable", "", nil), 400)
 }
 
 func TestRequest_thatIsNoJSONObjectIsRefused(t *testing.T) {
@@ -126,7 +128,7 @@ func TestRequest_thatIsNoJSONObjectIsRefused(t *testing.T) {
 
 // rawBody is a request with a body that may hold any bytes.
 func rawBody(body string) map[string]any {
-	e := v2("POST", "/api-secrets/enable", "x", nil)
+	e := stage.HTTPEvent("POST", "/api-secrets/enable", "x", nil)
 	e["body"], e["isBase64Encoded"] = []byte(body), true // encoding/json writes bytes in base64
 	return e
 }
@@ -165,14 +167,14 @@ func TestReason_hasAtMost256CodePoints(t *testing.T) {
 			"escaped":  `{"identifier":5,"reason":` + escapedJSON(longest) + `}`,
 		} {
 			inv := events.accepts(t, name+" "+about, document, 5)
-			if got := audited(t, name, inv.Invocation).text("reason"); got != longest {
+			if got := audited(t, name, inv.Invocation).Text("reason"); got != longest {
 				t.Errorf("%s %s: the audit line has the reason %q, want all 256 characters", name, about, got)
 			}
 		}
 		tooLong := longest + character
 		events.refuses(t, name, `{"identifier":5,"reason":`+quoted(tooLong)+`}`)
 		events.refuses(t, name, `{"identifier":5,"reason":`+escapedJSON(tooLong)+`}`)
-		requests.refusesHTTP(t, name, v2("POST", "/api-secrets/5/enable", `{"reason":`+quoted(tooLong)+`}`, nil), 400)
+		requests.refusesHTTP(t, name, stage.HTTPEvent("POST", "/api-secrets/5/enable", `{"reason":`+quoted(tooLong)+`}`, nil), 400)
 		if a := requests.http("POST", "/api-secrets/5/enable", `{"reason":`+quoted(longest)+`}`, nil); a.status != 200 {
 			t.Errorf("%s: 256 characters over HTTP: got %d %s, want 200", name, a.status, a.body)
 		}
@@ -207,8 +209,8 @@ func TestReason_isOptionalAndAString(t *testing.T) {
 	for _, reason := range []string{`5`, `true`, `{}`, `[]`, `["x"]`, `{"text":"x"}`} {
 		events.refuses(t, "reason", `{"identifier":5,"reason":`+reason+`}`)
 		events.refuses(t, "reason in a detail", eventBridge("com.example", `{"identifier":5,"reason":`+reason+`}`))
-		requests.refusesHTTP(t, "reason "+reason, v2("POST", "/api-secrets/5/enable", `{"reason":`+reason+`}`, nil), 400)
-		requests.refusesHTTP(t, "reason "+reason, v2("POST", "/api-secrets/enable", `{"identifier":5,"reason":`+reason+`}`, nil), 400)
+		requests.refusesHTTP(t, "reason "+reason, stage.HTTPEvent("POST", "/api-secrets/5/enable", `{"reason":`+reason+`}`, nil), 400)
+		requests.refusesHTTP(t, "reason "+reason, stage.HTTPEvent("POST", "/api-secrets/enable", `{"identifier":5,"reason":`+reason+`}`, nil), 400)
 	}
 }
 
@@ -247,7 +249,7 @@ func TestRequest_keysAreExact(t *testing.T) {
 	requests := start(t, setup{function: api, segura: anyIdentifier})
 	for _, document := range slices.Concat(wrongKeys, strangeKeys, foldedKeys) {
 		events.refuses(t, "a document", document)
-		requests.refusesHTTP(t, "a body "+document, v2("POST", "/api-secrets/enable", document, nil), 400)
+		requests.refusesHTTP(t, "a body "+document, stage.HTTPEvent("POST", "/api-secrets/enable", document, nil), 400)
 	}
 	for _, document := range wrongKeys {
 		events.refuses(t, "a detail", eventBridge("com.example", document))
@@ -350,8 +352,8 @@ func TestAPI_takesNeitherActionNorCheckNorAnotherIdentifier(t *testing.T) {
 		`{"identifier":5,"check":true}`,
 	} {
 		for _, path := range []string{"/api-secrets/enable", "/api-secrets/disable"} {
-			w.refusesHTTP(t, path+" "+body, v2("POST", path, body, nil), 400)
-			w.refusesHTTP(t, path+" "+body, v1("POST", path, body, nil), 400)
+			w.refusesHTTP(t, path+" "+body, stage.HTTPEvent("POST", path, body, nil), 400)
+			w.refusesHTTP(t, path+" "+body, stage.RESTEvent("POST", path, body, nil), 400)
 		}
 	}
 	for _, body := range []string{
@@ -359,8 +361,8 @@ func TestAPI_takesNeitherActionNorCheckNorAnotherIdentifier(t *testing.T) {
 		`{"unknown":1}`, `{"Reason":"x"}`, `{"reason":"x","reason":"y"}`, `{"reason":"x","re\u0061son":"y"}`, `[]`, `5`, `"x"`, `null`, `{`, `x`,
 	} {
 		for _, path := range []string{"/api-secrets/5/enable", "/api-secrets/5/disable"} {
-			w.refusesHTTP(t, path+" "+body, v2("POST", path, body, nil), 400)
-			w.refusesHTTP(t, path+" "+body, v1("POST", path, body, nil), 400)
+			w.refusesHTTP(t, path+" "+body, stage.HTTPEvent("POST", path, body, nil), 400)
+			w.refusesHTTP(t, path+" "+body, stage.RESTEvent("POST", path, body, nil), 400)
 		}
 	}
 	for _, body := range []string{"", `{}`, `{"reason":"x"}`, ` { } `} {

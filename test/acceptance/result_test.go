@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // How much may be posted, in bytes.
@@ -129,7 +130,7 @@ func TestResult_attemptsCountsARefusedConnection(t *testing.T) {
 	if err := w.segura.RefuseConnections(seguratest.NotListening); err != nil {
 		t.Fatal(err)
 	}
-	w.one(5).is(t, "nobody listens", "failed", "upstream_unreachable", true, 2)
+	is(t, w.one(5), "nobody listens", "failed", "upstream_unreachable", true, 2)
 }
 
 func TestResult_attemptsDoesNotCountTokenCalls(t *testing.T) {
@@ -137,10 +138,10 @@ func TestResult_attemptsDoesNotCountTokenCalls(t *testing.T) {
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "2"}, before: func(w *world) {
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Unexpected500(), -1)
 	}})
-	w.one(5).is(t, "no token", "failed", "upstream_error", true, 0)
+	is(t, w.one(5), "no token", "failed", "upstream_error", true, 0)
 	w.segura.ClearFaults()
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Unexpected500(), 1)
-	w.one(5).is(t, "a token at the second call", "enabled", "", false, 1)
+	is(t, w.one(5), "a token at the second call", "enabled", "", false, 1)
 }
 
 func TestResult_errorsTellStatusCodeAndRequestIDWhereTheyAreKnown(t *testing.T) {
@@ -200,7 +201,7 @@ func TestResult_theUpstreamRequestIDComesFromTheGatewayOrTheBody(t *testing.T) {
 		if got := inv.result.Results[0].Error.UpstreamRequestID; got != row.want {
 			t.Errorf("%s: got %q in the result, want %q", name, got, row.want)
 		}
-		if got := audited(t, name, inv.Invocation).text("upstream_request_id"); got != row.want {
+		if got := audited(t, name, inv.Invocation).Text("upstream_request_id"); got != row.want {
 			t.Errorf("%s: got %q in the audit line, want %q", name, got, row.want)
 		}
 	}
@@ -229,7 +230,7 @@ func each(t *testing.T, lines []string, want []int64) {
 }
 
 // metricLines are the metric lines among others, of which the rest is not decoded.
-func metricLines(t *testing.T, lines []string) []line {
+func metricLines(t *testing.T, lines []string) []stage.Line {
 	t.Helper()
 	return parse(t, slices.DeleteFunc(slices.Clone(lines), func(text string) bool { return !strings.Contains(text, `"_aws"`) }))
 }
@@ -259,7 +260,7 @@ func failedItems(t *testing.T, about string, inv invocation, succeeded int, fail
 	if kept != len(r.Results) {
 		t.Errorf("%s: items that succeeded are kept though some are omitted", about)
 	}
-	if got, want := *r.Omitted, (omitted{succeeded, len(failed) - kept}); got != want {
+	if got, want := *r.Omitted, (stage.Omitted{Succeeded: succeeded, Failed: len(failed) - kept}); got != want {
 		t.Errorf("%s: omitted is %+v, want %+v", about, got, want)
 	}
 	if kept < len(failed) && kept > 0 {
@@ -417,7 +418,7 @@ func sampled(t *testing.T, lines []string, enabled int) {
 	if values, _ := metrics[0]["CallLatency"].([]any); len(values) != 100 {
 		t.Errorf("got %d values of CallLatency for %d calls, want a sample of 100", len(values), enabled)
 	}
-	if n, _ := metrics[0].number("Enabled"); n != float64(enabled) {
+	if n, _ := metrics[0].Number("Enabled"); n != float64(enabled) {
 		t.Errorf("got Enabled %v, want %d", n, enabled)
 	}
 }

@@ -48,11 +48,11 @@ func TestAttempts_countARefusedConnection(t *testing.T) {
 			if err := w.segura.RefuseConnections(how); err != nil {
 				t.Fatal(err)
 			}
-			w.one(5).is(t, name, "failed", "upstream_unreachable", true, 4)
+			is(t, w.one(5), name, "failed", "upstream_unreachable", true, 4)
 			if err := w.segura.AcceptConnections(); err != nil {
 				t.Fatal(err)
 			}
-			w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+			is(t, w.one(5), "afterwards", "enabled", "", false, 1)
 			w.counts("afterwards", 1, 1, 1)
 		})
 	}
@@ -73,7 +73,7 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 		w := start(t, setup{env: env})
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "hang", "failed", "upstream_timeout", true, 2)
+		is(t, inv.result.Results[0], "hang", "failed", "upstream_timeout", true, 2)
 		about(t, inv, 2)
 	})
 	t.Run("of a slow but steady reply", func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 		w := start(t, setup{env: env})
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.SlowDrip(40*time.Millisecond), -1)
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "drip", "failed", "upstream_timeout", true, 2)
+		is(t, inv.result.Results[0], "drip", "failed", "upstream_timeout", true, 2)
 		about(t, inv, 2)
 	})
 	t.Run("of a silent handshake", func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 			w.putSecret(map[string]any{"base_url": silent.URL(), "token_url": w.segura.TokenURL()})
 		}})
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "silence", "failed", "upstream_timeout", true, 2)
+		is(t, inv.result.Results[0], "silence", "failed", "upstream_timeout", true, 2)
 		about(t, inv, 2)
 	})
 	t.Run("of a token call", func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 		w.segura.RevokeTokens()
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Hang(), -1)
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "hang", "failed", "upstream_timeout", true, 1)
+		is(t, inv.result.Results[0], "hang", "failed", "upstream_timeout", true, 1)
 		w.counts("hang", 3, 1, 1)
 		about(t, inv, 2)
 	})
@@ -110,7 +110,7 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{env: env, before: func(w *world) { w.secrets.Fail("hang", -1) }})
 		inv := w.enable(5)
-		inv.result.Results[0].is(t, "hang", "failed", "credentials_unavailable", true, 0)
+		is(t, inv.result.Results[0], "hang", "failed", "credentials_unavailable", true, 0)
 		about(t, inv, 1)
 	})
 }
@@ -120,7 +120,7 @@ func TestAttemptTimeout_isTenSecondsUnlessConfigured(t *testing.T) {
 	w := start(t, setup{env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}, timeout: 30 * time.Second})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), 1)
 	inv := w.enable(5)
-	inv.result.Results[0].is(t, "hang", "failed", "upstream_timeout", true, 1)
+	is(t, inv.result.Results[0], "hang", "failed", "upstream_timeout", true, 1)
 	if inv.Duration < 9900*time.Millisecond || inv.Duration > 12*time.Second {
 		t.Errorf("took %v, want 10 s", inv.Duration)
 	}
@@ -196,7 +196,7 @@ func TestRateLimit_isWaitedOutAsTheGatewayAsksWhereItFits(t *testing.T) {
 			w := start(t, setup{})
 			name, value := header()
 			w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway429().WithHeader(name, value), 1)
-			w.one(5).is(t, about, "enabled", "", false, 2)
+			is(t, w.one(5), about, "enabled", "", false, 2)
 			if gap := w.gaps([]int64{5})[0][0]; gap < 1500*time.Millisecond || gap > 5*time.Second {
 				t.Errorf("waited %v, want the 2 s or so that %s: %s asks for", gap, name, value)
 			}
@@ -208,7 +208,7 @@ func TestRateLimit_isWaitedOutAsTheGatewayAsksWhereItFits(t *testing.T) {
 			name, value := header()
 			w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Gateway429().WithHeader(name, value), 1)
 			inv := w.enable(5)
-			inv.result.Results[0].is(t, about, "enabled", "", false, 2)
+			is(t, inv.result.Results[0], about, "enabled", "", false, 2)
 			if inv.Duration < 1500*time.Millisecond || inv.Duration > 5*time.Second {
 				t.Errorf("took %v, want the 2 s or so that %s: %s asks for", inv.Duration, name, value)
 			}
@@ -231,12 +231,12 @@ func TestRateLimit_isNotWaitedOutWhereItDoesNotFit(t *testing.T) {
 			w.segura.Fail(seguratest.Match{Identifier: 1001}, seguratest.Gateway429().WithHeader(row.name, row.value), -1)
 			inv := w.enable(1001, 1002, 1003)
 			got := inv.result.Results[0]
-			got.is(t, "the one that is limited", "failed", "rate_limited", true, got.Attempts)
+			is(t, got, "the one that is limited", "failed", "rate_limited", true, got.Attempts)
 			if got.Attempts < 1 || got.Attempts > 4 || inv.Duration > 6*time.Second {
 				t.Errorf("got %d attempts in %v, want an early end", got.Attempts, inv.Duration)
 			}
 			for _, other := range inv.result.Results[1:] {
-				other.is(t, "the others", "enabled", "", false, 1)
+				is(t, other, "the others", "enabled", "", false, 1)
 			}
 		})
 	}
@@ -254,7 +254,7 @@ func TestRateLimit_withoutAUsableTimeIsWaitedOutByBackoff(t *testing.T) {
 			if value == "Inf" || value == "1e309" {
 				continue // for ever: an end without another attempt is as good
 			}
-			got.is(t, name+": "+value, "enabled", "", false, 2)
+			is(t, got, name+": "+value, "enabled", "", false, 2)
 			if inv.Duration > 3*time.Second {
 				t.Errorf("%s: %s: took %v", name, value, inv.Duration)
 			}
@@ -302,7 +302,7 @@ func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 					t.Fatalf("got %s %.500s", inv.ErrorType, inv.text)
 				}
 				for _, got := range inv.result.Results {
-					got.is(t, row.about, "failed", row.code, true, got.Attempts)
+					is(t, got, row.about, "failed", row.code, true, got.Attempts)
 				}
 				w.segura.ClearFaults()
 			})
@@ -317,14 +317,14 @@ func TestDeadline_doesNotHideAnIdentifiersOwnFault(t *testing.T) {
 		w := start(t, setup{timeout: 3 * time.Second, env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "1s", "SEGURA_MAX_ATTEMPTS": "50"}})
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
 		got := w.one(5)
-		got.is(t, "hang", "failed", "upstream_timeout", true, max(2, min(3, got.Attempts)))
+		is(t, got, "hang", "failed", "upstream_timeout", true, max(2, min(3, got.Attempts)))
 	})
 	t.Run("a fault that repeats", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{timeout: 3 * time.Second, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "50"}})
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Unexpected500(), -1)
 		got := w.one(5)
-		got.is(t, "500", "failed", "upstream_error", true, got.Attempts)
+		is(t, got, "500", "failed", "upstream_error", true, got.Attempts)
 		if got.Error != nil && got.Error.HTTPStatus != 500 {
 			t.Errorf("got %+v, want http_status 500", got.Error)
 		}
@@ -334,7 +334,7 @@ func TestDeadline_doesNotHideAnIdentifiersOwnFault(t *testing.T) {
 		w := start(t, setup{timeout: 3 * time.Second})
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway502(), 1)
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-		w.one(5).is(t, "502", "failed", "upstream_invalid_response", true, 2)
+		is(t, w.one(5), "502", "failed", "upstream_invalid_response", true, 2)
 	})
 }
 

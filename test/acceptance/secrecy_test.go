@@ -634,7 +634,7 @@ func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
 	w.segura.RotateClientSecret("next-" + marker(t))
 	w.segura.RevokeTokens()
 	w.putSecret(nil)
-	w.one(5).is(t, "after the rotation", "enabled", "", false, 1)
+	is(t, w.one(5), "after the rotation", "enabled", "", false, 1)
 	for _, value := range []string{former, token} {
 		apart := strings.Join(strings.Split(value, ""), " ")
 		w.segura.Fail(seguratest.Match{}, seguratest.Envelope(400, 400, value).WithHeader("X-Kong-Request-Id", value), 1)

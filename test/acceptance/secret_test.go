@@ -46,9 +46,9 @@ func strangeAuthority(t *testing.T) (cert, key string) {
 func TestSecret_isReadFromStringAndBinary(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{before: func(w *world) { w.secrets.PutBinary(secretName, []byte(w.segura.SecretJSON(nil))) }})
-	w.one(5).is(t, "SecretBinary", "enabled", "", false, 1)
+	is(t, w.one(5), "SecretBinary", "enabled", "", false, 1)
 	w = start(t, setup{before: func(w *world) { w.secrets.Put(secretName, "\n\t "+w.segura.SecretJSON(nil)+"\r\n") }})
-	w.one(5).is(t, "SecretString with white space around", "enabled", "", false, 1)
+	is(t, w.one(5), "SecretString with white space around", "enabled", "", false, 1)
 }
 
 func TestSecret_unknownFieldsAreIgnored(t *testing.T) {
@@ -57,7 +57,7 @@ func TestSecret_unknownFieldsAreIgnored(t *testing.T) {
 		"comment": "hello", "password": 7, "nested": map[string]any{"base_url": "http://elsewhere"}, "Base_URL": "http://elsewhere",
 		"list": []any{1, nil}, "nothing": false, "insecure_skip_verify": true,
 	}})
-	w.one(5).is(t, "unknown fields", "enabled", "", false, 1)
+	is(t, w.one(5), "unknown fields", "enabled", "", false, 1)
 }
 
 func TestBaseURL_mayHaveATrailingSlashAndAPathPrefix(t *testing.T) {
@@ -70,8 +70,8 @@ func TestBaseURL_mayHaveATrailingSlashAndAPathPrefix(t *testing.T) {
 					segura: seguratest.Options{BasePath: base},
 					before: func(w *world) { w.putSecret(map[string]any{"base_url": w.segura.URL() + slash}) },
 				})
-				w.one(5).is(t, base+slash, "enabled", "", false, 1)
-				w.invoke(list("disable", 5)).result.Results[0].is(t, base+slash, "disabled", "", false, 1)
+				is(t, w.one(5), base+slash, "enabled", "", false, 1)
+				is(t, w.invoke(list("disable", 5)).result.Results[0], base+slash, "disabled", "", false, 1)
 				prefix := strings.TrimRight(base, "/")
 				want := []string{prefix + "/api/oauth2/token", prefix + "/api/mysafe/secretapi/active/5", prefix + "/api/mysafe/secretapi/inactive/5"}
 				for i, r := range w.segura.Requests() {
@@ -89,7 +89,7 @@ func TestTokenURL_mayBeAnywhere(t *testing.T) {
 	t.Run("another path", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{segura: seguratest.Options{TokenPath: "/oauth/v2/access_token/"}})
-		w.one(5).is(t, "another path", "enabled", "", false, 1)
+		is(t, w.one(5), "another path", "enabled", "", false, 1)
 	})
 	t.Run("another host", func(t *testing.T) {
 		t.Parallel()
@@ -103,7 +103,7 @@ func TestTokenURL_mayBeAnywhere(t *testing.T) {
 			})
 		}})
 		w.mark(other.ClientSecret())
-		w.one(5).is(t, "another host", "failed", "authentication_failed", false, 2)
+		is(t, w.one(5), "another host", "failed", "authentication_failed", false, 2)
 		if n, m := w.segura.Count(seguratest.KindToken), other.Count(seguratest.KindToken); n != 0 || m != 2 {
 			t.Errorf("got %d token requests at base_url and %d at token_url, want 0 and 2", n, m)
 		}
@@ -115,8 +115,8 @@ func TestPaths_mayBeConfigured(t *testing.T) {
 	w := start(t, setup{segura: seguratest.Options{
 		EnablePath: "/v2/secrets/{identifier}/on", DisablePath: "/v2/secrets/{identifier}/off",
 	}})
-	w.one(5).is(t, "enable_path", "enabled", "", false, 1)
-	w.invoke(list("disable", 5)).result.Results[0].is(t, "disable_path", "disabled", "", false, 1)
+	is(t, w.one(5), "enable_path", "enabled", "", false, 1)
+	is(t, w.invoke(list("disable", 5)).result.Results[0], "disable_path", "disabled", "", false, 1)
 }
 
 func TestCalls_areAsDocumented(t *testing.T) {
@@ -156,18 +156,18 @@ func TestCalls_areAsDocumented(t *testing.T) {
 func TestReferer_isSentWithEveryCall(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{Referer: "https://automation.example/enable"}})
-	w.one(5).is(t, "Referer", "enabled", "", false, 1)
-	w.invoke(list("disable", 5)).result.Results[0].is(t, "Referer", "disabled", "", false, 1)
+	is(t, w.one(5), "Referer", "enabled", "", false, 1)
+	is(t, w.invoke(list("disable", 5)).result.Results[0], "Referer", "disabled", "", false, 1)
 	w.putSecret(map[string]any{"referer": nil})
 
 	v := start(t, setup{segura: seguratest.Options{Referer: "https://automation.example/enable"}, secret: map[string]any{"referer": nil}})
-	v.one(5).is(t, "no Referer", "failed", "access_denied", false, 1)
+	is(t, v.one(5), "no Referer", "failed", "access_denied", false, 1)
 }
 
 func TestTenant_thatIsMissingIsRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{Tenant: "acme"}, secret: map[string]any{"tenant": nil}})
-	w.one(5).is(t, "no tenant", "failed", "authentication_failed", false, 0)
+	is(t, w.one(5), "no tenant", "failed", "authentication_failed", false, 0)
 }
 
 func TestClientCertificate_isPresentedWhereItIsConfigured(t *testing.T) {
@@ -178,7 +178,7 @@ func TestClientCertificate_isPresentedWhereItIsConfigured(t *testing.T) {
 				RequireClientCertificate: true,
 				TLS:                      seguratest.TLSOptions{HTTP1Only: protocol == "HTTP/1.1", MinVersion: version, MaxVersion: version},
 			}})
-			w.one(5).is(t, protocol, "enabled", "", false, 1)
+			is(t, w.one(5), protocol, "enabled", "", false, 1)
 			for _, r := range w.segura.Requests() {
 				if r.TLS.ClientCertificate != "segura-enable" {
 					t.Errorf("%s, TLS %#x: got the certificate %q", protocol, version, r.TLS.ClientCertificate)
@@ -209,7 +209,7 @@ func TestClientCertificate_thatIsRejectedIsNotRetryable(t *testing.T) {
 						},
 					})
 					for range 3 { // the alert and the end of the connection race each other
-						w.one(5).is(t, which, "failed", "upstream_unreachable", false, 0)
+						is(t, w.one(5), which, "failed", "upstream_unreachable", false, 0)
 					}
 				})
 			}
@@ -230,24 +230,24 @@ func TestCACertificate_isTrustedInsteadOfTheSystemsRoots(t *testing.T) {
 	t.Run("without one the system's roots count", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{secret: map[string]any{"ca_certificate": nil}, before: func(w *world) { w.setup.env = roots(t, w) }})
-		w.one(5).is(t, "system root", "enabled", "", false, 1)
+		is(t, w.one(5), "system root", "enabled", "", false, 1)
 	})
 	t.Run("with another one they do not", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{secret: map[string]any{"ca_certificate": other}, before: func(w *world) { w.setup.env = roots(t, w) }})
-		w.one(5).is(t, "another authority", "failed", "upstream_unreachable", false, 0)
+		is(t, w.one(5), "another authority", "failed", "upstream_unreachable", false, 0)
 	})
 	t.Run("without one an unknown authority is rejected", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{secret: map[string]any{"ca_certificate": nil}})
-		w.one(5).is(t, "unknown authority", "failed", "upstream_unreachable", false, 0)
+		is(t, w.one(5), "unknown authority", "failed", "upstream_unreachable", false, 0)
 	})
 	t.Run("it may be a bundle", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{before: func(w *world) {
 			w.putSecret(map[string]any{"ca_certificate": "# one\n" + other + "\n# two\n" + w.segura.CACertificate()})
 		}})
-		w.one(5).is(t, "a bundle", "enabled", "", false, 1)
+		is(t, w.one(5), "a bundle", "enabled", "", false, 1)
 	})
 }
 
@@ -260,7 +260,7 @@ func TestCertificate_ofSeguraIsAlwaysVerified(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{segura: seguratest.Options{TLS: seguratest.TLSOptions{Certificate: quality}}})
-			w.one(5).is(t, name, "failed", "upstream_unreachable", false, 0)
+			is(t, w.one(5), name, "failed", "upstream_unreachable", false, 0)
 			if n := w.segura.Count(""); n != 0 {
 				t.Errorf("got %d requests, want none", n)
 			}
@@ -277,14 +277,14 @@ func TestTLS_below12IsNeverSpoken(t *testing.T) {
 				segura: seguratest.Options{TLS: seguratest.TLSOptions{MinVersion: version, MaxVersion: version}},
 				env:    map[string]string{"GODEBUG": "tls10server=1,tlsmaxrsasize=8192"},
 			})
-			w.one(5).is(t, "TLS "+name, "failed", "upstream_unreachable", false, 0)
+			is(t, w.one(5), "TLS "+name, "failed", "upstream_unreachable", false, 0)
 		})
 	}
 	for name, version := range map[string]uint16{"1.2": 0x0303, "1.3": 0x0304} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{segura: seguratest.Options{TLS: seguratest.TLSOptions{MinVersion: version, MaxVersion: version}}})
-			w.one(5).is(t, "TLS "+name, "enabled", "", false, 1)
+			is(t, w.one(5), "TLS "+name, "enabled", "", false, 1)
 			for _, r := range w.segura.Requests() {
 				if r.TLS.Version != version {
 					t.Errorf("got TLS %#x, want %#x", r.TLS.Version, version)
@@ -307,14 +307,14 @@ func TestRedirects_areNeverFollowed(t *testing.T) {
 			identifier++
 			w.segura.Fail(seguratest.Match{Identifier: identifier}, seguratest.Redirect(status, location), -1)
 			got := w.one(identifier)
-			got.is(t, location, "failed", "unexpected_response", false, 1)
+			is(t, got, location, "failed", "unexpected_response", false, 1)
 			if got.Error != nil && got.Error.HTTPStatus != status {
 				t.Errorf("%d to %s: got http_status %d", status, location, got.Error.HTTPStatus)
 			}
 		}
 		w.segura.RevokeTokens()
 		w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Redirect(status, elsewhere.TokenURL()), 1)
-		w.one(1900).is(t, "of the token endpoint", "failed", "unexpected_response", false, 1)
+		is(t, w.one(1900), "of the token endpoint", "failed", "unexpected_response", false, 1)
 	}
 	if n := elsewhere.Count("") + elsewhere.Connections(); n != 0 {
 		t.Errorf("got %d requests and connections elsewhere, want none", n)
@@ -356,7 +356,7 @@ func TestPasswordRoute_makesTheSecretUnusable(t *testing.T) {
 	bad := func(about string, fields map[string]any) {
 		w.putSecret(fields)
 		w.segura.Reset()
-		w.one(5).is(t, about, "failed", "credentials_unavailable", false, 0)
+		is(t, w.one(5), about, "failed", "credentials_unavailable", false, 0)
 		if n := w.segura.Count(""); n != 0 {
 			t.Errorf("%s: got %d requests, want none", about, n)
 		}
@@ -378,7 +378,7 @@ func TestPaths_thatMerelyLookLikeItAreUsable(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/api/mysafe/passwords/active/{identifier}", "/api/mypassword/active/{identifier}", "/password/{identifier}"} {
 		w := start(t, setup{segura: seguratest.Options{EnablePath: path}})
-		w.one(5).is(t, path, "enabled", "", false, 1)
+		is(t, w.one(5), path, "enabled", "", false, 1)
 	}
 }
 
@@ -472,7 +472,7 @@ func (w *world) unusable(about, value string) {
 	w.t.Helper()
 	inv := w.enable(5, 6)
 	for _, got := range inv.result.Results {
-		got.is(w.t, about, "failed", "credentials_unavailable", false, 0)
+		is(w.t, got, about, "failed", "credentials_unavailable", false, 0)
 	}
 	if inv.ErrorType != "Segura.PermanentError" {
 		w.t.Errorf("%s: got %s", about, inv.ErrorType)

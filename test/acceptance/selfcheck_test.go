@@ -9,6 +9,7 @@ import (
 
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 func TestSelfCheck_passes(t *testing.T) {
@@ -61,7 +62,7 @@ func TestSelfCheck_canBeRepeatedAndDisturbsNobody(t *testing.T) {
 		if report, _ := w.selfCheck(); report.Check != "passed" {
 			t.Errorf("got %+v", report)
 		}
-		w.one(1001+i).is(t, "after the check", "enabled", "", false, 1)
+		is(t, w.one(1001+i), "after the check", "enabled", "", false, 1)
 	}
 	if n := w.segura.Count(seguratest.KindHead); n != 3 {
 		t.Errorf("got %d HEAD requests, want 3", n)
@@ -89,7 +90,7 @@ func TestSelfCheck_anyReplyToTheHeadPasses(t *testing.T) {
 }
 
 // steps writes a report for comparison: each step's outcome and error code.
-func (r checkReport) steps() string {
+func steps(r stage.SelfCheck) string {
 	var all []string
 	for _, step := range r.Steps {
 		text := step.Name + " " + step.Outcome
@@ -140,7 +141,7 @@ func TestSelfCheck_aStepThatFailsSkipsTheRest(t *testing.T) {
 
 			report, inv := w.selfCheck()
 
-			if got := report.steps(); got != row.want {
+			if got := steps(report); got != row.want {
 				t.Errorf("got  %s\nwant %s", got, row.want)
 			}
 			if inv.ErrorType != "Segura.CheckFailed" {
@@ -164,8 +165,8 @@ func TestSelfCheck_aRejectedCertificateFailsTheConnection(t *testing.T) {
 	t.Run("theirs", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{segura: seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}}})
-		if report, _ := w.selfCheck(); report.steps() != want {
-			t.Errorf("got %s, want %s", report.steps(), want)
+		if report, _ := w.selfCheck(); steps(report) != want {
+			t.Errorf("got %s, want %s", steps(report), want)
 		}
 	})
 	t.Run("ours", func(t *testing.T) {
@@ -174,15 +175,15 @@ func TestSelfCheck_aRejectedCertificateFailsTheConnection(t *testing.T) {
 			segura: seguratest.Options{RequireClientCertificate: true},
 			secret: map[string]any{"client_certificate": nil, "client_key": nil},
 		})
-		if report, _ := w.selfCheck(); report.steps() != want {
-			t.Errorf("got %s, want %s", report.steps(), want)
+		if report, _ := w.selfCheck(); steps(report) != want {
+			t.Errorf("got %s, want %s", steps(report), want)
 		}
 	})
 	t.Run("neither", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, setup{segura: seguratest.Options{RequireClientCertificate: true}})
 		if report, _ := w.selfCheck(); report.Check != "passed" {
-			t.Errorf("got %s, want passed", report.steps())
+			t.Errorf("got %s, want passed", steps(report))
 		}
 	})
 }
@@ -211,7 +212,7 @@ func TestSelfCheck_endsBeforeTheDeadline(t *testing.T) {
 			with(w)
 			report, inv := w.selfCheck()
 			if report.Check != "failed" || inv.ErrorType != "Segura.CheckFailed" {
-				t.Errorf("got %s, %s", report.steps(), inv.ErrorType)
+				t.Errorf("got %s, %s", steps(report), inv.ErrorType)
 			}
 		})
 	}
@@ -221,13 +222,13 @@ func TestSelfCheck_readsAChangedSecret(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{before: func(w *world) { w.segura.RotateClientSecret("rotated-" + marker(w.t)) }})
 	if report, _ := w.selfCheck(); report.Check != "failed" {
-		t.Errorf("got %s, want failed: the secret is the old one", report.steps())
+		t.Errorf("got %s, want failed: the secret is the old one", steps(report))
 	}
 	w.putSecret(nil)
 	if report, _ := w.selfCheck(); report.Check != "passed" {
-		t.Errorf("got %s, want passed: the secret was rotated", report.steps())
+		t.Errorf("got %s, want passed: the secret was rotated", steps(report))
 	}
-	w.one(5).is(t, "after the check", "enabled", "", false, 1)
+	is(t, w.one(5), "after the check", "enabled", "", false, 1)
 }
 
 func TestSelfCheck_showsNoFieldThatIsNotThere(t *testing.T) {

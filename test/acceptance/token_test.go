@@ -130,7 +130,7 @@ func TestTokenRequest_isTheDocumentedForm(t *testing.T) {
 				w := start(t, setup{segura: seguratest.Options{ClientID: id, ClientSecret: secret, Tenant: tenant}, secret: fields})
 				w.mark(id, secret, url.QueryEscape(id), url.QueryEscape(secret))
 
-				w.one(5).is(t, "enable", "enabled", "", false, 1)
+				is(t, w.one(5), "enable", "enabled", "", false, 1)
 
 				tokens := w.segura.Requests(seguratest.KindToken)
 				if len(tokens) != 1 {
@@ -171,7 +171,7 @@ func TestAuthStyle_isNeverProbed(t *testing.T) {
 			w.segura.Reset()
 			w.secrets.Reset()
 
-			w.one(5).is(t, "wrong credentials", "failed", "authentication_failed", false, 0)
+			is(t, w.one(5), "wrong credentials", "failed", "authentication_failed", false, 0)
 
 			tokens := w.segura.Requests(seguratest.KindToken)
 			if len(tokens) != 1 {
@@ -195,9 +195,9 @@ func TestToken_withoutUsableExpiresInIsUsedAndReused(t *testing.T) {
 					w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.TokenExpiresIn(literal), -1)
 				},
 			})
-			w.one(1001).is(t, "first", "enabled", "", false, 1)
+			is(t, w.one(1001), "first", "enabled", "", false, 1)
 			time.Sleep(50 * time.Millisecond)
-			w.one(1002).is(t, "second", "enabled", "", false, 1)
+			is(t, w.one(1002), "second", "enabled", "", false, 1)
 			w.counts("expires_in "+literal, 1, 2, 1)
 		})
 	}
@@ -214,10 +214,10 @@ func TestToken_isRenewedWhenItsTimeIsOver(t *testing.T) {
 					w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.TokenExpiresIn(literal), -1)
 				},
 			})
-			w.one(1001).is(t, "first", "enabled", "", false, 1)
+			is(t, w.one(1001), "first", "enabled", "", false, 1)
 			w.counts("before", 1, 1, 1)
 			time.Sleep(2100 * time.Millisecond)
-			w.one(1002).is(t, "second", "enabled", "", false, 1)
+			is(t, w.one(1002), "second", "enabled", "", false, 1)
 			w.counts("after", 2, 2, 1)
 		})
 	}
@@ -259,7 +259,7 @@ func TestTokenType_otherThanBearerIsUnderstoodWhereItIsBearer(t *testing.T) {
 			w := start(t, setup{before: func(w *world) {
 				w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.TokenType(literal), -1)
 			}})
-			w.one(5).is(t, literal, "enabled", "", false, 1)
+			is(t, w.one(5), literal, "enabled", "", false, 1)
 			for _, r := range w.segura.Requests(seguratest.KindEnable) {
 				if got := r.Header.Get("Authorization"); !strings.HasPrefix(got, "Bearer ") {
 					t.Errorf("Authorization begins with %.10q, want Bearer", got)

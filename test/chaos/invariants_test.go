@@ -11,6 +11,7 @@ import (
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // judge holds a round against the invariants.
@@ -188,10 +189,10 @@ func (a *answer) checkItems(door string) error {
 			repeatable = repeatable || one.Error.Retryable
 		}
 	}
-	left := omitted{}
+	left := stage.Omitted{}
 	if d.Omitted != nil {
 		left = *d.Omitted
-		if left.Failed < 0 || left.Succeeded < 0 || left == (omitted{}) || left.Failed > 0 && succeeded > 0 {
+		if left.Failed < 0 || left.Succeeded < 0 || left == (stage.Omitted{}) || left.Failed > 0 && succeeded > 0 {
 			return fmt.Errorf("omitted is %+v with %d succeeded items shown", left, succeeded)
 		}
 	}
@@ -205,7 +206,7 @@ func (a *answer) checkItems(door string) error {
 }
 
 // checkItem holds an item against its audit line.
-func (a *answer) checkItem(one item) error {
+func (a *answer) checkItem(one stage.Item) error {
 	l := a.audit[one.Identifier]
 	code := ""
 	if one.Error != nil {
