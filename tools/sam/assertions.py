@@ -288,15 +288,15 @@ def check(texts, root=stacks.ROOT):
         yield from document_faults(texts["openapi.yaml"])
     except Exception as fault:
         yield f"cannot be read: {type(fault).__name__}: {fault}"
-    copies = {}
+    resolved = []
     for name, parameters in sets.SETS.items():
         try:
             s = Stack(texts, name, parameters)
             for one in EACH:
                 yield from (f"{name}: {one.__name__}: {fault}" for fault in one(s))
-            copies[name] = golden.copy_of(s.p, s.symbols)
+            resolved.append(s)
         except Exception as fault:
             yield f"{name}: cannot be resolved: {type(fault).__name__}: {fault}"
-    for name, copy in copies.items():
-        yield from golden.differences(name, copy)
+    for s in resolved:
+        yield from golden.differences(s.name, s.p, s.symbols)
     yield from golden.stale()
