@@ -35,17 +35,18 @@ type Error struct {
 
 	UpstreamMessage string        `json:"-"` // for the audit log only, free of credentials
 	RetryAfter      time.Duration `json:"-"` // what the upstream asked for; 0: nothing
-	Refused         Refusal       `json:"-"` // 0: nothing was
-	NoReply         bool          `json:"-"` // nothing whole came back: Segura may be down
+	Cause           Cause         `json:"-"` // for those who may try again; 0: nothing of theirs
 }
 
-// Refusal is what Segura or its token endpoint refused of what it was shown.
-type Refusal int
+// Cause is what those who may try again have to know of a failure besides its code.
+type Cause int
 
-// The refusals; the zero value is none.
+// The causes.
 const (
-	TokenRefused       Refusal = iota + 1 // the access token; another one may be accepted
-	CredentialsRefused                    // the client credentials; trying them again is pointless
+	TokenRefused       Cause = iota + 1 // Segura refused the access token; another one may be accepted
+	CredentialsRefused                  // the token endpoint refused the client credentials; trying them again is pointless
+	SecretUnusable                      // the AWS secret was read and is no good
+	NoReply                             // nothing whole came back: Segura may be down
 )
 
 // Error makes an Error an error.

@@ -91,8 +91,9 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			Redactor:       &segura.Redactor{},
 			OnTokenCall:    telemetry.TokenCall,
 		},
-		Log:    logger,
-		OnRead: telemetry.CredentialRefresh,
+		Log:        logger,
+		OnRead:     telemetry.CredentialRefresh,
+		OnUnusable: telemetry.SecretUnusable,
 	}
 	return Parts{
 		Config: c,

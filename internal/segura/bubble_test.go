@@ -232,8 +232,8 @@ func TestToken_isRequestedAgainAgainstTransientFaultsOnly(t *testing.T) {
 			if (token == nil) != (row.code != "") || fault != nil && fault.Code != row.code || (fault == nil) != (row.code == "") {
 				t.Errorf("%s: got %v, want %q", row.name, fault, row.code)
 			}
-			if fault != nil && fault.Refused == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
-				t.Errorf("%s: got refused credentials %t", row.name, fault.Refused == apisecret.CredentialsRefused)
+			if fault != nil && fault.Cause == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
+				t.Errorf("%s: got refused credentials %t", row.name, fault.Cause == apisecret.CredentialsRefused)
 			}
 		})
 	}
@@ -301,7 +301,7 @@ func TestToken_boundsEachAttempt(t *testing.T) {
 
 		_, fault := u.client.Token(t.Context(), nil)
 
-		if took := time.Since(u.began); fault == nil || fault.Code != apisecret.UpstreamTimeout || !fault.NoReply || took < 6*time.Second || took > 6*time.Second+firstBackoff {
+		if took := time.Since(u.began); fault == nil || fault.Code != apisecret.UpstreamTimeout || fault.Cause != apisecret.NoReply || took < 6*time.Second || took > 6*time.Second+firstBackoff {
 			t.Errorf("got %+v after %s, want upstream_timeout after two attempts of 3 s", fault, took)
 		}
 	})

@@ -7,8 +7,8 @@ package segura
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -41,6 +41,7 @@ type Client struct {
 	options   Options
 	access    func() *access // a function, where no print finds the credentials
 	transport *http.Transport
+	leftOut   []string
 	lastUse   atomic.Int64 // Unix seconds
 
 	certificateAsked *atomic.Bool // whether a server ever asked for ours
@@ -95,32 +96,33 @@ func New(c Credentials, o Options) (*Client, error) {
 	o.Redactor.addCredentials(c.secretTexts())
 	a := &access{addresses: addresses, referer: c.Referer, form: form}
 	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
-	config, err := newTLSConfig(c, client.certificateAsked)
+	config, leftOut, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {
 		return nil, err
 	}
+	client.leftOut = leftOut
 	client.transport = newTransport(config, o)
 	return client, nil
 }
 
-// newTLSConfig notes in asked whether a server ever asks for our certificate.
-func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
-	config := &tls.Config{
+// LeftOut names the blocks of ca_certificate that could not be used, each in words.
+func (c *Client) LeftOut() []string { return c.leftOut }
+
+// newTLSConfig notes in asked whether a server ever asks for our certificate, and
+// returns what it left out of ca_certificate.
+func newTLSConfig(c Credentials, asked *atomic.Bool) (config *tls.Config, leftOut []string, err error) {
+	config = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ClientSessionCache: tls.NewLRUClientSessionCache(4),
 	}
 	if c.CACertificate != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(c.CACertificate)) {
-			return nil, errors.New("ca_certificate holds no certificate in PEM")
+		if config.RootCAs, leftOut, err = ReadCertificates(c.CACertificate); err != nil {
+			return nil, nil, fmt.Errorf("ca_certificate: %w", err)
 		}
 	}
-	var pair tls.Certificate // without a certificate, none is presented
-	if key := c.ClientKey.Reveal(); c.ClientCertificate != "" || key != "" {
-		var err error
-		if pair, err = tls.X509KeyPair([]byte(c.ClientCertificate), []byte(key)); err != nil {
-			return nil, errors.New("client_certificate and client_key are not a pair in PEM")
-		}
+	pair, err := readPair(c.ClientCertificate, c.ClientKey.Reveal())
+	if err != nil {
+		return nil, nil, err
 	}
 	// Presented whatever authorities the gateway names: it may know only the root
 	// of a longer chain.
@@ -128,7 +130,7 @@ func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
 		asked.Store(true)
 		return &pair, nil
 	}
-	return config, nil
+	return config, leftOut, nil
 }
 
 func newTransport(config *tls.Config, o Options) *http.Transport {

@@ -93,6 +93,6 @@ func judgeContent(c content) *apisecret.Error {
 
 func refusedToken(message string) *apisecret.Error {
 	fault := apisecret.NewError(apisecret.AuthenticationFailed, message)
-	fault.Refused = apisecret.TokenRefused
+	fault.Cause = apisecret.TokenRefused
 	return fault
 }

@@ -94,7 +94,7 @@ func readReply(action apisecret.Action, status int, body []byte) read {
 	if fault == nil {
 		return read{outcome: outcome, httpStatus: status}
 	}
-	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Refused == apisecret.TokenRefused}
+	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Cause == apisecret.TokenRefused}
 }
 
 // Reading a reply never panics; it is a success only if the status is 200 and the

@@ -184,8 +184,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		if got := verdictOf(answer, fault); got != row.want {
 			t.Errorf("%s: got %+v, want %+v", row.name, got, row.want)
 		}
-		if fault != nil && (fault.Refused == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Refused == apisecret.CredentialsRefused || fault.NoReply) {
-			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Refused == apisecret.TokenRefused, fault.Refused == apisecret.CredentialsRefused, fault.NoReply)
+		if fault != nil && (fault.Cause == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Cause == apisecret.CredentialsRefused || fault.Cause == apisecret.NoReply) {
+			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Cause == apisecret.TokenRefused, fault.Cause == apisecret.CredentialsRefused, fault.Cause == apisecret.NoReply)
 		}
 		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "example.com")) {
 			t.Errorf("%s: got the message %q, want a sentence of our own", row.name, fault.Message)
@@ -229,7 +229,7 @@ func TestDo_understandsEveryGeneration(t *testing.T) {
 				seguratest.RefusedAuthenticationAs200, seguratest.RefusedInactiveAs200,
 			} {
 				server.RefuseToken(style)
-				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Refused != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Cause != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
 					t.Errorf("generation %d, older gateway %t, refusal %d: got %+v, want a refused token", generation, older, style, fault)
 				}
 			}

@@ -170,11 +170,11 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 	}
 	fault := replyFault(r, said, time.Now())
 	switch code, _ := strictjson.String(said.members["error"]); {
-	case fault.Refused == apisecret.TokenRefused:
-		fault.Refused = apisecret.CredentialsRefused
+	case fault.Cause == apisecret.TokenRefused:
+		fault.Cause = apisecret.CredentialsRefused
 	case code == "unauthorized_client" || code == "invalid_grant":
 		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
-		refused.HTTPStatus, refused.Refused = fault.HTTPStatus, apisecret.CredentialsRefused
+		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
 	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))

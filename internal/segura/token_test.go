@@ -64,7 +64,7 @@ func TestToken_neverProbes(t *testing.T) {
 
 		_, fault := client.Token(t.Context(), nil)
 
-		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Refused != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
+		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Cause != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
 			t.Errorf("%s: got %+v after %d requests, want refused credentials after one", style, fault, server.Count(""))
 		}
 	}
@@ -148,8 +148,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		if v != row.want || (token == nil) == (fault == nil) {
 			t.Errorf("%s: got %+v, want %+v", row.name, v, row.want)
 		}
-		if fault != nil && (fault.Refused == apisecret.CredentialsRefused != row.refused || fault.Refused == apisecret.TokenRefused) {
-			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Refused == apisecret.CredentialsRefused, fault.Refused == apisecret.TokenRefused, row.refused)
+		if fault != nil && (fault.Cause == apisecret.CredentialsRefused != row.refused || fault.Cause == apisecret.TokenRefused) {
+			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Cause == apisecret.CredentialsRefused, fault.Cause == apisecret.TokenRefused, row.refused)
 		}
 	}
 }

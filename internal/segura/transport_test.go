@@ -157,7 +157,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				if !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
 					t.Errorf("got the message %q, want %q in it and no address", fault.Message, row.says)
 				}
-				if !row.hasReply && !fault.NoReply {
+				if !row.hasReply && fault.Cause != apisecret.NoReply {
 					t.Errorf("got a fault with a reply: %+v", fault)
 				}
 			})
@@ -350,7 +350,7 @@ func TestDo_recoversFromBrokenConnections(t *testing.T) {
 		_, first := client.Do(t.Context(), apisecret.Enable, 5, token)
 		_, second := client.Do(t.Context(), apisecret.Enable, 5, token)
 
-		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || !first.NoReply) || second != nil {
+		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || first.Cause != apisecret.NoReply) || second != nil {
 			t.Errorf("%s: got %v, then %v; want success at the second call at the latest", name, first, second)
 		}
 	}

@@ -26,7 +26,7 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
 		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.NoReply = true
+		fault.Cause = apisecret.NoReply
 		return fault
 	case c.rejected(err) != "":
 		fault := unreachable(c.rejected(err))
@@ -48,7 +48,7 @@ func readFault(ctx, attempt context.Context) *apisecret.Error {
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil:
 		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.NoReply = true
+		fault.Cause = apisecret.NoReply
 		return fault
 	default:
 		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
@@ -57,7 +57,7 @@ func readFault(ctx, attempt context.Context) *apisecret.Error {
 
 func unreachable(cause string) *apisecret.Error {
 	fault := apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause)
-	fault.NoReply = true
+	fault.Cause = apisecret.NoReply
 	return fault
 }
 
