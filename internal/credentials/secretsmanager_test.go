@@ -34,7 +34,7 @@ func overNetwork(t *testing.T, endpoint string, attemptTimeout time.Duration) (*
 	} {
 		t.Setenv(name, value)
 	}
-	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout)
+	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Parts{}, err
 	}
-	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)
+	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout, logger)
 	if err != nil {
 		logger.ErrorContext(ctx, "the AWS configuration cannot be used", "cause", err.Error())
 		return Parts{}, err
