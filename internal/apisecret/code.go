@@ -84,7 +84,7 @@ var sentences = map[Code]string{
 	UpstreamError:           "Segura or its gateway answered with a server error. Try again; if it persists, look at Segura's own logs.",
 	UpstreamInvalidResponse: "Segura's gateway got no valid reply from Segura, or the reply was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
 	UpstreamTimeout:         "Segura did not answer in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
-	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url, token_url and the paths in the AWS secret; the reply's message is in the log.",
+	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url and the paths in the AWS secret.",
 	DeadlineExceeded:        "The invocation's time ran out first. Try again, with fewer identifiers at once or a longer function timeout.",
 	InternalError:           "Internal error. Report it as a bug, with the log of this invocation.",
 }

@@ -136,6 +136,7 @@ func newTLSConfig(c Credentials, asked *atomic.Bool) (config *tls.Config, leftOu
 func newTransport(config *tls.Config, o Options) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: refuseByProxy,
 		DialContext:            dialWire((&net.Dialer{Timeout: o.AttemptTimeout}).DialContext),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    o.AttemptTimeout,
@@ -160,10 +161,13 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apise
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
-	var over exchange
-	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(over.watch(attempt))))
+	response, over, err := c.roundTrip(attempt, request)
+	if err != nil && over.wasClosed(err) && attempt.Err() == nil {
+		// The other side closed the connection while Lambda froze the process: that is
+		// no attempt. Every request of ours may be repeated.
+		response, over, err = c.roundTrip(attempt, request)
+	}
 	if err != nil {
-		c.transport.CloseIdleConnections() // the others are probably as dead as this one
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)
@@ -178,9 +182,26 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apise
 	return r, nil
 }
 
+func (c *Client) roundTrip(ctx context.Context, request *http.Request) (*http.Response, *exchange, error) {
+	over := &exchange{}
+	request = request.WithContext(over.watch(ctx))
+	if request.GetBody != nil {
+		var err error
+		if request.Body, err = request.GetBody(); err != nil {
+			return nil, over, err
+		}
+	}
+	response, err := c.transport.RoundTrip(c.prepare(request))
+	if err != nil {
+		c.transport.CloseIdleConnections() // the others are probably as dead as this one
+	}
+	return response, over, err
+}
+
 // prepare sets the headers that every request has.
 func (c *Client) prepare(request *http.Request) *http.Request {
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Encoding", "identity") // without it, any coding would be welcome
 	request.Header.Set("User-Agent", c.options.UserAgent)
 	if referer := c.access().referer; referer != "" {
 		request.Header.Set("Referer", referer)

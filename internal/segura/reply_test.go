@@ -147,6 +147,19 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"504 without a body", seguratest.Empty(504), transient(apisecret.UpstreamTimeout, 504)},
 		{"502 in a 200", seguratest.Envelope(200, 502, "Bad gateway"), transient(apisecret.UpstreamInvalidResponse, 502)},
 		{"504 in a 200", seguratest.Envelope(200, 504, "Late"), transient(apisecret.UpstreamTimeout, 504)},
+		{"408", seguratest.HTML(408), transient(apisecret.UpstreamTimeout, 408)},
+		{"408 in a 200", seguratest.Envelope(200, 408, "Late"), transient(apisecret.UpstreamTimeout, 408)},
+		{"421", seguratest.Empty(421), transient(apisecret.UpstreamError, 421)},
+		{"425", seguratest.Empty(425), transient(apisecret.UpstreamError, 425)},
+		{"nginx, no client certificate", seguratest.Reply(400, "text/html", "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>"), verdict{apisecret.Failed, apisecret.UpstreamUnreachable, false, 0, 400}},
+		{"nginx, a wrong client certificate", seguratest.Reply(400, "text/html", "<html><head><title>400 The SSL certificate error</title></head>"), verdict{apisecret.Failed, apisecret.UpstreamUnreachable, false, 0, 400}},
+		{"1005 behind a warning of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: Undefined index {x in /a.php<br />\n"), unexpected(400)},
+		{"1005 among warnings of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x in <b>/a.php</b><br />\n"+`{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}}`+"\n<br />"), notFound},
+		{"1006 behind a notice", text(400, `Notice: y {"response":{"status":400,"message":"1006: User does not have access","error":true}}`), denied(1006, 400)},
+		{"two objects among warnings", text(400, `w {"response":{"message":"1005: x"}} w {"response":{"message":"1006: x"}}`), unexpected(400)},
+		{"a success behind a warning", seguratest.Reply(200, "text/html", "<br />\n"+in(activated)), unexpected(200)},
+		{"a success behind a notice", text(200, "Notice: "+in(activated)), unexpected(200)},
+
 		{"507", seguratest.Empty(507), transient(apisecret.UpstreamError, 507)},
 		{"599", seguratest.Empty(599), transient(apisecret.UpstreamError, 599)},
 
@@ -399,6 +412,40 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 
 		if fault == nil || fault.UpstreamRequestID != row.want {
 			t.Errorf("%s: got %+v, want the request id %q", row.name, fault, row.want)
+		}
+	}
+}
+
+// What the log quotes of a reply, in this order.
+func TestDo_quotesForTheLogWhatAReplySays(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	for name, row := range map[string]struct {
+		reply seguratest.Fault
+		want  string
+	}{
+		"the message":               {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
+		"mensagem":                  {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
+		"the error's description":   {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
+		"the error":                 {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
+		"an exception's message":    {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
+		"a page's title":            {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
+		"a page without a title":    {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
+		"where a redirect leads":    {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
+		"a redirect on this host":   {seguratest.Redirect(302, "/login"), ""},
+		"where a page's link leads": {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
+	} {
+		server.ClearFaults()
+		server.Fail(enableCalls, row.reply, 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if fault == nil || fault.UpstreamMessage != row.want {
+			t.Errorf("%s: got %q, want %q (%v)", name, fault.UpstreamMessage, row.want, fault)
+			continue
+		}
+		if says := strings.Contains(fault.Message, "is in the log"); says && row.want == "" {
+			t.Errorf("%s: got %q, though the log has nothing", name, fault.Message)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func (c *Client) requestToken(ctx context.Context) (*Token, *apisecret.Error) {
 	t, err := c.access().form.Token(ctx)
 	switch {
 	case fault != nil:
-		return nil, fault
+		return nil, ofTokenRequest(fault)
 	case r.status == 0:
 		return nil, apisecret.NewError(apisecret.InternalError, "")
 	case err == nil && r.status == http.StatusOK && isBearer(t.AccessToken, t.TokenType):
@@ -168,7 +168,7 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		seconds, _ := number(said.members["expires_in"])
 		return newToken(token, time.Duration(min(seconds, math.MaxInt32))*time.Second), nil
 	}
-	fault := replyFault(r, said, time.Now())
+	fault := ofTokenRequest(replyFault(r, said, time.Now()))
 	switch code, _ := strictjson.String(said.members["error"]); {
 	case fault.Cause == apisecret.TokenRefused:
 		fault.Cause = apisecret.CredentialsRefused
@@ -177,8 +177,8 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))
-	return nil, fault
+	message, requestID := c.quote(r, said, newSecretTexts(token))
+	return nil, withQuote(fault, message, requestID)
 }
 
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
