@@ -116,6 +116,6 @@ func (p Parts) warm(ctx context.Context) {
 	defer cancel()
 	if fault := p.Runner.Warm(ctx); fault != nil {
 		p.Log.WarnContext(ctx, "start-up could not obtain a token ahead; the first invocation tries again",
-			"code", fault.Code, "cause", fault.Message)
+			"code", fault.Code, "cause", fault.Message, "upstream_message", fault.UpstreamMessage)
 	}
 }
