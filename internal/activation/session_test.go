@@ -92,6 +92,23 @@ func TestEnable_replacesEachTokenThatWasAcceptedBeforeItWasRefused(t *testing.T)
 	}
 }
 
+// Whatever Segura itself finds wrong with a call, it took the token.
+func TestEnable_replacesATokenThatSeguraTookForACallThatFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{})
+	w.runner.Concurrency = 1
+	for _, i := range []int64{7, 5} {
+		w.Fail(callsFor(i), seguratest.TokenRefused(seguratest.RefusedInactive), 1)
+	}
+
+	result := w.enable(t.Context(), 7, 5)
+
+	w.requireItems(t, result, failed(7, 2, apisecret.NotFound, false), done(5, apisecret.Enabled, 2))
+	if _, rereads := w.vault.counts(); rereads > 0 || w.Count(seguratest.KindToken) != 3 {
+		t.Errorf("got the AWS secret read %d times again and %d token calls, want 0 and 3", rereads, w.Count(seguratest.KindToken))
+	}
+}
+
 // Identifiers that are refused for reasons of their own do not wear out the token
 // endpoint.
 func TestEnable_replacesNoMoreThanSoManyTokens(t *testing.T) {

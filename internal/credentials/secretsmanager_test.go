@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -143,14 +144,22 @@ func TestReread_judgesEveryErrorOfTheSDK(t *testing.T) {
 	}
 }
 
+// Read to its end, the reply would be a good one.
 func TestReread_boundsAReply(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	server := startManager(t)
-	source, _ := overNetwork(t, server.URL(), 5*time.Second)
-	server.Fail(secretsmanager.GiantBody, 1)
+	document, _ := json.Marshal(secret("MARKER"))
+	for padding, isRead := range map[int]bool{0: true, 2 << 20: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"SecretString":%s,"Name":"%s"}`, document, strings.Repeat("x", padding))
+		}))
+		defer server.Close()
+		source, _ := overNetwork(t, server.URL, 5*time.Second)
 
-	if client, fault := source.Reread(t.Context()); client != nil || fault == nil || fault.Code != apisecret.CredentialsUnavailable {
-		t.Errorf("got %v, want credentials_unavailable", fault)
+		client, fault := source.Reread(t.Context())
+
+		if (client != nil) != isRead || fault != nil && fault.Code != apisecret.CredentialsUnavailable {
+			t.Errorf("a reply of %d bytes and a little: got %v, want it read: %t", padding, fault, isRead)
+		}
 	}
 }
 

@@ -462,6 +462,31 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 	})
 }
 
+// Where one connection broke, the idle ones beside it are not trusted either.
+func TestDo_opensAnotherConnectionAfterOneBroke(t *testing.T) {
+	inBubble(t, Options{AttemptTimeout: 3 * time.Second}, func(t *testing.T, u *upstream) {
+		const already = `{"response":{"status":200,"message":"Api secret has already been activated","error":false}}`
+		slow := func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second); answers(200, already)(w, r) }
+		u.plays(slow, slow, hangs, answers(200, already))
+		token := &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)}
+		var group sync.WaitGroup
+		for range 2 { // so that there are two connections
+			group.Go(func() { _, _ = u.client.Do(t.Context(), apisecret.Enable, 5, token) })
+		}
+		group.Wait()
+		if u.connections != 2 {
+			t.Fatalf("got %d connections for two calls at once, want 2", u.connections)
+		}
+
+		_, first := u.client.Do(t.Context(), apisecret.Enable, 5, token)
+		_, second := u.client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if first == nil || !first.NoReply || second != nil || u.connections != 3 {
+			t.Errorf("got %v, then %v, over %d connections; want the second call over a third one", first, second, u.connections)
+		}
+	})
+}
+
 // The transport's own timer stands still while Lambda freezes the process; the
 // wall clock does not.
 func TestDo_opensAnotherConnectionAfterAFreeze(t *testing.T) {
@@ -503,14 +528,24 @@ func TestWait_growsWithFullJitter(t *testing.T) {
 	})
 }
 
-func TestWait_addsWhatTheUpstreamAskedFor(t *testing.T) {
+func TestWait_addsItsJitterToWhatTheUpstreamAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
+		for _, asked := range []time.Duration{firstBackoff / 2, time.Minute} {
+			var longest time.Duration
+			for range 200 {
+				began := time.Now()
 
-		again := Retry{MaxAttempts: 2}.Wait(t.Context(), 1, time.Minute)
+				again := Retry{MaxAttempts: 2}.Wait(t.Context(), 1, asked)
 
-		if took := time.Since(began); !again || took < time.Minute || took > time.Minute+firstBackoff {
-			t.Errorf("got %t after %s, want another attempt after a minute and a little", again, took)
+				took := time.Since(began)
+				if !again || took < asked || took > asked+firstBackoff {
+					t.Fatalf("asked for %s: got %t after %s, want another attempt then and a little later", asked, again, took)
+				}
+				longest = max(longest, took)
+			}
+			if longest < asked+firstBackoff*9/10 {
+				t.Errorf("asked for %s: got %s at most in 200 waits, want up to %s more", asked, longest, firstBackoff)
+			}
 		}
 	})
 }

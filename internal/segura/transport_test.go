@@ -310,6 +310,34 @@ func TestDo_holdsNoMoreConnectionsThanCalls(t *testing.T) {
 	}
 }
 
+func TestDo_keepsTheConnectionsOfAllCallsAtOnce(t *testing.T) {
+	server, client := start(t, seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	for round := range apisecret.Identifier(3) {
+		ready := make(chan struct{})
+		server.ClearFaults()
+		server.Fail(enableCalls, seguratest.Normally().Until(ready), -1)
+		var group sync.WaitGroup
+		for i := range apisecret.Identifier(4) {
+			group.Go(func() {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 1000+4*round+i, token); fault != nil {
+					t.Error(fault)
+				}
+			})
+		}
+		err := server.Await(t.Context(), seguratest.KindEnable, 4*int(round+1))
+		close(ready)
+		group.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if got := server.Connections(); got != 4 {
+		t.Errorf("got %d connections in three rounds of four calls at once, want the first four to be used again", got)
+	}
+}
+
 // A gateway allows so many calls at once on one connection, 128 with Kong.
 func TestDo_opensAnotherConnectionWhereOneIsFull(t *testing.T) {
 	const calls = 150
