@@ -133,6 +133,10 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
 		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
+		{"cut short", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutShort(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut after the JSON", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutAfterJSON(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut chunked", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutChunked(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"reset in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetMidBody(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200), unreachable(true)}, "", true},
 		{"endless headers", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessHeaders(), -1) }, []verdict{unexpected(0), unreachable(true), timedOut}, "", true},
 		{"endless early hints", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessEarlyHints(), -1) }, []verdict{unexpected(0)}, "", true},
 		{"not HTTP", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.NotHTTP(), -1) }, []verdict{unexpected(0), unreachable(true)}, "", true},
@@ -162,6 +166,20 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The alert of a server that rejects our certificate is looked for with a handshake
+// more. It cannot be what broke a connection once any reply has come.
+func TestDo_looksForNoAlertOnceAReplyHasCome(t *testing.T) {
+	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	server.Fail(enableCalls, seguratest.CloseConnection(), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Connections() != 1 {
+		t.Errorf("got %v over %d connections, want upstream_unreachable over the one there was", fault, server.Connections())
 	}
 }
 
