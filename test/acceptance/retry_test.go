@@ -2,61 +2,12 @@ package acceptance
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
 )
-
-func TestAttempts_areAsManyAsConfigured(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct {
-		configured string
-		faults     int
-		outcome    string
-		attempts   int
-	}{
-		{unset, 3, "enabled", 4}, {unset, 4, "failed", 4},
-		{"1", 1, "failed", 1}, {"1", 0, "enabled", 1},
-		{"2", 1, "enabled", 2}, {"2", 2, "failed", 2},
-		{"6", 5, "enabled", 6}, {"6", 6, "failed", 6},
-	} {
-		t.Run(fmt.Sprintf("%q, %d faults", row.configured, row.faults), func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{env: map[string]string{"SEGURA_MAX_ATTEMPTS": row.configured}})
-			w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway502(), row.faults)
-			got := w.one(5)
-			if got.Outcome != row.outcome || got.Attempts != row.attempts {
-				t.Errorf("got %s after %d attempts, want %s after %d", got.Outcome, got.Attempts, row.outcome, row.attempts)
-			}
-			if n := w.segura.CountFor(seguratest.KindEnable, 5); n != row.attempts {
-				t.Errorf("Segura got %d calls, want %d", n, row.attempts)
-			}
-		})
-	}
-}
-
-func TestAttempts_countARefusedConnection(t *testing.T) {
-	t.Parallel()
-	for name, how := range map[string]seguratest.Refused{"not listening": seguratest.NotListening, "reset on accept": seguratest.ResetOnAccept, "no TLS": seguratest.PlainOnAccept} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{})
-			if err := w.segura.RefuseConnections(how); err != nil {
-				t.Fatal(err)
-			}
-			is(t, w.one(5), name, "failed", "upstream_unreachable", true, 4)
-			if err := w.segura.AcceptConnections(); err != nil {
-				t.Fatal(err)
-			}
-			is(t, w.one(5), "afterwards", "enabled", "", false, 1)
-			w.counts("afterwards", 1, 1, 1)
-		})
-	}
-}
 
 func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 	t.Parallel()
@@ -115,153 +66,6 @@ func TestAttemptTimeout_limitsOneAttempt(t *testing.T) {
 	})
 }
 
-func TestAttemptTimeout_isTenSecondsUnlessConfigured(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}, timeout: 30 * time.Second})
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), 1)
-	inv := w.enable(5)
-	is(t, inv.result.Results[0], "hang", "failed", "upstream_timeout", true, 1)
-	if inv.Duration < 9900*time.Millisecond || inv.Duration > 12*time.Second {
-		t.Errorf("took %v, want 10 s", inv.Duration)
-	}
-}
-
-// gaps are the times between the calls for each identifier, by their place.
-func (w *world) gaps(identifiers []int64) [][]time.Duration {
-	last := map[int64]time.Time{}
-	place := map[int64]int{}
-	var all [][]time.Duration
-	for _, r := range w.segura.Requests(seguratest.KindEnable) {
-		if !slices.Contains(identifiers, r.Identifier) {
-			continue
-		}
-		if at, ok := last[r.Identifier]; ok {
-			if place[r.Identifier] == len(all) {
-				all = append(all, nil)
-			}
-			all[place[r.Identifier]] = append(all[place[r.Identifier]], r.Time.Sub(at))
-			place[r.Identifier]++
-		}
-		last[r.Identifier] = r.Time
-	}
-	return all
-}
-
-func mean(all []time.Duration) time.Duration {
-	sum := time.Duration(0)
-	for _, d := range all {
-		sum += d
-	}
-	return sum / time.Duration(len(all))
-}
-
-func TestBackoff_growsAndIsJittered(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{
-		segura: seguratest.Options{AnyIdentifier: true},
-		env:    map[string]string{"SEGURA_MAX_CONCURRENCY": "20", "SEGURA_MAX_ATTEMPTS": "5"},
-	})
-	identifiers := upTo(1001, 1020)
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway503(), -1)
-	w.enable(identifiers...)
-	gaps := w.gaps(identifiers)
-	if len(gaps) != 4 {
-		t.Fatalf("got %d waits, want 4", len(gaps))
-	}
-	first, last := mean(gaps[0]), mean(gaps[3])
-	if last < 2*first {
-		t.Errorf("the mean wait grows from %v to %v over four waits, want it to double each time", first, last)
-	}
-	slices.Sort(gaps[3])
-	if spread := gaps[3][17] - gaps[3][2]; spread < mean(gaps[3])/4 {
-		t.Errorf("the fourth waits are %v, want them spread by full jitter", gaps[3])
-	}
-}
-
-func TestRateLimit_isWaitedOutAsTheGatewayAsksWhereItFits(t *testing.T) {
-	t.Parallel()
-	table := map[string]func() (name, value string){
-		"Retry-After": func() (string, string) { return "Retry-After", "2" },
-		"Retry-After, a date": func() (string, string) {
-			return "Retry-After", time.Now().Add(3 * time.Second).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
-		},
-		"RateLimit-Reset": func() (string, string) { return "RateLimit-Reset", "2" },
-		"X-RateLimit-Reset": func() (string, string) {
-			return "X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(3*time.Second).Unix(), 10)
-		},
-	}
-	for about, header := range table {
-		t.Run(about, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{})
-			name, value := header()
-			w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway429().WithHeader(name, value), 1)
-			is(t, w.one(5), about, "enabled", "", false, 2)
-			if gap := w.gaps([]int64{5})[0][0]; gap < 1500*time.Millisecond || gap > 5*time.Second {
-				t.Errorf("waited %v, want the 2 s or so that %s: %s asks for", gap, name, value)
-			}
-		})
-		t.Run(about+" of the token endpoint", func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{})
-			w.segura.RevokeTokens()
-			name, value := header()
-			w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Gateway429().WithHeader(name, value), 1)
-			inv := w.enable(5)
-			is(t, inv.result.Results[0], about, "enabled", "", false, 2)
-			if inv.Duration < 1500*time.Millisecond || inv.Duration > 5*time.Second {
-				t.Errorf("took %v, want the 2 s or so that %s: %s asks for", inv.Duration, name, value)
-			}
-		})
-	}
-}
-
-func TestRateLimit_isNotWaitedOutWhereItDoesNotFit(t *testing.T) {
-	t.Parallel()
-	table := []struct{ name, value string }{
-		{"Retry-After", "3600"}, {"Retry-After", "99999999999999999999"}, {"RateLimit-Reset", "60"},
-		{"Retry-After", "9"}, // longer than the 8 s there are, less the reserve
-		{"X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)},
-		{"Retry-After", time.Now().Add(time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")},
-	}
-	for _, row := range table {
-		t.Run(row.name+" "+row.value, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{timeout: 8 * time.Second, segura: seguratest.Options{AnyIdentifier: true}})
-			w.segura.Fail(seguratest.Match{Identifier: 1001}, seguratest.Gateway429().WithHeader(row.name, row.value), -1)
-			inv := w.enable(1001, 1002, 1003)
-			got := inv.result.Results[0]
-			is(t, got, "the one that is limited", "failed", "rate_limited", true, got.Attempts)
-			if got.Attempts < 1 || got.Attempts > 4 || inv.Duration > 6*time.Second {
-				t.Errorf("got %d attempts in %v, want an early end", got.Attempts, inv.Duration)
-			}
-			for _, other := range inv.result.Results[1:] {
-				is(t, other, "the others", "enabled", "", false, 1)
-			}
-		})
-	}
-}
-
-func TestRateLimit_withoutAUsableTimeIsWaitedOutByBackoff(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}})
-	for i, value := range []string{"", "soon", "-5", "0", "NaN", "Inf", "1e309", "-Inf"} {
-		for j, name := range []string{"Retry-After", "RateLimit-Reset", "X-RateLimit-Reset"} {
-			identifier := int64(1001 + 10*i + j)
-			w.segura.Fail(seguratest.Match{Identifier: identifier}, seguratest.Gateway429().WithHeader(name, value), 1)
-			inv := w.enable(identifier)
-			got := inv.result.Results[0]
-			if value == "Inf" || value == "1e309" {
-				continue // for ever: an end without another attempt is as good
-			}
-			is(t, got, name+": "+value, "enabled", "", false, 2)
-			if inv.Duration > 3*time.Second {
-				t.Errorf("%s: %s: took %v", name, value, inv.Duration)
-			}
-		}
-	}
-}
-
 func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 	t.Parallel()
 	hang := seguratest.Hang()
@@ -310,34 +114,6 @@ func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 	}
 }
 
-func TestDeadline_doesNotHideAnIdentifiersOwnFault(t *testing.T) {
-	t.Parallel()
-	t.Run("an attempt that ran out of time", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{timeout: 3 * time.Second, env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "1s", "SEGURA_MAX_ATTEMPTS": "50"}})
-		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-		got := w.one(5)
-		is(t, got, "hang", "failed", "upstream_timeout", true, max(2, min(3, got.Attempts)))
-	})
-	t.Run("a fault that repeats", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{timeout: 3 * time.Second, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "50"}})
-		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Unexpected500(), -1)
-		got := w.one(5)
-		is(t, got, "500", "failed", "upstream_error", true, got.Attempts)
-		if got.Error != nil && got.Error.HTTPStatus != 500 {
-			t.Errorf("got %+v, want http_status 500", got.Error)
-		}
-	})
-	t.Run("a fault, then a hang until the end", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{timeout: 3 * time.Second})
-		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Gateway502(), 1)
-		w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-		is(t, w.one(5), "502", "failed", "upstream_invalid_response", true, 2)
-	})
-}
-
 func TestDeadline_cutsALongRequestAndTellsOfEachIdentifier(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{
@@ -366,15 +142,5 @@ func TestDeadline_cutsALongRequestAndTellsOfEachIdentifier(t *testing.T) {
 	}
 	if untouched == 0 {
 		t.Error("no identifier has 0 attempts, though most were never called for")
-	}
-}
-
-func TestDeadline_isKeptByTheAPIFunctionToo(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{function: api, timeout: 2 * time.Second})
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-	got := w.http("POST", "/api-secrets/5/enable", "", nil)
-	if got.status != 504 || got.problem.Code != "deadline_exceeded" || !got.problem.Retryable || got.header.Get("Retry-After") == "" {
-		t.Errorf("got %d %+v, want 504 deadline_exceeded with Retry-After", got.status, got.problem)
 	}
 }
