@@ -2,6 +2,7 @@ package activation_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,6 +73,10 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 		"its token":       seguratest.TokenRefused(seguratest.RefusedByGateway),
 		"out of order":    seguratest.Gateway503(),
 		"gateway timeout": seguratest.Gateway504(),
+		"not found":       seguratest.NotFound1005(),
+		"denied":          seguratest.GatewayForbiddenIP403(),
+		"garbage":         seguratest.Binary(),
+		"cut short":       seguratest.CutShort(),
 	} {
 		timeout := 10 * time.Second
 		if name == "silent" {
@@ -98,6 +103,41 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 				}
 				w.requireAudit(t, result)
 			})
+		}
+	}
+}
+
+func TestRun_hasAllAttemptsForTheIdentifierAfterAFailedOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	w.Fail(callsFor(1000), seguratest.ResetStream(), -1)
+	w.Fail(callsFor(1001), seguratest.ResetStream(), 3)
+
+	result := w.enable(t.Context(), 1000, 1001, 1002)
+
+	w.requireItems(t, result, failed(1000, 4, apisecret.UpstreamUnreachable, true), done(1001, apisecret.Enabled, 4), done(1002, apisecret.Enabled, 1))
+}
+
+func TestRun_triesAgainInTheNextRequestWhereNobodyWasThere(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]seguratest.Refused{"not listening": seguratest.NotListening, "reset": seguratest.ResetOnAccept, "no TLS": seguratest.PlainOnAccept} {
+		w := newWorld(t, seguratest.Options{})
+		w.runner.Patience = time.Minute
+		w.enable(t.Context(), 6)
+		if err := w.RefuseConnections(how); err != nil {
+			t.Fatal(err)
+		}
+
+		first := w.enable(t.Context(), 5)
+		if err := w.AcceptConnections(); err != nil {
+			t.Fatal(err)
+		}
+		second := w.enable(t.Context(), 5)
+
+		got := []summary{summarize(first.Items[0]), summarize(second.Items[0])}
+		if want := []summary{failed(5, 4, apisecret.UpstreamUnreachable, true), done(5, apisecret.Enabled, 1)}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
 }

@@ -425,6 +425,31 @@ func TestToken_neverHandsOutTheRefusedOne(t *testing.T) {
 	})
 }
 
+// Whoever begins the flight anew, after the time of the one ahead ran out, finds the
+// token that came in spite of that.
+func TestToken_isNotRequestedAgainByWhoComesLate(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, u *upstream) {
+		u.plays(answers(200, `{"access_token":"second"}`))
+		first := newToken("first", time.Hour)
+		ahead, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go func() {
+			_, _ = u.client.flight.Do(ahead, func(ctx context.Context) (*Token, error) {
+				<-ctx.Done()
+				u.client.keep(first)
+				return nil, ctx.Err()
+			})
+		}()
+		synctest.Wait()
+
+		got, fault := u.client.Token(t.Context(), nil)
+
+		if fault != nil || got != first || len(u.requests()) > 0 {
+			t.Errorf("got %v and %v after %d requests, want the token at hand", got, fault, len(u.requests()))
+		}
+	})
+}
+
 func TestFreshToken_replacesAGoodOne(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 		u.plays(answers(200, `{"access_token":"first"}`), answers(200, `{"access_token":"second"}`))
@@ -460,6 +485,29 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 			t.Errorf("got %d connections after a rest of 40 s and %d after one of 61 s, want 1 and 2", early, u.connections)
 		}
 	})
+}
+
+// What is no HTTP is a reply, if no good one: somebody is there.
+func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
+	for _, said := range []string{"no HTTP\r\n\r\n", "HTTP/1.1 twohundred OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n"} {
+		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
+			u.plays(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(conn, said)
+				_ = conn.Close()
+			})
+
+			_, fault := u.client.Do(t.Context(), apisecret.Enable, 5, &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)})
+
+			if fault == nil || fault.Code != apisecret.UnexpectedResponse || fault.NoReply {
+				t.Errorf("%q: got %+v, want unexpected_response", said, fault)
+			}
+		})
+	}
 }
 
 // Where one connection broke, the idle ones beside it are not trusted either.

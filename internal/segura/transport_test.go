@@ -70,9 +70,9 @@ func TestToken_tellsARejectedCertificateFromABadConnection(t *testing.T) {
 		{"another host's", with(seguratest.TLSOptions{Certificate: seguratest.CertificateWrongHost}), credentialsOf, unreachable(false), "another host", false},
 		{"expired", with(seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}), credentialsOf, unreachable(false), "expired", false},
 		{"not yet valid", with(seguratest.TLSOptions{Certificate: seguratest.CertificateNotYetValid}), credentialsOf, unreachable(false), "not valid yet", false},
-		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "ca_certificate", false},
+		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "authority is not trusted", false},
 		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 
