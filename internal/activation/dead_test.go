@@ -107,6 +107,25 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 	}
 }
 
+// Whatever a reply says, somebody is there.
+func TestRun_isNotEndedWhereAnybodyReplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	w.runner.Patience = 0
+	w.runner.Retry = segura.Retry{MaxAttempts: 1}
+	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(r seguratest.Request) bool { return r.Identifier%2 == 0 }}, seguratest.ResetStream(), -1)
+	w.Fail(enableCalls, seguratest.Gateway503(), -1)
+
+	result := w.enable(t.Context(), span(1000, 1039)...)
+
+	for _, item := range result.Items {
+		if item.Attempts != 1 {
+			t.Errorf("got %+v (%v), want it tried", item, item.Error)
+		}
+	}
+}
+
 func TestRun_hasAllAttemptsForTheIdentifierAfterAFailedOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
