@@ -59,30 +59,27 @@ func TestDeadSegura_isAskedAgainByTheNextInvocation(t *testing.T) {
 	}
 }
 
-func TestShortOutage_losesNothing(t *testing.T) {
+func TestDroppedConnections_loseNothing(t *testing.T) {
 	t.Parallel()
-	t.Run("of every connection", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 20 * time.Millisecond}}})
-		stop := make(chan struct{})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for range 3 {
-				select {
-				case <-time.After(300 * time.Millisecond):
-					w.segura.DropConnections()
-				case <-stop:
-				}
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 20 * time.Millisecond}}})
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 3 {
+			select {
+			case <-time.After(300 * time.Millisecond):
+				w.segura.DropConnections()
+			case <-stop:
 			}
-		}()
-		inv := w.enable(upTo(1001, 1500)...)
-		close(stop)
-		<-done
-		if got := succeeded(inv.result); got != 500 {
-			t.Errorf("got %d of 500, %v failed", got, inv.result.FailedByCode)
 		}
-	})
+	}()
+	inv := w.enable(upTo(1001, 1500)...)
+	close(stop)
+	<-done
+	if got := succeeded(inv.result); got != 500 {
+		t.Errorf("got %d of 500, %v failed", got, inv.result.FailedByCode)
+	}
 }
 
 func TestTenThousand_takeOneTokenOneReadTenConnectionsAnd80MiB(t *testing.T) {

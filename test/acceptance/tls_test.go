@@ -1,45 +1,12 @@
 package acceptance
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"segura-enable/simulated/seguratest"
 )
-
-// strangeAuthority is the certificate of an authority that signed nothing here,
-// and its key, in PEM.
-func strangeAuthority(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "strange CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-}
 
 func TestClientCertificate_isPresentedWhereItIsConfigured(t *testing.T) {
 	t.Parallel()
@@ -61,7 +28,7 @@ func TestClientCertificate_isPresentedWhereItIsConfigured(t *testing.T) {
 
 func TestCACertificate_isTrustedInsteadOfTheSystemsRoots(t *testing.T) {
 	t.Parallel()
-	other, _ := strangeAuthority(t)
+	other := seguratest.Start(t, seguratest.Options{}).CACertificate()
 	roots := func(t *testing.T, w *world) map[string]string {
 		file := filepath.Join(t.TempDir(), "roots.pem")
 		if err := os.WriteFile(file, []byte(w.segura.CACertificate()), 0o600); err != nil {
