@@ -64,6 +64,29 @@ func TestRun_endsSoonWhereNoTokenIsGoodEnough(t *testing.T) {
 	}
 }
 
+// What is under way when Segura is found dead is not tried to its end.
+func TestRun_endsTheTriesUnderWayWhereNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.enable(t.Context(), 1) // so that there is a token
+	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 40, 0, segura.Retry{MaxAttempts: 6}
+	if err := w.RefuseConnections(seguratest.NotListening); err != nil {
+		t.Fatal(err)
+	}
+
+	result := w.enable(t.Context(), span(1000, 1039)...)
+
+	toTheEnd := 0
+	for _, item := range result.Items {
+		if item.Attempts == 6 {
+			toTheEnd++
+		}
+	}
+	if toTheEnd < 3 || toTheEnd > 30 {
+		t.Errorf("got %d of 40 tried to the end, want the few after which Segura is given up", toTheEnd)
+	}
+}
+
 // One that is ill does not end the request for the others.
 func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 	t.Parallel()
