@@ -209,7 +209,7 @@ func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
 	server.ClearFaults()
 	server.Fail(secretsmanager.Unavailable, 1)
 	server.Fail(secretsmanager.Hang, -1)
-	longer, cancel := context.WithTimeout(t.Context(), time.Second)
+	longer, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	_, broken := source.Reread(longer)
 
