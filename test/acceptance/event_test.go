@@ -34,7 +34,7 @@ func TestEventFunction_answersWithTheResultWhereAllSucceeded(t *testing.T) {
 func TestEventFunction_endsInAFunctionErrorIfAnyIdentifierFailed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999", "SEGURA_MAX_CONCURRENCY": "1",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_ALLOWED_IDENTIFIERS": "1-999", "SEGURA_MAX_CONCURRENCY": "1",
 	}})
 	for _, row := range failures {
 		want := "Segura.PermanentError"
@@ -103,7 +103,7 @@ func TestEventFunction_theErrorMessageIsTheResultDocument(t *testing.T) {
 func TestEventFunction_allIdentifiersAreTriedWhateverFailsFirst(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ALLOWED_IDENTIFIERS": "1-999", "SEGURA_ATTEMPT_TIMEOUT": "1s",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
 	}})
 	asked := []int64{1000, 7, 8, 100, 101, 102, 103, 104, 9, 10, 1001, 11}
 	w.segura.Fail(seguratest.Match{Identifier: 100}, seguratest.Unexpected500(), -1)

@@ -141,7 +141,7 @@ func TestAudit_ofASchedulesEventNamesTheRuleOrTheSchedule(t *testing.T) {
 func TestAudit_everyIdentifierHasALineWhateverHappened(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
 	}})
 	for _, row := range failures {
 		w.segura.Reset()
@@ -185,7 +185,7 @@ func TestAudit_identifiersThatTimeRanOutForHaveALine(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "2"}})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(500*time.Millisecond), -1)
-	inv := w.invoke(list("enable", upTo(10, 60)...), runtimeapi.WithTimeout(3500*time.Millisecond))
+	inv := w.invoke(list("enable", upTo(10, 60)...), runtimeapi.WithTimeout(3500*time.Millisecond), grace())
 	lines := auditOf(t, inv.Invocation)
 	if len(lines) != 51 || inv.result.FailedByCode["deadline_exceeded"] == 0 || *inv.result.Enabled == 0 {
 		t.Errorf("got %d audit lines for %s; want 51, of which some are enabled and some had no time", len(lines), inv.text)
@@ -200,12 +200,12 @@ func TestAudit_identifiersThatTimeRanOutForHaveALine(t *testing.T) {
 func TestAudit_durationIsThatOfTheIdentifier(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier})
-	w.segura.Fail(seguratest.Match{Identifier: 5}, seguratest.Normally().After(300*time.Millisecond), 1)
+	w.segura.Fail(seguratest.Match{Identifier: 5}, seguratest.Normally().After(2*time.Second), 1)
 	lines := auditOf(t, w.enable(5, 9).Invocation)
 	slow, _ := lines[5].Number("duration_ms")
 	fast, _ := lines[9].Number("duration_ms")
-	if slow < 300 || slow > 5000 || fast >= slow {
-		t.Errorf("got %v ms and %v ms, want about 300 and less", slow, fast)
+	if slow < 2000 || fast >= slow {
+		t.Errorf("got %v ms and %v ms, want about 2000 and less", slow, fast)
 	}
 }
 

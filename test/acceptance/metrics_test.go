@@ -262,7 +262,7 @@ func TestMetrics_areOneLineForAnyInvocation(t *testing.T) {
 
 func TestMetrics_everyCodeHasItsLine(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999"}})
+	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_ALLOWED_IDENTIFIERS": "1-999"}})
 	for _, row := range failures {
 		if row.fault != nil {
 			w.segura.Fail(seguratest.Match{Identifier: row.identifier}, *row.fault, 1)
