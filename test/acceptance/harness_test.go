@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -586,27 +584,6 @@ func (w *world) counts(about string, tokens, calls, reads int) {
 // for ever, what answers has looked at the deadline by itself, and a slow machine
 // may be late with it.
 func grace() runtimeapi.InvokeOption { return runtimeapi.WithGrace(time.Minute) }
-
-// closeSecretsManager ends Secrets Manager and keeps its port bound, so that no
-// server of another test is given it.
-func closeSecretsManager(w *world) {
-	_ = w.secrets.Close()
-	address := netip.MustParseAddrPort(strings.TrimPrefix(w.secrets.URL(), "http://"))
-	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = syscall.Close(socket) })
-	syscall.CloseOnExec(socket)
-	// The connections that were made to it may not be over yet.
-	err = syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
-	if err == nil {
-		err = syscall.Bind(socket, &syscall.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()})
-	}
-	if err != nil {
-		w.t.Fatalf("hold the port of Secrets Manager: %v", err)
-	}
-}
 
 // holdUntilAtOnce keeps the first calls waiting for their replies until n of them
 // are there at once.
