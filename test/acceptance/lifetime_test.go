@@ -2,10 +2,7 @@ package acceptance
 
 import (
 	"fmt"
-	"net/netip"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -202,27 +199,6 @@ func TestTTL_aChangeOfAnythingElseInTheSecretCountsToo(t *testing.T) {
 	}
 }
 
-// closeSecretsManager ends Secrets Manager and keeps its port bound, so that no
-// server of another test is given it.
-func closeSecretsManager(w *world) {
-	_ = w.secrets.Close()
-	address := netip.MustParseAddrPort(strings.TrimPrefix(w.secrets.URL(), "http://"))
-	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = syscall.Close(socket) })
-	syscall.CloseOnExec(socket)
-	// The connections that were made to it may not be over yet.
-	err = syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
-	if err == nil {
-		err = syscall.Bind(socket, &syscall.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()})
-	}
-	if err != nil {
-		w.t.Fatalf("hold the port of Secrets Manager: %v", err)
-	}
-}
-
 func TestExpiredSecret_isUsedWhileReadingItAgainFailsWithARetryableFault(t *testing.T) {
 	t.Parallel()
 	table := []struct {
@@ -235,7 +211,6 @@ func TestExpiredSecret_isUsedWhileReadingItAgainFailsWithARetryableFault(t *test
 		{"hang", func(w *world) { w.secrets.Fail(secretsmanager.Hang, -1) }},
 		{"reset", func(w *world) { w.secrets.Fail(secretsmanager.Reset, -1) }},
 		{"cut short", func(w *world) { w.secrets.Fail(secretsmanager.CutShort, -1) }},
-		{"nobody listens", closeSecretsManager},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
@@ -364,8 +339,8 @@ func TestCredentialsUnavailable_isRetryableForThrottling5xxAndNetworkOnly(t *tes
 	}
 	w.secrets.Reset()
 	is(t, w.one(5), "no such secret", "failed", "credentials_unavailable", false, 0)
-	closeSecretsManager(w)
-	is(t, w.one(5), "nobody listens", "failed", "credentials_unavailable", true, 0)
+	nobody := w.another(setup{env: map[string]string{"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:1"}})
+	is(t, nobody.one(5), "nobody listens", "failed", "credentials_unavailable", true, 0)
 	if n := w.segura.Count(""); n != 0 {
 		t.Errorf("Segura got %d requests, want none", n)
 	}
