@@ -66,22 +66,14 @@ func TestRun_endsSoonWhereNoTokenIsGoodEnough(t *testing.T) {
 func TestRun_endsTheTriesUnderWayWhereNobodyIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
-	w.enable(t.Context(), 1) // so that there is a token
-	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 40, 0, segura.Retry{MaxAttempts: 6}
-	if err := w.RefuseConnections(seguratest.NotListening); err != nil {
-		t.Fatal(err)
-	}
+	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 4, 0, segura.Retry{MaxAttempts: 2}
+	w.Fail(callsFor(1003), seguratest.ResetStream().After(3*time.Second), -1)
+	w.Fail(enableCalls, seguratest.ResetStream(), -1)
 
-	result := w.enable(t.Context(), span(1000, 1039)...)
+	result := w.enable(t.Context(), 1003, 1000, 1001, 1002)
 
-	toTheEnd := 0
-	for _, item := range result.Items {
-		if item.Attempts == 6 {
-			toTheEnd++
-		}
-	}
-	if toTheEnd < 3 || toTheEnd > 30 {
-		t.Errorf("got %d of 40 tried to the end, want the few after which Segura is given up", toTheEnd)
+	if got := result.Items[0]; got.Attempts != 1 || got.Error == nil || got.Error.Code != apisecret.UpstreamUnreachable {
+		t.Errorf("got %+v (%v), want one attempt: the others found nobody meanwhile", got, got.Error)
 	}
 }
 
