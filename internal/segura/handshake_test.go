@@ -108,7 +108,7 @@ func TestConnect_tellsWhatIsWrongWithTheHandshake(t *testing.T) {
 		"a missing intermediate":  {sign(t, leaf(), intermediate, nil), root, nil, "intermediate"},
 		"RSA key exchange alone":  {sign(t, leaf(), root, rsaKey(t)), root, rsaExchange, "tlsrsakex"},
 		"TLS 1.1 at most":         {good, root, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "TLS 1.2 or newer"},
-		"of an unknown authority": {good, older, nil, "neither ca_certificate"},
+		"of an unknown authority": {good, older, nil, "its authority is not trusted"},
 	} {
 		config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{row.server.der}, PrivateKey: row.server.key}}}
 		if row.change != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -177,9 +178,16 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
+	said.message = opaque.ReplaceAllString(said.message, redacted)
+	if said.members == nil && r.status/100 == 2 {
+		said.message = "" // what is no JSON may be a token
+	}
 	message, requestID := c.quote(r, said, newSecretTexts(token))
 	return nil, withQuote(fault, message, requestID)
 }
+
+// opaque is what may be a token where it stands in a text.
+var opaque = regexp.MustCompile(`\S{25,}`)
 
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.

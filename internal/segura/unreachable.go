@@ -141,7 +141,7 @@ func (c *Client) unknownAuthority(err x509.UnknownAuthorityError) string {
 	case strings.Contains(text, "parent certificate cannot sign"):
 		return "the certificate in ca_certificate that issued it is not marked as an authority's (basic constraints, key usage). Issue that one anew."
 	case c.transport.TLSClientConfig.RootCAs != nil:
-		return "neither ca_certificate in the AWS secret nor what the server sends has the authority that issued it. Put that authority's certificate into ca_certificate, an intermediate one too, or let the server send it."
+		return "its authority is not trusted: neither ca_certificate in the AWS secret nor what the server sends has its certificate. Put it there, an intermediate one too, or let the server send it."
 	default:
 		return "its authority is not trusted. Put the authority's certificate into ca_certificate in the AWS secret."
 	}

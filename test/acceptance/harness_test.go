@@ -30,7 +30,6 @@ type setup struct {
 	function string             // api or event; empty: event
 	segura   seguratest.Options // of its simulated Segura
 	secret   map[string]any     // overrides of the AWS secret's fields; nil removes one
-	document string             // the AWS secret itself, where fields are not enough
 	noSecret bool               // no AWS secret at all
 
 	env         map[string]string // added to the function's environment
@@ -40,8 +39,6 @@ type setup struct {
 	before    func(*world) // runs when everything but the function is up
 	initFails bool         // the process is expected to end: see world.initError
 	textLogs  bool         // AWS_LAMBDA_LOG_FORMAT is not JSON
-	timesOut  bool         // an invocation may be ended by Lambda
-	crashes   bool         // an invocation may end with an error of Lambda's own
 	chatter   bool         // libraries log too, which know of no invocation
 }
 
@@ -84,12 +81,9 @@ func start(t *testing.T, s setup) *world {
 	}
 	t.Cleanup(func() { _ = stack.Close() })
 	w := &world{t: t, setup: s, stack: stack, segura: stack.Segura, secrets: stack.Secrets}
-	switch {
-	case s.noSecret:
+	if s.noSecret {
 		w.secrets.Delete(secretName)
-	case s.document != "":
-		w.secrets.Put(secretName, s.document)
-	default:
+	} else {
 		w.putSecret(s.secret)
 	}
 	if s.before != nil {
@@ -97,18 +91,6 @@ func start(t *testing.T, s setup) *world {
 	}
 	w.startFunction()
 	return w
-}
-
-// another starts one more function with the same Segura and Secrets Manager.
-func (w *world) another(s setup) *world {
-	w.t.Helper()
-	if s.function == "" {
-		s.function = w.setup.function
-	}
-	s.timeout, s.segura = w.setup.timeout, w.setup.segura
-	v := &world{t: w.t, setup: s, stack: w.stack, segura: w.segura, secrets: w.secrets, marked: w.marked}
-	v.startFunction()
-	return v
 }
 
 // putSecret writes the AWS secret for the simulated Segura as it is now.
@@ -187,7 +169,7 @@ func (w *world) raw(payload []byte, options ...runtimeapi.InvokeOption) runtimea
 func (w *world) invoke(document string, options ...runtimeapi.InvokeOption) invocation {
 	w.t.Helper()
 	inv := invocation{Invocation: w.raw([]byte(document), options...)}
-	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.timesOut && !w.setup.crashes {
+	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") {
 		w.t.Fatalf("invoke with %.200s: got %s after %v: %s", document, inv.ErrorType, inv.Duration, inv.ErrorMessage)
 	}
 	answer, err := stage.ReadAnswer(event, inv.Invocation)
@@ -415,10 +397,10 @@ func lastLines(all []string, n int) string {
 
 func (w *world) checkInvocations() {
 	for _, inv := range w.invocations {
-		if inv.TimedOut && !w.setup.timesOut {
+		if inv.TimedOut {
 			w.t.Errorf("invocation %s was ended by Lambda after %v", inv.RequestID, inv.Duration)
 		}
-		if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.crashes && !w.setup.timesOut {
+		if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") {
 			w.t.Errorf("invocation %s ended with errorType %q, want one of ours: %s", inv.RequestID, inv.ErrorType, inv.ErrorMessage)
 		}
 		if inv.FunctionError && w.setup.function == api {
@@ -596,4 +578,20 @@ func (w *world) counts(about string, tokens, calls, reads int) {
 	if got != want {
 		w.t.Errorf("%s: got %s; want %s", about, got, want)
 	}
+}
+
+// grace keeps Lambda from ending an invocation at its deadline. Where all waits are
+// for ever, what answers has looked at the deadline by itself, and a slow machine
+// may be late with it.
+func grace() runtimeapi.InvokeOption { return runtimeapi.WithGrace(time.Minute) }
+
+// holdUntilAtOnce keeps the first calls waiting for their replies until n of them
+// are there at once.
+func (w *world) holdUntilAtOnce(reply seguratest.Fault, n int) {
+	all := make(chan struct{})
+	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, reply.Until(all), n)
+	go func() {
+		defer close(all)
+		_ = w.segura.Await(w.t.Context(), seguratest.KindEnable, n)
+	}()
 }
