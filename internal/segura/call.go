@@ -32,7 +32,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 		return Answer{}, fault
 	}
 	said := readContent(r.body)
-	message, requestID := c.quote(r, said, t.secretTexts())
+	message, requestID := c.quote(r, said, t.texts)
 	outcome, fault := readCall(action, i, r, said)
 	if fault == nil {
 		return Answer{outcome, r.status, message, requestID}, nil

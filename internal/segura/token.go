@@ -28,16 +28,8 @@ const (
 // their pointers are.
 type Token struct {
 	value   Sensitive
-	hidden  func() *secretTexts // the value; behind a function, where no print finds it
+	texts   *secretTexts // the value's; nil: there is none
 	expires time.Time
-}
-
-// secretTexts returns the token as a text that must not be seen; nil if it has none.
-func (t *Token) secretTexts() *secretTexts {
-	if t.hidden == nil {
-		return nil
-	}
-	return t.hidden()
 }
 
 // Expired reports whether the token has expired or is about to.
@@ -128,7 +120,7 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 
 // keep caches a token.
 func (c *Client) keep(t *Token) {
-	c.options.Redactor.addToken(t.secretTexts())
+	c.options.Redactor.addToken(t.texts)
 	c.cached.Store(t)
 }
 
@@ -203,6 +195,5 @@ func newToken(value string, lifetime time.Duration) *Token {
 	}
 	lifetime = min(lifetime, longestLifetime)
 	margin := min(longestMargin, lifetime/10)
-	texts := newSecretTexts(value)
-	return &Token{value: Hide(value), hidden: func() *secretTexts { return texts }, expires: wallClock().Add(lifetime - margin)}
+	return &Token{value: Hide(value), texts: newSecretTexts(value), expires: wallClock().Add(lifetime - margin)}
 }

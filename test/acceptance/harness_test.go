@@ -579,3 +579,19 @@ func (w *world) counts(about string, tokens, calls, reads int) {
 		w.t.Errorf("%s: got %s; want %s", about, got, want)
 	}
 }
+
+// grace keeps Lambda from ending an invocation at its deadline. Where all waits are
+// for ever, what answers has looked at the deadline by itself, and a slow machine
+// may be late with it.
+func grace() runtimeapi.InvokeOption { return runtimeapi.WithGrace(time.Minute) }
+
+// holdUntilAtOnce keeps the first calls waiting for their replies until n of them
+// are there at once.
+func (w *world) holdUntilAtOnce(reply seguratest.Fault, n int) {
+	all := make(chan struct{})
+	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, reply.Until(all), n)
+	go func() {
+		defer close(all)
+		_ = w.segura.Await(w.t.Context(), seguratest.KindEnable, n)
+	}()
+}
