@@ -487,9 +487,13 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 	})
 }
 
-// What is no HTTP is a reply, if no good one: somebody is there.
-func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
-	for _, said := range []string{"no HTTP\r\n\r\n", "HTTP/1.1 twohundred OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n"} {
+// What is no HTTP, or ends within its header, is a reply, if no good one: somebody is
+// there.
+func TestDo_takesAMalformedReplyForOne(t *testing.T) {
+	for said, want := range map[string]apisecret.Code{
+		"no HTTP\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 twohundred OK\r\n\r\n": apisecret.UnexpectedResponse,
+		"HTTP/1.1 200 OK\r\nno header\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": apisecret.UpstreamInvalidResponse,
+	} {
 		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 			u.plays(func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := http.NewResponseController(w).Hijack()
@@ -503,8 +507,8 @@ func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
 
 			_, fault := u.client.Do(t.Context(), apisecret.Enable, 5, &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)})
 
-			if fault == nil || fault.Code != apisecret.UnexpectedResponse || fault.Cause == apisecret.NoReply {
-				t.Errorf("%q: got %+v, want unexpected_response", said, fault)
+			if fault == nil || fault.Code != want || fault.Cause == apisecret.NoReply {
+				t.Errorf("%q: got %+v, want %s", said, fault, want)
 			}
 		})
 	}

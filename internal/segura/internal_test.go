@@ -2,14 +2,21 @@ package segura
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -287,6 +294,52 @@ func TestRedact_findsASecretInEveryForm(t *testing.T) {
 
 		if shows := strings.Contains(got, row.quoted[:4]); shows != row.shows || !strings.HasPrefix(got, "it is ") {
 			t.Errorf("%s: got %q, want %s in it: %t", name, got, row.quoted[:4], row.shows)
+		}
+	}
+}
+
+func TestDescribe_namesTheCauseAndWhatToCheck(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{&net.DNSError{Err: "no such host"}, "name servers"},
+		{syscall.ECONNREFUSED, "refused"},
+		{syscall.ENETUNREACH, "no route"},
+		{syscall.EHOSTUNREACH, "no route"},
+		{syscall.ECONNRESET, "closed"},
+		{syscall.EPIPE, "closed"},
+		{io.EOF, "closed"},
+		{io.ErrUnexpectedEOF, "closed"},
+		{errors.New("MARKER"), "handshake failed"},
+	} {
+		if got := describe(&net.OpError{Op: "dial", Net: "tcp", Err: row.err}); !strings.Contains(got, row.want) || strings.Contains(got, "MARKER") {
+			t.Errorf("%v: got %q, want %q in it", row.err, got, row.want)
+		}
+	}
+}
+
+// With TLS 1.3 a reset may overtake the alert with which our certificate is rejected.
+func TestWithAlert_findsTheAlertBehindABrokenConnection(t *testing.T) {
+	broken := &net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}
+	for asks, isRejected := range map[tls.ClientAuthType]bool{tls.RequireAnyClientCert: true, tls.RequestClientCert: false} {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = &tls.Config{ClientAuth: asks, MinVersion: tls.VersionTLS13}
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.StartTLS()
+		defer server.Close()
+		authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+		client, err := New(Credentials{BaseURL: server.URL, ClientID: "id", ClientSecret: Hide("secret"), CACertificate: authority}, Options{AttemptTimeout: 5 * time.Second, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.certificateAsked.Store(true)
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
+
+		got := client.withAlert(t.Context(), request, broken)
+
+		if (client.rejected(got) != "") != isRejected || !isRejected && !errors.Is(got, broken) {
+			t.Errorf("a server that asks in the manner %d: got %v, want the alert: %t", asks, got, isRejected)
 		}
 	}
 }
