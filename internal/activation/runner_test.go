@@ -359,7 +359,7 @@ func TestRun_auditsWhatItKnowsOfEachIdentifier(t *testing.T) {
 func TestRun_auditsHowLongEachIdentifierTook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
-	w.Fail(callsFor(1000), seguratest.Normally().After(300*time.Millisecond), 1)
+	w.Fail(callsFor(1000), seguratest.Normally().After(2*time.Second), 1)
 
 	w.enable(t.Context(), 1000, 1001)
 
@@ -367,8 +367,8 @@ func TestRun_auditsHowLongEachIdentifierTook(t *testing.T) {
 	for _, line := range w.auditLines(t) {
 		took[line["identifier"]], _ = line["duration_ms"].(float64)
 	}
-	if slow, fast := took[1000.0], took[1001.0]; slow < 300 || fast >= slow {
-		t.Errorf("got %v ms and %v ms, want 300 or more, and less", slow, fast)
+	if slow, fast := took[1000.0], took[1001.0]; slow < 2000 || fast >= slow {
+		t.Errorf("got %v ms and %v ms, want 2000 or more, and less", slow, fast)
 	}
 }
 
