@@ -3,8 +3,7 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"slices"
+	"maps"
 	"strings"
 	"time"
 
@@ -15,16 +14,10 @@ import (
 // answer is what came of an invocation, read.
 type answer struct {
 	runtimeapi.Invocation
+	said    stage.Answer
 	request request
 	began   time.Time
 	ended   time.Time
-
-	text    string // of the document, the item or the problem
-	status  int    // over HTTP
-	result  *stage.Result
-	item    *stage.Item
-	problem *stage.Problem
-	report  *stage.SelfCheck
 	audit   map[int64]auditLine
 }
 
@@ -37,105 +30,15 @@ type auditLine struct {
 	Action     string
 	Source     string
 	Reason     string
-	Duration   int64 `json:"duration_ms"`
 }
 
 func (l auditLine) succeeded() bool { return l.Code == "" && l.Outcome != "failed" }
 
-// errorTypes are what the event function may end in.
-var errorTypes = []string{"Segura.TransientError", "Segura.PermanentError", "Segura.InvalidRequest", "Segura.CheckFailed"}
-
-// read reads what came of an invocation. Its error is one of form.
-func (a *answer) read(door string) error {
-	said, err := stage.ReadAnswer(door, a.Invocation)
-	if err != nil {
-		return err
-	}
-	a.text, a.status = string(said.Text), said.Status
-	a.result, a.item, a.problem, a.report = said.Result, said.Item, said.Problem, said.SelfCheck
-	if door == api {
-		return a.checkHTTP(said.Header)
-	}
-	if a.FunctionError {
-		if !slices.Contains(errorTypes, a.ErrorType) {
-			return fmt.Errorf("errorType %q is not documented", a.ErrorType)
-		}
-		if len(a.Payload) > 32768 {
-			return fmt.Errorf("the function error has %d bytes, Step Functions would cut it", len(a.Payload))
-		}
-	}
-	switch {
-	case a.request.invalid != nil:
-		if a.ErrorType != "Segura.InvalidRequest" || a.ErrorMessage == "" {
-			return fmt.Errorf("got %q, want Segura.InvalidRequest and a message", a.ErrorType)
-		}
-	case a.request.check:
-		if a.report == nil || a.FunctionError != (a.ErrorType == "Segura.CheckFailed") {
-			return fmt.Errorf("a self-check ended in %q: %s", a.ErrorType, a.text)
-		}
-	case a.FunctionError && !strings.HasSuffix(a.ErrorType, "tError"): // Transient and Permanent
-		return fmt.Errorf("got %q for a valid request", a.ErrorType)
-	case a.result == nil || a.FunctionError == (a.result.Failed == 0):
-		return fmt.Errorf("the function error is %v, and the result is %s", a.FunctionError, a.text)
-	}
-	return nil
-}
-
-func (a *answer) checkHTTP(header http.Header) error {
-	if a.FunctionError {
-		return fmt.Errorf("the API function ended in a function error: %s", a.ErrorType)
-	}
-	if header.Get("Cache-Control") != "no-store" || header.Get("X-Request-Id") != a.RequestID {
-		return fmt.Errorf("Cache-Control %q, X-Request-Id %q", header.Get("Cache-Control"), header.Get("X-Request-Id"))
-	}
-	if a.request.invalid != nil && !slices.Contains(a.request.invalid, a.status) {
-		return fmt.Errorf("got status %d, want one of %v", a.status, a.request.invalid)
-	}
-	if a.status != 200 && a.status != 207 {
-		return a.checkProblemForm(header)
-	}
-	if contentType := header.Get("Content-Type"); contentType != "application/json" {
-		return fmt.Errorf("Content-Type of a %d is %q", a.status, contentType)
-	}
-	if a.request.single {
-		if a.item == nil {
-			return fmt.Errorf("a %d for one identifier has no item: %s", a.status, a.text)
-		}
-		return nil
-	}
-	if a.result == nil || (a.status == 200) != (a.result.Failed == 0) {
-		return fmt.Errorf("the status is %d, and the result is %s", a.status, a.text)
-	}
-	return nil
-}
-
-func (a *answer) checkProblemForm(header http.Header) error {
-	p := a.problem
-	if p == nil {
-		return fmt.Errorf("a %d has no problem: %s", a.status, a.text)
-	}
-	contentType := header.Get("Content-Type")
-	if contentType != "application/problem+json" || p.Status != a.status || p.Instance != "urn:uuid:"+a.RequestID || p.Detail == "" || p.Title == "" || p.Type == "" {
-		return fmt.Errorf("a problem of %d is incomplete or not called one: %s %+v", a.status, contentType, *p)
-	}
-	if p.Retryable != (header.Get("Retry-After") != "") {
-		return fmt.Errorf("retryable is %v, Retry-After is %q", p.Retryable, header.Get("Retry-After"))
-	}
-	if (p.Code == "invalid_request") != (a.request.invalid != nil) {
-		return fmt.Errorf("got code %q", p.Code)
-	}
-	if a.request.invalid == nil && !a.request.single {
-		return fmt.Errorf("got a problem of %d for several identifiers", a.status)
-	}
-	return nil
-}
-
-// readAudit reads the audit lines of the invocation.
-func (a *answer) readAudit() error {
+// readAudit reads the audit lines of the invocation: one for each identifier.
+func (a *answer) readAudit(door string) error {
 	a.audit = map[int64]auditLine{}
 	for _, text := range a.Logs {
-		var l stage.Line
-		if json.Unmarshal([]byte(text), &l) != nil || !l.IsAudit() {
+		if l, err := stage.ReadLine(text); err != nil || !l.IsAudit() {
 			continue
 		}
 		var one auditLine
@@ -147,14 +50,156 @@ func (a *answer) readAudit() error {
 		}
 		a.audit[one.Identifier] = one
 	}
+	for _, i := range a.request.identifiers {
+		if l, ok := a.audit[i]; !ok || l.Action != a.request.action || l.Source != door || l.Reason != a.request.reason {
+			return fmt.Errorf("that of %d is %+v (found: %v), reason wanted %q", i, l, ok, a.request.reason)
+		}
+	}
+	if len(a.audit) != len(a.request.identifiers) {
+		return fmt.Errorf("got %d lines for %d identifiers", len(a.audit), len(a.request.identifiers))
+	}
 	return nil
 }
 
-// checkLine reports what is wrong with the form of a log line.
-func checkLine(text, requestID string) error {
-	l, err := stage.ReadLine(text)
-	if err == nil && requestID != "" && l.Text("requestId") != requestID {
-		err = fmt.Errorf("got requestId %q, want %s", l.Text("requestId"), requestID)
+// read reads what came of an invocation and holds it against the request and the
+// audit log.
+func (a *answer) read(door string) (err error) {
+	if a.said, err = stage.ReadAnswer(door, a.Invocation); err != nil {
+		return err
 	}
-	return err
+	if door == api {
+		return a.checkHTTP()
+	}
+	switch s := a.said; {
+	case len(a.Payload) > 32768 && a.FunctionError:
+		return fmt.Errorf("the function error has %d bytes, Step Functions would cut it", len(a.Payload))
+	case a.request.invalid != 0:
+		if a.ErrorType != "Segura.InvalidRequest" {
+			return fmt.Errorf("got %q, want Segura.InvalidRequest", a.ErrorType)
+		}
+		return nil
+	case a.request.check:
+		if s.SelfCheck == nil || a.FunctionError != (s.SelfCheck.Check == "failed") || a.FunctionError != (a.ErrorType == "Segura.CheckFailed") {
+			return fmt.Errorf("a self-check ended in %q: %s", a.ErrorType, s.Text)
+		}
+		return nil
+	case s.Result == nil || a.FunctionError != (s.Result.Failed > 0):
+		return fmt.Errorf("the function error is %q, and the result is %s", a.ErrorType, s.Text)
+	case a.FunctionError && a.ErrorType != "Segura.TransientError" && a.ErrorType != "Segura.PermanentError":
+		return fmt.Errorf("got %q for a valid request", a.ErrorType)
+	}
+	return a.checkResult(door)
+}
+
+// statuses over HTTP, by code; every other is 502.
+var statuses = map[string]int{notFound: 404, accessDenied: 403, notAllowed: 403, rateLimited: 503, upstreamTimeout: 504, deadline: 504, unavailable: 500, internalError: 500}
+
+func (a *answer) checkHTTP() error {
+	s, problem := a.said, stage.Problem{}
+	if s.Problem != nil {
+		problem = *s.Problem
+	}
+	switch {
+	case a.FunctionError:
+		return fmt.Errorf("the API function ended in a function error: %s", a.ErrorType)
+	case a.request.invalid != 0:
+		if s.Status != a.request.invalid || problem.Code != "invalid_request" {
+			return fmt.Errorf("got a %d, %q; want %d, invalid_request", s.Status, problem.Code, a.request.invalid)
+		}
+		return nil
+	case a.request.single && s.Problem != nil:
+		i := a.request.identifiers[0]
+		want := statuses[problem.Code]
+		if want == 0 {
+			want = 502
+		}
+		if s.Status != want || problem.Identifier != i || a.audit[i].Code != problem.Code {
+			return fmt.Errorf("problem %+v with status %d, want %d; audit line %+v", problem, s.Status, want, a.audit[i])
+		}
+		return checkRetryable(i, problem.Code, problem.Retryable)
+	case a.request.single && s.Item != nil && s.Status == 200:
+		return a.checkItem(*s.Item)
+	case a.request.single || s.Result == nil || s.Status != 200 && s.Status != 207 || (s.Status == 200) != (s.Result.Failed == 0):
+		return fmt.Errorf("the status is %d, and the document is %s", s.Status, s.Text)
+	}
+	return a.checkResult(api)
+}
+
+// checkResult holds the document against the request and the audit log.
+func (a *answer) checkResult(door string) error {
+	d := a.said.Result
+	counts, byCode := map[string]int{}, map[string]int{}
+	for _, l := range a.audit {
+		counts[l.Outcome]++
+		if l.Code != "" {
+			byCode[l.Code]++
+		}
+	}
+	for word, n := range map[string]*int{"enabled": d.Enabled, "already_enabled": d.AlreadyEnabled, "disabled": d.Disabled, "already_disabled": d.AlreadyDisabled} {
+		if ours := strings.HasSuffix(word, a.request.action+"d"); ours != (n != nil) || ours && *n != counts[word] {
+			return fmt.Errorf("the count of %s is not that of the audit log: %v", word, counts)
+		}
+	}
+	if d.Requested != len(a.request.identifiers) || d.Failed != counts["failed"] || !maps.Equal(d.FailedByCode, byCode) {
+		return fmt.Errorf("%d failed of %d, %v; in the audit log %v, %v", d.Failed, d.Requested, d.FailedByCode, counts, byCode)
+	}
+	return a.checkItems(door)
+}
+
+// checkItems: the items are in the order of the request, none is invented, and those
+// that are left out are counted.
+func (a *answer) checkItems(door string) error {
+	d := a.said.Result
+	at, succeeded, failed, repeatable := 0, 0, 0, false
+	for _, one := range d.Results {
+		for at < len(a.request.identifiers) && a.request.identifiers[at] != one.Identifier {
+			at++
+		}
+		if at == len(a.request.identifiers) {
+			return fmt.Errorf("identifier %d is out of order or was not asked for", one.Identifier)
+		}
+		at++
+		if err := a.checkItem(one); err != nil {
+			return err
+		}
+		if one.Error == nil {
+			succeeded++
+		} else {
+			failed++
+			repeatable = repeatable || one.Error.Retryable
+		}
+	}
+	var left stage.Omitted
+	if d.Omitted != nil {
+		left = *d.Omitted
+	}
+	if failed+left.Failed != d.Failed || succeeded+left.Succeeded != d.Requested-d.Failed || left.Failed > 0 && succeeded > 0 {
+		return fmt.Errorf("%d succeeded and %d failed items, omitted %+v, do not add up", succeeded, failed, left)
+	}
+	if door == event && d.Failed > 0 && left.Failed == 0 && repeatable != (a.ErrorType == "Segura.TransientError") {
+		return fmt.Errorf("errorType %q, and any failure retryable: %v", a.ErrorType, repeatable)
+	}
+	return nil
+}
+
+// checkItem holds an item against its audit line.
+func (a *answer) checkItem(one stage.Item) error {
+	l, code := a.audit[one.Identifier], ""
+	if one.Error != nil {
+		code = one.Error.Code
+	}
+	if l.Identifier != one.Identifier || l.Outcome != one.Outcome || l.Attempts != one.Attempts || l.Code != code || (one.Outcome == "failed") != (code != "") {
+		return fmt.Errorf("item %+v (%+v) and audit line %+v differ", one, one.Error, l)
+	}
+	if one.Error == nil {
+		return nil
+	}
+	return checkRetryable(one.Identifier, code, one.Error.Retryable)
+}
+
+func checkRetryable(i int64, code string, got bool) error {
+	if want, fixed := worthRepeating[code]; fixed && got != want {
+		return fmt.Errorf("identifier %d: %s, retryable %v", i, code, got)
+	}
+	return nil
 }
