@@ -1,9 +1,9 @@
 package chaos
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -283,50 +283,38 @@ const mostRenewals = 20
 // AWS secret is read where its copy has expired or there is none, whenever a new
 // token is needed, and once more past its cache.
 func (w *world) judgeTokens(x *round) {
-	tokens, reads, tries := 0, 0, 0
+	attempts, lifetime := w.config.maxAttempts, w.config.lifetime
+	if x.weather.tokens.chance > 0 {
+		lifetime = min(lifetime, time.Second) // some mishaps shorten it
+	}
+	tokens, reads, tries := 0, 0, len(x.answers)
 	if x.restarted {
-		tokens, reads, tries = 2*w.config.maxAttempts, 2*3, 1
+		tokens, reads, tries = 2*attempts, 2*3, tries+1
 	}
 	for _, a := range x.answers {
-		switch {
-		case a.request.check:
-			tokens, reads, tries = tokens+w.config.maxAttempts, reads+3, tries+1
-		case a.request.invalid == 0:
-			lifetime := w.config.lifetime
-			if x.weather.tokens.chance > 0 {
-				lifetime = min(lifetime, time.Second) // some mishaps shorten it
-			}
-			expiries := int(a.Duration / (lifetime * 8 / 10))
-			if x.weather.leap > 0 {
-				expiries++
-			}
-			tokens += w.config.maxAttempts * (2 + min(w.refusedTokens(x), mostRenewals) + expiries)
-			reads += 3 * (2 + expiries)
-			tries++
+		expiries := int(a.Duration / (lifetime * 8 / 10))
+		if x.weather.leap > 0 {
+			expiries++
 		}
+		tokens += attempts * (2 + min(w.refusedTokens(x), mostRenewals) + expiries)
+		reads += 3 * (2 + expiries)
 	}
-	refused := map[string]int{}
-	got := 0
+	got, refused := 0, map[string]int{} // by credentials
 	for _, e := range x.entries {
 		if e.Kind != seguratest.KindToken {
 			continue
 		}
 		got++
-		if e.ended.Sub(e.Time) > w.config.attemptTimeout/2 {
-			continue // perhaps given up
-		}
-		if m := w.fate.mishapOf(e); m == nil && e.Status == 401 || m != nil && !m.is(token) && slices.Equal(m.codes, []string{authentication}) {
+		m, lost := w.fate.mishapOf(e), e.ended.Sub(e.Time) > w.config.attemptTimeout/2
+		if !lost && (m == nil && e.Status == 401 || m != nil && !m.is(token) && slices.Equal(m.codes, []string{authentication})) {
 			refused[e.Form.Get("client_secret")+e.Header.Get("Authorization")]++
 		}
 	}
-	if old := x.weather.leap > w.config.lifetime && !w.oddTokens; old && got == 0 && len(x.writes()) > 0 {
+	if x.weather.leap > w.config.lifetime && !w.oddTokens && got == 0 && len(x.writes()) > 0 {
 		w.report(x, nil, "lifetimes are counted on the wall clock", "it leapt %v, and the token of %v was used still", x.weather.leap, w.config.lifetime)
 	}
-	if got > tokens {
-		w.report(x, nil, "token requests stay within their bound", "%d, want at most %d", got, tokens)
-	}
-	if x.reads > reads {
-		w.report(x, nil, "reads of the AWS secret stay within their bound", "%d, want at most %d", x.reads, reads)
+	if got > tokens || x.reads > reads {
+		w.report(x, nil, "token requests and reads of the AWS secret stay within their bounds", "%d of at most %d, %d of at most %d", got, tokens, x.reads, reads)
 	}
 	for _, n := range refused {
 		if lossy := x.weather.wire || w.lingering.wire || x.lag > w.config.attemptTimeout/2; n > tries && !lossy {
@@ -397,13 +385,20 @@ func (w *world) checkLife() {
 			break
 		}
 	}
-	said := []byte(w.said.String() + strings.Join(logs, "\n"))
-	for name, value := range w.secretValues() {
-		for _, part := range parts(value) {
-			if at := bytes.Index(said, []byte(part)); at >= 0 {
-				w.violated("no secret value shows anywhere", "%s shows (%q) in …%s…", name, part, said[max(0, at-300):min(len(said), at+300)])
-				break
-			}
+	said := w.said.String() + strings.Join(logs, "\n")
+	pieces := map[string]string{}
+	for value, what := range w.secretValues() {
+		if len(value) <= 2*pieceLength && strings.Contains(said, value) {
+			w.violated("no secret value shows anywhere", "%s shows: %q", what, value)
+		}
+		for ; len(value) > 2*pieceLength; value = value[pieceLength:] {
+			pieces[value[:pieceLength]] = what
+		}
+	}
+	for at := range max(0, len(said)-pieceLength) {
+		if what, shows := pieces[said[at:at+pieceLength]]; shows {
+			w.violated("no secret value shows anywhere", "%s shows in …%s…", what, said[max(0, at-300):min(len(said), at+300)])
+			break
 		}
 	}
 	if n := trapped.Load(); n > 0 {
@@ -414,53 +409,29 @@ func (w *world) checkLife() {
 	}
 }
 
-// secretValues are values that must show nowhere, under what they are.
+// pieceLength is how long a part of a secret value is that counts as one.
+const pieceLength = 14
+
+// secretValues are values that must show nowhere, and what they are.
 func (w *world) secretValues() map[string]string {
-	values := map[string]string{
-		"the AWS session token":     runtimeapi.SessionToken,
-		"the AWS secret access key": runtimeapi.SecretAccessKey,
-		"the AWS access key id":     runtimeapi.AccessKeyID,
-		"the client_id":             w.config.segura.ClientID,
-		"the tenant":                w.config.segura.Tenant,
-		"the referer":               w.config.segura.Referer,
-		"the base_url":              w.wires.address,
-		"Segura's address":          w.segura.Address(),
-		"a token's type":            "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9",
-		"an authorization":          "Bearer ",
-	}
+	values := w.stack.Confidential()
+	maps.Copy(values, map[string]string{
+		runtimeapi.AccessKeyID:                 "the AWS access key id",
+		w.config.segura.ClientID:               "the client_id",
+		w.config.segura.Tenant:                 "the tenant",
+		w.config.segura.Referer:                "the referer",
+		w.wires.address:                        "the base_url",
+		w.segura.Address():                     "Segura's address",
+		"eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9": "a token's type",
+		"Bearer ":                              "an authorization",
+	})
 	_, key := w.segura.ClientCertificate()
-	values["the client_key"] = strings.ReplaceAll(strings.Join(strings.Split(strings.TrimSpace(key), "\n")[1:3], ""), "\n", "")
-	for n, secret := range w.all {
-		values[fmt.Sprintf("client_secret %d", n)] = secret
-		values[fmt.Sprintf("client_secret %d, escaped", n)] = url.QueryEscape(secret)
-		values[fmt.Sprintf("basic credentials %d", n)] = base64.StdEncoding.EncodeToString([]byte(
-			url.QueryEscape(w.config.segura.ClientID) + ":" + url.QueryEscape(secret)))
+	values[strings.Split(key, "\n")[1]] = "the client_key"
+	for _, secret := range w.all {
+		values[secret] = "a client_secret"
+		values[url.QueryEscape(secret)] = "a client_secret, escaped"
+		values[base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(w.config.segura.ClientID)+":"+url.QueryEscape(secret)))] = "basic credentials"
 	}
-	tokens := w.segura.Tokens()
-	for n, token := range tokens {
-		if n%(1+len(tokens)/20) == 0 {
-			values[fmt.Sprintf("access token %d", n+1)] = token
-		}
-	}
-	for name, value := range values {
-		if value == "" {
-			delete(values, name)
-		}
-	}
+	delete(values, "")
 	return values
-}
-
-// partLength is how long a part of a secret value is that counts as one.
-const partLength = 14
-
-// parts are pieces of a value of which every longer part of it contains one.
-func parts(value string) []string {
-	if len(value) <= 2*partLength {
-		return []string{value}
-	}
-	var all []string
-	for at := 0; at+partLength <= len(value); at += partLength {
-		all = append(all, value[at:at+partLength])
-	}
-	return all
 }

@@ -2,7 +2,8 @@ package chaos
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"segura-enable/simulated/secretsmanager"
@@ -77,12 +78,10 @@ func mishaps(w *world) [][]mishap {
 }
 
 func wholeReplies(w *world) []mishap {
-	soon := strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)
 	return []mishap{
 		one("429", seguratest.Gateway429(), 0, rateLimited),
 		one("429, again at once", seguratest.Gateway429().WithHeader("Retry-After", "0"), 0, rateLimited),
 		one("429, again in a minute", seguratest.Gateway429().WithHeader("RateLimit-Reset", "60"), slow, rateLimited, deadline),
-		one("429, again at a time", seguratest.Gateway429().WithHeader("X-RateLimit-Reset", soon), slow, rateLimited, deadline),
 		one("503, again in 1 s", seguratest.Gateway503().WithHeader("Retry-After", "1"), slow, upstreamError, deadline),
 		one("502 of the gateway", seguratest.Gateway502(), 0, invalidResponse),
 		one("503 of the gateway", seguratest.Gateway503(), 0, upstreamError),
@@ -90,12 +89,9 @@ func wholeReplies(w *world) []mishap {
 		one("500 in a 200", seguratest.Envelope(200, 500, "Unexpected error."), 0, upstreamError),
 		one("not authorized, in a 500", seguratest.NotAuthorized(500), 0, accessDenied),
 		one("1005", seguratest.NotFound1005(), 0, notFound),
-		one("1006 without exception", seguratest.AccessDenied1006WithoutException(), 0, accessDenied),
 		one("401", seguratest.InvalidClient401(), 0, authentication),
 		one("token refused", seguratest.TokenRefused(seguratest.RefusedByGateway), 0, authentication),
-		one("token refused in a 200", seguratest.TokenRefused(seguratest.RefusedAuthenticationAs200), 0, authentication),
 		one("a web page", seguratest.HTML(200), 0, unexpected),
-		one("bytes", seguratest.Binary(), 0, unexpected),
 		one("half of the JSON", seguratest.CutJSON(), 0, invalidResponse),
 		one("a redirect", seguratest.Redirect(307, "https://"+trap.Listener.Addr().String()+"/"), 0, unexpected),
 		one("a redirect to itself", seguratest.Redirect(308, w.segura.URL()), 0, unexpected),
@@ -109,18 +105,15 @@ func wholeReplies(w *world) []mishap {
 
 // emptyReplies are statuses of every kind, and nothing else.
 func emptyReplies() (all []mishap) {
-	for _, row := range []struct {
-		code     string
-		statuses []int
-	}{
-		{unexpected, []int{200, 201, 204, 206, 300, 304, 400, 404, 409, 499, 600, 799}},
-		{authentication, []int{401}}, {accessDenied, []int{403}}, {rateLimited, []int{429}},
-		{upstreamError, []int{500, 503, 599}}, {invalidResponse, []int{502}}, {upstreamTimeout, []int{504}},
+	for code, statuses := range map[string][]int{
+		unexpected: {200, 204, 304, 400, 404, 600}, authentication: {401}, accessDenied: {403}, rateLimited: {429},
+		upstreamError: {500, 503, 599}, invalidResponse: {502}, upstreamTimeout: {504},
 	} {
-		for _, status := range row.statuses {
-			all = append(all, one(fmt.Sprintf("an empty %d", status), seguratest.Empty(status), 0, row.code))
+		for _, status := range statuses {
+			all = append(all, one(fmt.Sprintf("an empty %d", status), seguratest.Empty(status), 0, code))
 		}
 	}
+	slices.SortFunc(all, func(a, b mishap) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 
@@ -152,12 +145,10 @@ func brokenReplies() []mishap {
 		one("a hang", seguratest.Hang(), wire|slow, upstreamTimeout, deadline),
 		one("a hang mid-body", seguratest.HangMidBody(), wire|slow, upstreamTimeout, deadline),
 		one("a drip", seguratest.SlowDrip(time.Millisecond), wire|slow|honest, upstreamTimeout, deadline),
-		one("a slow drip", seguratest.SlowDrip(20*time.Millisecond), wire|slow|honest, upstreamTimeout, deadline),
 		one("a reset", seguratest.ResetConnection(), wire, unreachable, invalidResponse),
 		one("a late reset", seguratest.ResetConnection().After(60*time.Millisecond), wire|slow, unreachable, invalidResponse, upstreamTimeout, deadline),
 		one("a reset mid-body", seguratest.ResetMidBody(), wire, unreachable, invalidResponse),
 		one("an end of the connection", seguratest.CloseConnection(), wire, unreachable, invalidResponse),
-		one("an end of the stream", seguratest.ResetStream(), wire, unreachable, invalidResponse),
 		one("a cut", seguratest.CutShort(), wire, invalidResponse, unreachable),
 		one("a cut after the JSON", seguratest.CutAfterJSON(), wire, invalidResponse, unreachable),
 		one("a cut between chunks", seguratest.CutChunked(), wire, invalidResponse, unreachable),
@@ -175,9 +166,7 @@ func tokenReplies() []mishap {
 	return []mishap{
 		one("no expires_in", seguratest.TokenExpiresIn(""), token, authentication),
 		one("expires_in -1", seguratest.TokenExpiresIn("-1"), token, authentication),
-		one("expires_in 1", seguratest.TokenExpiresIn("1"), token, authentication),
 		one(`expires_in "2"`, seguratest.TokenExpiresIn(`"2"`), token, authentication),
-		one("expires_in 9e99", seguratest.TokenExpiresIn("9e99"), token, authentication),
 		one("no token", seguratest.TokenMissing(), token, unexpected),
 		one("a token with line breaks", seguratest.TokenWithLineBreaks(), token, unexpected, authentication),
 		one("a token type of another kind", seguratest.TokenType(`"mac"`), token, unexpected),
