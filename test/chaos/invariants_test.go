@@ -388,10 +388,13 @@ func (w *world) checkLife() {
 	said := w.said.String() + strings.Join(logs, "\n")
 	pieces := map[string]string{}
 	for value, what := range w.secretValues() {
-		if len(value) <= 2*pieceLength && strings.Contains(said, value) {
-			w.violated("no secret value shows anywhere", "%s shows: %q", what, value)
+		if len(value) <= 2*pieceLength {
+			if strings.Contains(said, value) {
+				w.violated("no secret value shows anywhere", "%s shows: %q", what, value)
+			}
+			continue
 		}
-		for ; len(value) > 2*pieceLength; value = value[pieceLength:] {
+		for ; len(value) >= pieceLength; value = value[pieceLength:] {
 			pieces[value[:pieceLength]] = what
 		}
 	}
