@@ -33,12 +33,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{server: s, w: w, r: r, id: requestID()}
 	x.request = s.describe(r, x.id)
 	fault := s.script.next(s.journal.arrive(x.request))
-	defer func() {
-		ended := s.journal.leave(x.request)
-		if s.options.Observe != nil {
-			s.options.Observe(ended)
-		}
-	}()
+	defer s.journal.leave(x.request)
 	if fault != nil {
 		x.fault = fault
 		s.journal.faulted(x.request, fault.name)

@@ -65,10 +65,6 @@ type Options struct {
 	Latency Latency
 	// TLS is for servers whose TLS is not as it should be.
 	TLS TLSOptions
-
-	// Observe, when set, is called when an exchange ends, possibly from many
-	// goroutines at once. It must not call Close.
-	Observe func(Request)
 }
 
 // Latency is added before every answer, faults included.

@@ -70,20 +70,6 @@ func TestRequests_recordWhatWasAsked(t *testing.T) {
 	}
 }
 
-func TestObserve_tellsOfEveryExchangeOnceItIsOver(t *testing.T) {
-	seen := make(chan seguratest.Request, 2)
-	segura := start(t, seguratest.Options{Observe: func(r seguratest.Request) { seen <- r }})
-	c := newCaller(t, segura)
-	segura.Fail(seguratest.Match{}, seguratest.Gateway502(), 1)
-
-	c.enables(5)
-
-	got := <-seen
-	if got.Kind != seguratest.KindEnable || got.Status != 502 || got.Fault != "gateway 502" || !got.Done {
-		t.Errorf("observed: got %+v", got)
-	}
-}
-
 func TestReset_bringsBackTheStart(t *testing.T) {
 	segura := start(t, seguratest.Options{})
 	c := newCaller(t, segura).hasToken()

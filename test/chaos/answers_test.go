@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
-	"time"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/stage"
@@ -16,8 +16,6 @@ type answer struct {
 	runtimeapi.Invocation
 	said    stage.Answer
 	request request
-	began   time.Time
-	ended   time.Time
 	audit   map[int64]auditLine
 }
 
@@ -67,15 +65,15 @@ func (a *answer) read(door string) (err error) {
 	if a.said, err = stage.ReadAnswer(door, a.Invocation); err != nil {
 		return err
 	}
-	if door == api {
-		return a.checkHTTP()
-	}
-	switch s := a.said; {
-	case len(a.Payload) > 32768 && a.FunctionError:
+	s, failed := a.said, slices.ContainsFunc(slices.Collect(maps.Values(a.audit)), func(l auditLine) bool { return !l.succeeded() })
+	switch {
+	case door == api && (a.FunctionError || s.Status == 0):
+		return fmt.Errorf("the API function ended in a function error: %q", a.ErrorType)
+	case a.FunctionError && len(a.Payload) > 32768:
 		return fmt.Errorf("the function error has %d bytes, Step Functions would cut it", len(a.Payload))
 	case a.request.invalid != 0:
-		if a.ErrorType != "Segura.InvalidRequest" {
-			return fmt.Errorf("got %q, want Segura.InvalidRequest", a.ErrorType)
+		if a.ErrorType != "Segura.InvalidRequest" && (s.Status != a.request.invalid || s.Problem == nil || s.Problem.Code != "invalid_request") {
+			return fmt.Errorf("got %d %q: %s; want %d or Segura.InvalidRequest", s.Status, a.ErrorType, s.Text, a.request.invalid)
 		}
 		return nil
 	case a.request.check:
@@ -83,51 +81,60 @@ func (a *answer) read(door string) (err error) {
 			return fmt.Errorf("a self-check ended in %q: %s", a.ErrorType, s.Text)
 		}
 		return nil
-	case s.Result == nil || a.FunctionError != (s.Result.Failed > 0):
-		return fmt.Errorf("the function error is %q, and the result is %s", a.ErrorType, s.Text)
+	case door == api && (s.Status == 200) == failed, door == event && a.FunctionError != failed:
+		return fmt.Errorf("got %d %q, and an identifier failed: %v", s.Status, a.ErrorType, failed)
 	case a.FunctionError && a.ErrorType != "Segura.TransientError" && a.ErrorType != "Segura.PermanentError":
 		return fmt.Errorf("got %q for a valid request", a.ErrorType)
 	}
-	return a.checkResult(door)
+	return a.checkItems(door)
 }
 
-// statuses over HTTP, by code; every other is 502.
-var statuses = map[string]int{notFound: 404, accessDenied: 403, notAllowed: 403, rateLimited: 503, upstreamTimeout: 504, deadline: 504, unavailable: 500, internalError: 500}
-
-func (a *answer) checkHTTP() error {
-	s, problem := a.said, stage.Problem{}
-	if s.Problem != nil {
-		problem = *s.Problem
+// checkItems: the items are in the order of the request and as the audit log has
+// them, and those that are left out are counted.
+func (a *answer) checkItems(door string) error {
+	at, failed, repeatable := 0, 0, false
+	items := a.said.Items()
+	for _, one := range items {
+		for at < len(a.request.identifiers) && a.request.identifiers[at] != one.Identifier {
+			at++
+		}
+		if at == len(a.request.identifiers) {
+			return fmt.Errorf("identifier %d is out of order or was not asked for", one.Identifier)
+		}
+		at++
+		l := a.audit[one.Identifier]
+		attempts := one.Attempts == l.Attempts || a.said.Problem != nil // which has none
+		if got, want := one.String(), strings.TrimSpace(fmt.Sprint(l.Identifier, " ", l.Outcome, " ", l.Code)); got != want || !attempts {
+			return fmt.Errorf("item %s after %d attempts, audit line %+v", got, one.Attempts, l)
+		}
+		if one.Error == nil {
+			continue
+		}
+		failed++
+		if a.said.Problem != nil {
+			one.Error.Retryable = a.said.Problem.Retryable
+		}
+		repeatable = repeatable || one.Error.Retryable
+		if want, fixed := worthRepeating[l.Code]; fixed && one.Error.Retryable != want {
+			return fmt.Errorf("identifier %d: %s, retryable %v", one.Identifier, l.Code, one.Error.Retryable)
+		}
 	}
-	switch {
-	case a.FunctionError:
-		return fmt.Errorf("the API function ended in a function error: %s", a.ErrorType)
-	case a.request.invalid != 0:
-		if s.Status != a.request.invalid || problem.Code != "invalid_request" {
-			return fmt.Errorf("got a %d, %q; want %d, invalid_request", s.Status, problem.Code, a.request.invalid)
-		}
-		return nil
-	case a.request.single && s.Problem != nil:
-		i := a.request.identifiers[0]
-		want := statuses[problem.Code]
-		if want == 0 {
-			want = 502
-		}
-		if s.Status != want || problem.Identifier != i || a.audit[i].Code != problem.Code {
-			return fmt.Errorf("problem %+v with status %d, want %d; audit line %+v", problem, s.Status, want, a.audit[i])
-		}
-		return checkRetryable(i, problem.Code, problem.Retryable)
-	case a.request.single && s.Item != nil && s.Status == 200:
-		return a.checkItem(*s.Item)
-	case a.request.single || s.Result == nil || s.Status != 200 && s.Status != 207 || (s.Status == 200) != (s.Result.Failed == 0):
-		return fmt.Errorf("the status is %d, and the document is %s", s.Status, s.Text)
+	left, err := a.checkCounts(len(items), failed)
+	if err == nil && door == event && failed > 0 && left == 0 && repeatable != (a.ErrorType == "Segura.TransientError") {
+		return fmt.Errorf("errorType %q, and any failure retryable: %v", a.ErrorType, repeatable)
 	}
-	return a.checkResult(api)
+	return err
 }
 
-// checkResult holds the document against the request and the audit log.
-func (a *answer) checkResult(door string) error {
+// checkCounts returns how many failures are left out of the answer.
+func (a *answer) checkCounts(shown, failed int) (left int, err error) {
 	d := a.said.Result
+	if d == nil {
+		if shown != 1 || len(a.request.identifiers) != 1 {
+			return 0, fmt.Errorf("%d items for %d identifiers", shown, len(a.request.identifiers))
+		}
+		return 0, nil
+	}
 	counts, byCode := map[string]int{}, map[string]int{}
 	for _, l := range a.audit {
 		counts[l.Outcome]++
@@ -137,69 +144,16 @@ func (a *answer) checkResult(door string) error {
 	}
 	for word, n := range map[string]*int{"enabled": d.Enabled, "already_enabled": d.AlreadyEnabled, "disabled": d.Disabled, "already_disabled": d.AlreadyDisabled} {
 		if ours := strings.HasSuffix(word, a.request.action+"d"); ours != (n != nil) || ours && *n != counts[word] {
-			return fmt.Errorf("the count of %s is not that of the audit log: %v", word, counts)
+			return 0, fmt.Errorf("the count of %s is not that of the audit log: %v", word, counts)
 		}
 	}
-	if d.Requested != len(a.request.identifiers) || d.Failed != counts["failed"] || !maps.Equal(d.FailedByCode, byCode) {
-		return fmt.Errorf("%d failed of %d, %v; in the audit log %v, %v", d.Failed, d.Requested, d.FailedByCode, counts, byCode)
-	}
-	return a.checkItems(door)
-}
-
-// checkItems: the items are in the order of the request, none is invented, and those
-// that are left out are counted.
-func (a *answer) checkItems(door string) error {
-	d := a.said.Result
-	at, succeeded, failed, repeatable := 0, 0, 0, false
-	for _, one := range d.Results {
-		for at < len(a.request.identifiers) && a.request.identifiers[at] != one.Identifier {
-			at++
-		}
-		if at == len(a.request.identifiers) {
-			return fmt.Errorf("identifier %d is out of order or was not asked for", one.Identifier)
-		}
-		at++
-		if err := a.checkItem(one); err != nil {
-			return err
-		}
-		if one.Error == nil {
-			succeeded++
-		} else {
-			failed++
-			repeatable = repeatable || one.Error.Retryable
-		}
-	}
-	var left stage.Omitted
+	var omitted stage.Omitted
 	if d.Omitted != nil {
-		left = *d.Omitted
+		omitted = *d.Omitted
 	}
-	if failed+left.Failed != d.Failed || succeeded+left.Succeeded != d.Requested-d.Failed || left.Failed > 0 && succeeded > 0 {
-		return fmt.Errorf("%d succeeded and %d failed items, omitted %+v, do not add up", succeeded, failed, left)
+	if d.Requested != len(a.request.identifiers) || d.Failed != counts["failed"] || !maps.Equal(d.FailedByCode, byCode) ||
+		failed+omitted.Failed != d.Failed || shown+omitted.Failed+omitted.Succeeded != d.Requested {
+		return 0, fmt.Errorf("%d items, %d of them failed, in %+v, do not add up; in the audit log %v, %v", shown, failed, d, counts, byCode)
 	}
-	if door == event && d.Failed > 0 && left.Failed == 0 && repeatable != (a.ErrorType == "Segura.TransientError") {
-		return fmt.Errorf("errorType %q, and any failure retryable: %v", a.ErrorType, repeatable)
-	}
-	return nil
-}
-
-// checkItem holds an item against its audit line.
-func (a *answer) checkItem(one stage.Item) error {
-	l, code := a.audit[one.Identifier], ""
-	if one.Error != nil {
-		code = one.Error.Code
-	}
-	if l.Identifier != one.Identifier || l.Outcome != one.Outcome || l.Attempts != one.Attempts || l.Code != code || (one.Outcome == "failed") != (code != "") {
-		return fmt.Errorf("item %+v (%+v) and audit line %+v differ", one, one.Error, l)
-	}
-	if one.Error == nil {
-		return nil
-	}
-	return checkRetryable(one.Identifier, code, one.Error.Retryable)
-}
-
-func checkRetryable(i int64, code string, got bool) error {
-	if want, fixed := worthRepeating[code]; fixed && got != want {
-		return fmt.Errorf("identifier %d: %s, retryable %v", i, code, got)
-	}
-	return nil
+	return omitted.Failed, nil
 }

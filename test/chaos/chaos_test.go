@@ -46,7 +46,7 @@ func (s *totals) add(w *world) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.invocations += w.invocations
-	s.requests += w.ledger.size()
+	s.requests += w.segura.Count("")
 	s.lonely += w.lonely
 	s.stale += w.stale
 	s.excused = append(s.excused, w.excused...)

@@ -86,7 +86,7 @@ func (f *fate) decide(r seguratest.Request) *mishap {
 }
 
 // mishapOf is what was decided for a request; nil is nothing.
-func (f *fate) mishapOf(e entry) *mishap {
+func (f *fate) mishapOf(e seguratest.Request) *mishap {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.chosen[e.Number]

@@ -121,9 +121,17 @@ func (w *world) explains(x *round, a *answer, l auditLine) bool {
 	}
 }
 
+// took is how long Segura was busy with a request; for ever, if it still is.
+func took(e seguratest.Request) time.Duration {
+	if !e.Done {
+		return time.Hour
+	}
+	return e.Ended.Sub(e.Time)
+}
+
 // writes are the calls of a round for one identifier and action.
-func (x *round) writes() map[call][]entry {
-	all := map[call][]entry{}
+func (x *round) writes() map[call][]seguratest.Request {
+	all := map[call][]seguratest.Request{}
 	for _, e := range x.entries {
 		if e.Kind == seguratest.KindEnable || e.Kind == seguratest.KindDisable {
 			key := call{e.Kind, e.Identifier}
@@ -176,7 +184,7 @@ func (w *world) judgeTruth(x *round) {
 }
 
 // said200 reports whether the call was answered faithfully, and with success.
-func (w *world) said200(e entry) bool {
+func (w *world) said200(e seguratest.Request) bool {
 	m := w.fate.mishapOf(e)
 	return e.Status == 200 && (m == nil || m.is(honest))
 }
@@ -305,7 +313,7 @@ func (w *world) judgeTokens(x *round) {
 			continue
 		}
 		got++
-		m, lost := w.fate.mishapOf(e), e.ended.Sub(e.Time) > w.config.attemptTimeout/2
+		m, lost := w.fate.mishapOf(e), took(e) > w.config.attemptTimeout/2
 		if !lost && (m == nil && e.Status == 401 || m != nil && !m.is(token) && slices.Equal(m.codes, []string{authentication})) {
 			refused[e.Form.Get("client_secret")+e.Header.Get("Authorization")]++
 		}
@@ -326,7 +334,7 @@ func (w *world) judgeTokens(x *round) {
 // judgeInit: what is fetched ahead stays within bounds, too, and nothing is called.
 func (w *world) judgeInit(o *weather) {
 	tokens, others := 0, 0
-	for _, e := range w.ledger.since(0) {
+	for _, e := range w.segura.Requests() {
 		if e.Kind == seguratest.KindToken {
 			tokens++
 		} else {
@@ -355,9 +363,9 @@ func (w *world) refusedTokens(x *round) int {
 // may have been given up are left out: Segura learns of that later. Where the
 // machine is late by as much, that may be any of them.
 func (w *world) judgePeak(x *round) {
-	var calls []entry
+	var calls []seguratest.Request
 	for _, e := range x.entries {
-		if (e.Kind == seguratest.KindEnable || e.Kind == seguratest.KindDisable) && e.Status != 0 && !w.fate.mishapOf(e).is(wire) && e.ended.Sub(e.Time) <= w.config.attemptTimeout*8/10 {
+		if (e.Kind == seguratest.KindEnable || e.Kind == seguratest.KindDisable) && e.Status != 0 && !w.fate.mishapOf(e).is(wire) && took(e) <= w.config.attemptTimeout*8/10 {
 			calls = append(calls, e)
 		}
 	}
@@ -365,7 +373,7 @@ func (w *world) judgePeak(x *round) {
 	for _, e := range calls {
 		flying := 0
 		for _, other := range calls {
-			if !other.Time.After(e.Time) && other.ended.After(e.Time) {
+			if !other.Time.After(e.Time) && other.Ended.After(e.Time) {
 				flying++
 			}
 		}

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -19,7 +18,6 @@ type request struct {
 	payload     []byte
 	action      string
 	identifiers []int64 // in order, each once
-	single      bool    // over HTTP: the answer is an item or a problem
 	invalid     int     // over HTTP: the status that must come; for an event, anything but 0
 	check       bool
 	reason      string
@@ -71,7 +69,7 @@ func (w *world) draw(r *rand.Rand, limit time.Duration, action string, suits fun
 // document is the request as JSON, with repeats and strings here and there.
 func (q *request) document(r *rand.Rand, withAction bool) string {
 	document := map[string]any{}
-	if q.single {
+	if len(q.identifiers) == 1 && r.IntN(2) == 0 {
 		document["identifier"] = spelled(r, q.identifiers[0])
 	} else {
 		var list []any
@@ -107,7 +105,6 @@ func marshal(value any) string {
 // asEvent wraps the request for the event function; now and then it becomes one
 // that cannot be understood, a self-check or a bare scheduled event.
 func (w *world) asEvent(r *rand.Rand, q *request) {
-	q.single = len(q.identifiers) == 1 && r.IntN(2) == 0
 	switch r.IntN(16) {
 	case 0:
 		*q = request{timeout: q.timeout, invalid: 400, payload: []byte(choose(r, "", "null", "{", `{"identifier":0}`, `{"identifier":05}`,
@@ -137,45 +134,26 @@ func eventBridge(source, detail string) string {
 // overHTTP wraps the request for the API function; now and then it becomes one that
 // is refused.
 func (w *world) overHTTP(r *rand.Rand, q *request) {
-	method, path, body := "POST", "/api-secrets/"+q.action, ""
-	contentType := choose(r, "application/json", "application/json; charset=utf-8", "")
+	path, body := "/api-secrets/"+q.action, ""
 	switch {
 	case r.IntN(14) == 0:
 		bad := choose(r, []struct {
-			method, path, body string
-			status             int
+			path, body string
+			status     int
 		}{
-			{"GET", "/api-secrets/5/enable", "", 405},
-			{"POST", "/api-secrets/5/../6/enable", "", 404},
-			{"POST", "/api-secrets/5%2f6/enable", "", 400},
-			{"POST", "/api-secrets/enable", "{", 400},
-			{"POST", "/api-secrets/enable", `{"identifier":5,"action":"enable"}`, 400},
-			{"POST", "/api-secrets/5/enable", `{"identifier":6}`, 400},
-			{"POST", "/api-secrets/enable", `{"identifiers":[` + strings.Repeat("1,", 100) + `2]}`, 400},
-			{"POST", "/api-secrets/enable", `{"identifier":5,"reason":"` + strings.Repeat("x", 64<<10) + `"}`, 413},
+			{"/api-secrets/5/../6/enable", "", 404},
+			{"/api-secrets/5%2f6/enable", "", 400},
+			{"/api-secrets/enable", `{"identifier":5,"action":"enable"}`, 400},
+			{"/api-secrets/5/enable", `{"identifier":6}`, 400},
+			{"/api-secrets/enable", `{"identifiers":[` + strings.Repeat("1,", 100) + `2]}`, 400},
+			{"/api-secrets/enable", strings.Repeat(" ", 64<<10) + "{}", 413},
 		}...)
 		*q = request{timeout: q.timeout, invalid: bad.status}
-		method, path, body = bad.method, bad.path, bad.body
-	case len(q.identifiers) == 1 && r.IntN(3) > 0:
-		q.single = true
+		path, body = bad.path, bad.body
+	case len(q.identifiers) == 1 && q.reason == "" && r.IntN(2) == 0:
 		path = fmt.Sprintf("/api-secrets/%d/%s", q.identifiers[0], q.action)
-		if q.reason != "" {
-			body = marshal(map[string]string{"reason": q.reason})
-		}
 	default:
-		q.single = len(q.identifiers) == 1 && r.IntN(2) == 0
 		body = q.document(r, false)
 	}
-	headers := map[string]string{}
-	if contentType != "" {
-		headers["Content-Type"] = contentType
-	}
-	e := choose(r, stage.RESTEvent, stage.HTTPEvent)(method, path, "", headers) // a body would bring a Content-Type
-	if body != "" {
-		e["body"] = body
-	}
-	if r.IntN(4) == 0 {
-		e["body"], e["isBase64Encoded"] = base64.StdEncoding.EncodeToString([]byte(body)), true
-	}
-	q.payload = []byte(marshal(e))
+	q.payload = []byte(marshal(choose(r, stage.RESTEvent, stage.HTTPEvent)("POST", path, body, nil)))
 }

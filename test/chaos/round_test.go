@@ -22,10 +22,10 @@ type round struct {
 	ended    time.Time
 	before   map[int64]seguratest.APISecret
 	after    map[int64]seguratest.APISecret
-	entries  []entry       // what Segura was asked meanwhile
-	reads    int           // of the AWS secret
-	lag      time.Duration // how late the machine was meanwhile, in all
-	recovery bool          // everything is in order and must succeed
+	entries  []seguratest.Request // what Segura was asked meanwhile
+	reads    int                  // of the AWS secret
+	lag      time.Duration        // how late the machine was meanwhile, in all
+	recovery bool                 // everything is in order and must succeed
 
 	restarted bool // a new process began, the one before having been ended
 }
@@ -128,7 +128,7 @@ func (w *world) change(o weather) {
 func (w *world) make(x *round, requests []request) {
 	x.before = w.segura.States()
 	pid := w.function.PID()
-	from, reads := w.ledger.size(), w.secrets.Reads()
+	from, reads := w.segura.Count(""), w.secrets.Reads()
 	then := machine.now(pid)
 	x.began = time.Now()
 	ended := make(chan struct{})
@@ -145,9 +145,8 @@ func (w *world) make(x *round, requests []request) {
 	x.answers = make([]*answer, len(requests))
 	for i, q := range requests {
 		group.Go(func() {
-			a := &answer{request: q, began: time.Now()}
+			a := &answer{request: q}
 			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.ahead))
-			a.ended = time.Now()
 			x.answers[i] = a
 		})
 	}
@@ -163,7 +162,7 @@ func (w *world) make(x *round, requests []request) {
 	x.lag = machine.since(then, w.function.PID())
 	x.after = w.segura.States()
 	x.reads = w.secrets.Reads() - reads
-	for _, e := range w.ledger.since(from) {
+	for _, e := range w.segura.Requests()[from:] {
 		if !e.Time.Before(x.began) {
 			x.entries = append(x.entries, e)
 		}
@@ -280,7 +279,7 @@ func (w *world) report(x *round, a *answer, invariant, format string, args ...an
 	fmt.Fprintf(&b, "Segura:  %d requests, and %d reads of the AWS secret\n", len(x.entries), x.reads)
 	for _, e := range x.entries[:min(80, len(x.entries))] {
 		fmt.Fprintf(&b, "  %v %s %d: %d, %q (%s, connection %d, ended after %v)\n", e.Time.Sub(x.began).Round(100*time.Microsecond),
-			e.Kind, e.Identifier, e.Status, e.Fault, e.Proto, e.Connection, e.ended.Sub(e.Time).Round(100*time.Microsecond))
+			e.Kind, e.Identifier, e.Status, e.Fault, e.Proto, e.Connection, took(e).Round(100*time.Microsecond))
 	}
 	for _, one := range x.answers {
 		if a == nil || one == a {

@@ -53,14 +53,13 @@ func TestInvariants_noticeWhatIsWrong(t *testing.T) {
 		{"a call more than reported", func(x *round, _ *answer) { x.entries = append(x.entries, x.entries[0]) }, "never exceed the attempts"},
 		{"too many token requests", func(x *round, _ *answer) {
 			for range 20 {
-				x.entries = append(x.entries, entry{Request: seguratest.Request{Kind: seguratest.KindToken, Method: "POST",
-					Header: x.entries[0].Header, TLS: x.entries[0].TLS}})
+				x.entries = append(x.entries, seguratest.Request{Kind: seguratest.KindToken})
 			}
 		}, "within their bounds"},
 		{"too many reads", func(x *round, _ *answer) { x.reads = 20 }, "within their bounds"},
 		{"too many calls at once", func(x *round, _ *answer) {
 			for at := range x.entries {
-				x.entries[at].Time, x.entries[at].ended = x.began, x.ended
+				x.entries[at].Time, x.entries[at].Ended = x.began, x.ended
 			}
 		}, "SEGURA_MAX_CONCURRENCY"},
 	}

@@ -63,7 +63,6 @@ type world struct {
 	function  *runtimeapi.Function
 	fate      *fate
 	catalogue [][]mishap
-	ledger    ledger
 
 	mu      sync.Mutex
 	current string   // Segura's client secret now
@@ -80,38 +79,6 @@ type world struct {
 	said        strings.Builder // all that came out, logs left out
 	violations  []string
 	codes       map[string]int // failures by code
-}
-
-// ledger is what Segura was asked, each with the time when it ended.
-type ledger struct {
-	mu      sync.Mutex
-	entries []entry
-}
-
-type entry struct {
-	seguratest.Request
-	ended time.Time
-}
-
-func (l *ledger) add(r seguratest.Request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entries = append(l.entries, entry{r, time.Now()})
-}
-
-func (l *ledger) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.entries)
-}
-
-// since returns the entries from a position on, in the order of arrival.
-func (l *ledger) since(from int) []entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	list := slices.Clone(l.entries[from:])
-	slices.SortFunc(list, func(a, b entry) int { return a.Number - b.Number })
-	return list
 }
 
 func choose[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -186,7 +153,6 @@ func newWorld(seed uint64) (*world, error) {
 
 func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	w := &world{seed: seed, random: r, config: c, fate: newFate(seed), asked: map[call]bool{}, codes: map[string]int{}}
-	w.config.segura.Observe = w.ledger.add
 	var err error
 	w.stack, err = stage.Start(context.Background(), stage.Options{
 		Functions: []string{}, Bootstraps: bootstraps[c.clock], Segura: w.config.segura,
@@ -247,16 +213,7 @@ func (w *world) putSecret(secret string) {
 	w.stack.PutSecret(overrides)
 }
 
-// accept opens the door again. The port may have been taken for a moment by a
-// connection of somebody else's.
-func (w *world) accept() {
-	for range 100 {
-		if w.segura.AcceptConnections() == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+func (w *world) accept() { _ = w.segura.AcceptConnections() }
 
 // startFunction starts the process in whatever weather there is.
 func (w *world) startFunction() error {
@@ -318,12 +275,9 @@ func (w *world) heal(leave bool) {
 // settle waits until Segura has dealt with everything that reached it; not for
 // ever, since what hangs behind a dead connection does not end with the client.
 func (w *world) settle() {
-	until := time.Now().Add(300 * time.Millisecond)
-	for quiet := 0; quiet < 3 && time.Now().Before(until); {
+	for until, quiet := time.Now().Add(300*time.Millisecond), 0; quiet < 3 && time.Now().Before(until); quiet++ {
 		time.Sleep(2 * time.Millisecond)
-		if w.segura.Count("") == w.ledger.size() {
-			quiet++
-		} else {
+		if slices.ContainsFunc(w.segura.Requests(), func(r seguratest.Request) bool { return !r.Done }) {
 			quiet = 0
 		}
 	}
