@@ -246,7 +246,7 @@ func TestPage_hidesConfidentialValuesAndPaintsOnlyOnATerminal(t *testing.T) {
 }
 
 func TestLayOut_changesNothingButTheSpace(t *testing.T) {
-	long := strings.Repeat(`{"a": [1, 2, {"b": "x, y: z \" \\"}], "c\n": null, "d": {}, "e": [], "f": true},`, 12)
+	long := strings.Repeat(`{"a": [1, 2, {"b": "x, y: z \" \\"}], "c\n": null, "d": {}, "e": [], "f": true},`, 6)
 	for _, document := range []string{`{"a":1,"b":[1,2]}`, `[]`, `"text"`, `[` + strings.Repeat("123456,", 60) + `7]`, `[` + strings.TrimSuffix(long, ",") + `]`} {
 		var want, got bytes.Buffer
 		if err := errors.Join(json.Compact(&want, []byte(document)), json.Compact(&got, []byte(layOut([]byte(document))))); err != nil {
