@@ -104,7 +104,7 @@ func (w *world) judgeForm(x *round, a *answer) {
 
 // explains reports whether the failure has a cause that there was.
 func (w *world) explains(x *round, a *answer, l auditLine) bool {
-	e := x.weather.effects.with(w.lingering)
+	e := x.weather.with(w.lingering)
 	if x.recovery || e.codes[l.Code] || l.Code == w.expected(x, l.Identifier) {
 		return true // a recovery is judged as a whole
 	}
@@ -270,7 +270,7 @@ func (w *world) judgeAttempts(x *round) {
 	}
 	// Where connections suffer, or calls may be given up, what was sent and what was
 	// seen may differ.
-	if e := x.weather.effects.with(w.lingering); e.wire || e.slow || x.weather.freeze > 0 || x.lag > w.config.attemptTimeout/4 || hurried {
+	if e := x.weather.with(w.lingering); e.wire || e.slow || x.weather.freeze > 0 || x.lag > w.config.attemptTimeout/4 || hurried {
 		return
 	}
 	for key, n := range reported {

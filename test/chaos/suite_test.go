@@ -141,6 +141,7 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 		response, err := client.Get("https://" + w.address)
 		if err == nil {
 			_, err = io.ReadAll(response.Body)
+			_ = response.Body.Close()
 		}
 
 		if (err != nil) != row.fails {
