@@ -20,9 +20,6 @@ type Invocation struct {
 	// Payload is the response, or the error document of a function error.
 	Payload []byte
 
-	// ContentType is what the function called its response.
-	ContentType string
-
 	// FunctionError tells that the invocation failed; ErrorType and
 	// ErrorMessage say how. Lambda's own types, for a function that could not
 	// answer, start with "Runtime." or "Sandbox.".
