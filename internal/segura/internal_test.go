@@ -16,6 +16,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -325,7 +326,7 @@ func TestWithAlert_findsTheAlertBehindABrokenConnection(t *testing.T) {
 	for asks, isRejected := range map[tls.ClientAuthType]bool{tls.RequireAnyClientCert: true, tls.RequestClientCert: false} {
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
 		server.TLS = &tls.Config{ClientAuth: asks, MinVersion: tls.VersionTLS13}
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.Config.ErrorLog, server.Config.ReadHeaderTimeout = log.New(io.Discard, "", 0), 20*time.Second
 		server.StartTLS()
 		defer server.Close()
 		authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
@@ -336,10 +337,36 @@ func TestWithAlert_findsTheAlertBehindABrokenConnection(t *testing.T) {
 		client.certificateAsked.Store(true)
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
 
+		began := time.Now()
+
 		got := client.withAlert(t.Context(), request, broken)
 
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("a server that asks in the manner %d: waited %s for an alert", asks, took)
+		}
 		if (client.rejected(got) != "") != isRejected || !isRejected && !errors.Is(got, broken) {
 			t.Errorf("a server that asks in the manner %d: got %v, want the alert: %t", asks, got, isRejected)
+		}
+	}
+}
+
+// With TLS 1.2 a missing certificate is a handshake failure, which has other causes too.
+func TestRejected_takesAHandshakeFailureForOursWhereACertificateWasAskedFor(t *testing.T) {
+	for _, row := range []struct {
+		alert      string
+		asked      bool
+		isRejected bool
+	}{
+		{"tls: handshake failure", true, true}, {"tls: handshake failure", false, false}, {"tls: bad certificate", false, true},
+		{"tls: unknown certificate authority", true, true}, {"tls: access denied", true, true}, {"tls: internal error", true, false},
+	} {
+		client := &Client{certificateAsked: new(atomic.Bool)}
+		client.certificateAsked.Store(row.asked)
+
+		got := client.rejected(&net.OpError{Op: "remote error", Err: errors.New(row.alert)})
+
+		if (got != "") != row.isRejected {
+			t.Errorf("%s, asked for a certificate: %t: got %q", row.alert, row.asked, got)
 		}
 	}
 }

@@ -443,6 +443,7 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 		{"another header", seguratest.ReplyJSON(404, `{"message":"x","request_id":"in-the-body"}`).WithHeader("X-Kong-Request-Id", "").WithHeader("X-Request-Id", "of-another"), "of-another"},
 		{"the body", seguratest.ReplyJSON(404, `{"message":"x","request_id":"in-the-body"}`).WithHeader("X-Kong-Request-Id", ""), "in-the-body"},
 		{"plain text", seguratest.Reply(404, "text/plain", "x\nrequest_id: in-the-text\n").WithHeader("X-Kong-Request-Id", ""), "in-the-text"},
+		{"odd characters are left out", seguratest.ReplyJSON(404, `{"message":"x","request_id":"a \"b\" <c>\\d é\u2028\u007fe"}`).WithHeader("X-Kong-Request-Id", ""), "abcde"},
 		{"none", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", ""), ""},
 		{"no string", seguratest.ReplyJSON(404, `{"message":"x","request_id":5}`).WithHeader("X-Kong-Request-Id", ""), ""},
 		{"a long one is cut", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", strings.Repeat("z", 4000)), strings.Repeat("z", 128)},

@@ -444,6 +444,19 @@ func TestConnect_opensANewConnectionAndTakesAnyReply(t *testing.T) {
 	}
 }
 
+func TestConnect_leavesNoConnectionOpen(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+
+	fault := client.Connect(t.Context())
+
+	for deadline := time.Now().Add(10 * time.Second); server.OpenConnections() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d open connections after %v", server.OpenConnections(), fault)
+		}
+		runtime.Gosched()
+	}
+}
+
 func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
 	server, client := start(t, seguratest.Options{})
 	hasty := newClient(t, credentialsOf(t, server), patience(500*time.Millisecond))
