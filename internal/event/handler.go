@@ -83,6 +83,11 @@ func (h *Handler) check(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("self-check: %w", err)
 	}
 	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
+	for _, step := range result.Steps {
+		if failure := step.Error; failure != nil {
+			h.Log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
+		}
+	}
 	if result.Check != activation.Passed {
 		return nil, h.functionError(ctx, CheckFailed, string(text))
 	}

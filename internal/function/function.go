@@ -5,11 +5,11 @@ package function
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -50,10 +50,10 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	log.SetOutput(telemetry.StandardLog{Log: logger})
 	settings, err := config.Load(getenv)
 	if err != nil {
-		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", oneLine(err))
+		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Parts{}, err
 	}
-	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)
+	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout, logger)
 	if err != nil {
 		logger.ErrorContext(ctx, "the AWS configuration cannot be used", "cause", err.Error())
 		return Parts{}, err
@@ -91,8 +91,9 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			Redactor:       &segura.Redactor{},
 			OnTokenCall:    telemetry.TokenCall,
 		},
-		Log:    logger,
-		OnRead: telemetry.CredentialRefresh,
+		Log:        logger,
+		OnRead:     telemetry.CredentialRefresh,
+		OnUnusable: telemetry.SecretUnusable,
 	}
 	return Parts{
 		Config: c,
@@ -115,22 +116,6 @@ func (p Parts) warm(ctx context.Context) {
 	defer cancel()
 	if fault := p.Runner.Warm(ctx); fault != nil {
 		p.Log.WarnContext(ctx, "start-up could not obtain a token ahead; the first invocation tries again",
-			"code", fault.Code, "cause", fault.Message)
+			"code", fault.Code, "cause", fault.Message, "upstream_message", fault.UpstreamMessage)
 	}
-}
-
-// oneLine joins the lines of a joined error.
-func oneLine(err error) string {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return err.Error()
-	}
-	text := ""
-	for at, one := range joined.Unwrap() {
-		if at > 0 {
-			text += "; "
-		}
-		text += one.Error()
-	}
-	return text
 }

@@ -120,3 +120,6 @@ func with(event string, members ...string) string {
 	}
 	return string(text)
 }
+
+// fronts make the events of the two payload formats.
+var fronts = map[string]func(method, path, body string) string{"payload format 1.0": rest, "payload format 2.0": http2}

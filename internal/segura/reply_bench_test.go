@@ -33,7 +33,7 @@ func BenchmarkReply(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				said := readContent(r.body)
-				if message, _ := client.quote(r, said, token.secretTexts()); message == "" {
+				if message, _ := client.quote(r, said, token.texts); message == "" {
 					b.Fatal("got no message")
 				}
 				_, _ = readCall(apisecret.Enable, 5, r, said)

@@ -280,6 +280,22 @@ func TestDo_quotesNoSecretThatWasTakenApart(t *testing.T) {
 	}
 }
 
+// Addresses are not for the log either: they lie in the AWS secret.
+func TestDo_quotesNothingOfTheAddressesInTheSecret(t *testing.T) {
+	server := seguratest.Start(t, seguratest.Options{TokenPath: "/idp-Ra8v2Wq9/token", EnablePath: "/on-Gm4t7Bx3/{identifier}", DisablePath: "/off-Lk5s1Zd6/{identifier}"})
+	client := newClient(t, credentialsOf(t, server))
+	token := mustToken(t, client)
+	for _, secret := range []string{server.URL(), server.TokenURL(), "/on-Gm4t7Bx3/{identifier}", "/off-Lk5s1Zd6/{identifier}"} {
+		server.Fail(enableCalls, seguratest.Envelope(400, 400, "called "+secret), 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if got := longestCommon(strings.TrimPrefix(secret, "https://"), fault.UpstreamMessage); len(got) >= 8 {
+			t.Errorf("%s: got %q of it in %q", secret, got, fault.UpstreamMessage)
+		}
+	}
+}
+
 // An upstream may quote what a predecessor of the client sent.
 func TestDo_quotesNothingOfWhatAFormerClientSent(t *testing.T) {
 	server := seguratest.Start(t, seguratest.Options{ClientSecret: "former-" + markedSecret})

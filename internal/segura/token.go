@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,16 +29,8 @@ const (
 // their pointers are.
 type Token struct {
 	value   Sensitive
-	hidden  func() *secretTexts // the value; behind a function, where no print finds it
+	texts   *secretTexts // the value's; nil: there is none
 	expires time.Time
-}
-
-// secretTexts returns the token as a text that must not be seen; nil if it has none.
-func (t *Token) secretTexts() *secretTexts {
-	if t.hidden == nil {
-		return nil
-	}
-	return t.hidden()
 }
 
 // Expired reports whether the token has expired or is about to.
@@ -128,7 +121,7 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 
 // keep caches a token.
 func (c *Client) keep(t *Token) {
-	c.options.Redactor.addToken(t.secretTexts())
+	c.options.Redactor.addToken(t.texts)
 	c.cached.Store(t)
 }
 
@@ -153,7 +146,7 @@ func (c *Client) requestToken(ctx context.Context) (*Token, *apisecret.Error) {
 	t, err := c.access().form.Token(ctx)
 	switch {
 	case fault != nil:
-		return nil, fault
+		return nil, ofTokenRequest(fault)
 	case r.status == 0:
 		return nil, apisecret.NewError(apisecret.InternalError, "")
 	case err == nil && r.status == http.StatusOK && isBearer(t.AccessToken, t.TokenType):
@@ -176,18 +169,25 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		seconds, _ := number(said.members["expires_in"])
 		return newToken(token, time.Duration(min(seconds, math.MaxInt32))*time.Second), nil
 	}
-	fault := replyFault(r, said, time.Now())
+	fault := ofTokenRequest(replyFault(r, said, time.Now()))
 	switch code, _ := strictjson.String(said.members["error"]); {
-	case fault.Refused == apisecret.TokenRefused:
-		fault.Refused = apisecret.CredentialsRefused
+	case fault.Cause == apisecret.TokenRefused:
+		fault.Cause = apisecret.CredentialsRefused
 	case code == "unauthorized_client" || code == "invalid_grant":
 		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
-		refused.HTTPStatus, refused.Refused = fault.HTTPStatus, apisecret.CredentialsRefused
+		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))
-	return nil, fault
+	said.message = opaque.ReplaceAllString(said.message, redacted)
+	if said.members == nil && r.status/100 == 2 {
+		said.message = "" // what is no JSON may be a token
+	}
+	message, requestID := c.quote(r, said, newSecretTexts(token))
+	return nil, withQuote(fault, message, requestID)
 }
+
+// opaque is what may be a token where it stands in a text.
+var opaque = regexp.MustCompile(`\S{25,}`)
 
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.
@@ -203,6 +203,5 @@ func newToken(value string, lifetime time.Duration) *Token {
 	}
 	lifetime = min(lifetime, longestLifetime)
 	margin := min(longestMargin, lifetime/10)
-	texts := newSecretTexts(value)
-	return &Token{value: Hide(value), hidden: func() *secretTexts { return texts }, expires: wallClock().Add(lifetime - margin)}
+	return &Token{value: Hide(value), texts: newSecretTexts(value), expires: wallClock().Add(lifetime - margin)}
 }

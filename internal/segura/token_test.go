@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"segura-enable/internal/apisecret"
@@ -64,7 +65,7 @@ func TestToken_neverProbes(t *testing.T) {
 
 		_, fault := client.Token(t.Context(), nil)
 
-		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Refused != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
+		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Cause != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
 			t.Errorf("%s: got %+v after %d requests, want refused credentials after one", style, fault, server.Count(""))
 		}
 	}
@@ -110,6 +111,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"a token in a 400", json(400, `{"access_token":"a"}`), unexpected(400), false},
 		{"a token in a 500", json(500, `{"access_token":"a"}`), transient(apisecret.UpstreamError, 500), false},
 		{"a redirect", seguratest.Redirect(307, "https://elsewhere.example.com/"), unexpected(307), false},
+		{"a redirect that changes the method", seguratest.Redirect(302, "/login"), unexpected(302), false},
+		{"a permanent redirect", seguratest.Redirect(308, "https://elsewhere.example.com/"), unexpected(308), false},
 		{"cut JSON", seguratest.CutJSON(), transient(apisecret.UpstreamInvalidResponse, 200), false},
 		{"cut short", seguratest.CutShort(), transient(apisecret.UpstreamInvalidResponse, 200), false},
 		{"cut after the JSON", seguratest.CutAfterJSON(), transient(apisecret.UpstreamInvalidResponse, 200), false},
@@ -119,6 +122,7 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"invalid_client in a 400", json(400, `{"error":"invalid_client"}`), refusedWith(400), true},
 		{"words without invalid_client", json(401, `{"message":"Client authentication failed"}`), refused, true},
 		{"in an envelope", seguratest.Envelope(401, 401, "Client authentication failed"), refused, true},
+		{"in an envelope in a 200", seguratest.Envelope(200, 401, "Client authentication failed"), refused, true},
 		{"unauthorized_client", json(400, `{"error":"unauthorized_client"}`), refusedWith(400), true},
 		{"invalid_grant", json(400, `{"error":"invalid_grant"}`), refusedWith(400), true},
 		{"a bare 401", seguratest.Empty(401), refused, true},
@@ -129,8 +133,10 @@ func TestToken_readsEveryReply(t *testing.T) {
 
 		{"address not allowed", seguratest.GatewayForbiddenIP403(), denied(0, 403), false},
 		{"not authorized", seguratest.NotAuthorized(401), denied(0, 401), false},
+		{"not authorized in a 400", seguratest.NotAuthorized(400), denied(0, 400), false},
 		{"429", seguratest.Gateway429(), transient(apisecret.RateLimited, 429), false},
 		{"500", seguratest.Unexpected500(), transient(apisecret.UpstreamError, 500), false},
+		{"500 in a 200", seguratest.Envelope(200, 500, "Unexpected error."), transient(apisecret.UpstreamError, 500), false},
 		{"502", seguratest.Gateway502(), transient(apisecret.UpstreamInvalidResponse, 502), false},
 		{"503", seguratest.Gateway503(), transient(apisecret.UpstreamError, 503), false},
 		{"504", seguratest.Gateway504(), transient(apisecret.UpstreamTimeout, 504), false},
@@ -148,8 +154,11 @@ func TestToken_readsEveryReply(t *testing.T) {
 		if v != row.want || (token == nil) == (fault == nil) {
 			t.Errorf("%s: got %+v, want %+v", row.name, v, row.want)
 		}
-		if fault != nil && (fault.Refused == apisecret.CredentialsRefused != row.refused || fault.Refused == apisecret.TokenRefused) {
-			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Refused == apisecret.CredentialsRefused, fault.Refused == apisecret.TokenRefused, row.refused)
+		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "API secret")) {
+			t.Errorf("%s: got the message %q, want one that speaks of no API secret", row.name, fault.Message)
+		}
+		if fault != nil && (fault.Cause == apisecret.CredentialsRefused != row.refused || fault.Cause == apisecret.TokenRefused) {
+			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Cause == apisecret.CredentialsRefused, fault.Cause == apisecret.TokenRefused, row.refused)
 		}
 	}
 }
@@ -176,8 +185,8 @@ func TestDo_sendsTheTokenAndNoBody(t *testing.T) {
 				t.Errorf("%s: got %s %q, want %q", got.Kind, name, values, value)
 			}
 		}
-		if got.Header.Get("Content-Type") != "" || got.Header.Get("Accept-Encoding") != "" {
-			t.Errorf("%s: got the headers %v, want neither Content-Type nor Accept-Encoding", got.Kind, got.Header)
+		if got.Header.Get("Content-Type") != "" || got.Header.Get("Accept-Encoding") != "identity" {
+			t.Errorf("%s: got the headers %v, want no Content-Type and no coding", got.Kind, got.Header)
 		}
 	}
 	if got := server.Count(seguratest.KindOther); got != 0 {

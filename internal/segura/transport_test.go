@@ -70,9 +70,9 @@ func TestToken_tellsARejectedCertificateFromABadConnection(t *testing.T) {
 		{"another host's", with(seguratest.TLSOptions{Certificate: seguratest.CertificateWrongHost}), credentialsOf, unreachable(false), "another host", false},
 		{"expired", with(seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}), credentialsOf, unreachable(false), "expired", false},
 		{"not yet valid", with(seguratest.TLSOptions{Certificate: seguratest.CertificateNotYetValid}), credentialsOf, unreachable(false), "not valid yet", false},
-		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "ca_certificate", false},
+		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "authority is not trusted", false},
 		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 
@@ -133,6 +133,10 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
 		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
+		{"cut short", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutShort(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut after the JSON", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutAfterJSON(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut chunked", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutChunked(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"reset in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetMidBody(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200), unreachable(true)}, "", true},
 		{"endless headers", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessHeaders(), -1) }, []verdict{unexpected(0), unreachable(true), timedOut}, "", true},
 		{"endless early hints", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessEarlyHints(), -1) }, []verdict{unexpected(0)}, "", true},
 		{"not HTTP", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.NotHTTP(), -1) }, []verdict{unexpected(0), unreachable(true)}, "", true},
@@ -157,11 +161,25 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				if !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
 					t.Errorf("got the message %q, want %q in it and no address", fault.Message, row.says)
 				}
-				if !row.hasReply && !fault.NoReply {
+				if !row.hasReply && fault.Cause != apisecret.NoReply {
 					t.Errorf("got a fault with a reply: %+v", fault)
 				}
 			})
 		}
+	}
+}
+
+// The alert of a server that rejects our certificate is looked for with a handshake
+// more. It cannot be what broke a connection once any reply has come.
+func TestDo_looksForNoAlertOnceAReplyHasCome(t *testing.T) {
+	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	server.Fail(enableCalls, seguratest.CloseConnection(), 2)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Connections() != 2 {
+		t.Errorf("got %v over %d connections, want upstream_unreachable over the one there was and a new one", fault, server.Connections())
 	}
 }
 
@@ -310,6 +328,34 @@ func TestDo_holdsNoMoreConnectionsThanCalls(t *testing.T) {
 	}
 }
 
+func TestDo_keepsTheConnectionsOfAllCallsAtOnce(t *testing.T) {
+	server, client := start(t, seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	for round := range apisecret.Identifier(3) {
+		ready := make(chan struct{})
+		server.ClearFaults()
+		server.Fail(enableCalls, seguratest.Normally().Until(ready), -1)
+		var group sync.WaitGroup
+		for i := range apisecret.Identifier(4) {
+			group.Go(func() {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 1000+4*round+i, token); fault != nil {
+					t.Error(fault)
+				}
+			})
+		}
+		err := server.Await(t.Context(), seguratest.KindEnable, 4*int(round+1))
+		close(ready)
+		group.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if got := server.Connections(); got != 4 {
+		t.Errorf("got %d connections in three rounds of four calls at once, want the first four to be used again", got)
+	}
+}
+
 // A gateway allows so many calls at once on one connection, 128 with Kong.
 func TestDo_opensAnotherConnectionWhereOneIsFull(t *testing.T) {
 	const calls = 150
@@ -350,7 +396,7 @@ func TestDo_recoversFromBrokenConnections(t *testing.T) {
 		_, first := client.Do(t.Context(), apisecret.Enable, 5, token)
 		_, second := client.Do(t.Context(), apisecret.Enable, 5, token)
 
-		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || !first.NoReply) || second != nil {
+		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || first.Cause != apisecret.NoReply) || second != nil {
 			t.Errorf("%s: got %v, then %v; want success at the second call at the latest", name, first, second)
 		}
 	}
@@ -362,11 +408,10 @@ func TestClient_closesItsIdleConnections(t *testing.T) {
 
 	client.Close()
 
-	for deadline := time.Now().Add(5 * time.Second); server.OpenConnections() > 0; {
+	for deadline := time.Now().Add(20 * time.Second); server.OpenConnections() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %d open connections", server.OpenConnections())
 		}
-		runtime.Gosched()
 	}
 	if _, fault := client.FreshToken(t.Context()); fault != nil {
 		t.Errorf("a token afterwards: %v", fault)
@@ -400,7 +445,8 @@ func TestConnect_opensANewConnectionAndTakesAnyReply(t *testing.T) {
 }
 
 func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
-	server, client := start(t, seguratest.Options{}, patience(500*time.Millisecond))
+	server, client := start(t, seguratest.Options{})
+	hasty := newClient(t, credentialsOf(t, server), patience(500*time.Millisecond))
 	for how, want := range map[seguratest.Refused]verdict{
 		seguratest.NotListening: unreachable(true), seguratest.ResetOnAccept: unreachable(true), seguratest.SilentOnAccept: transient(apisecret.UpstreamTimeout, 0),
 	} {
@@ -408,7 +454,12 @@ func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		fault := client.Connect(t.Context())
+		asked := client
+		if how == seguratest.SilentOnAccept {
+			asked = hasty
+		}
+
+		fault := asked.Connect(t.Context())
 
 		if fault == nil || verdictOf(segura.Answer{}, fault) != want {
 			t.Errorf("refusal %d: got %v, want %+v", how, fault, want)

@@ -30,6 +30,7 @@ type Invocation struct {
 	tokens    samples // in milliseconds
 	attempts  int
 	refreshes int
+	unusable  int
 }
 
 // samples is a uniform sample of the values seen.
@@ -113,6 +114,13 @@ func CredentialRefresh(ctx context.Context) {
 	i.update(func() { i.refreshes++ })
 }
 
+// SecretUnusable counts a read of the AWS secret that found a document that cannot be
+// used.
+func SecretUnusable(ctx context.Context) {
+	i := fromContext(ctx)
+	i.update(func() { i.unusable++ })
+}
+
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
 	i := fromContext(ctx)
@@ -152,6 +160,7 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		count("Failed", i.outcomes[apisecret.Failed]),
 		count("Attempts", i.attempts),
 		count("CredentialRefresh", i.refreshes),
+		count("SecretUnusable", i.unusable),
 	}
 	if i.calls.seen > 0 {
 		metrics = append(metrics, latency("CallLatency", i.calls))

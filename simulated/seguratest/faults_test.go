@@ -121,7 +121,7 @@ func TestFail_breaksTheConversation(t *testing.T) {
 				}
 				segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, row.fault, 1)
 				if row.giveUpSoon {
-					c.http.Timeout = time.Second
+					c.http.Timeout = 3 * time.Second
 				}
 
 				_, err := c.tries("secretapi/active", 5)
@@ -156,7 +156,7 @@ func TestDrain_answersAndEndsTheConnection(t *testing.T) {
 		segura.Fail(seguratest.Match{Identifier: 5}, seguratest.Drain(), 1)
 
 		wantHolds(t, c.enables(5), 200, "activated successfully")
-		for end := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 			wantHolds(t, c.enables(5), 200, "already been activated")
 			list := segura.Requests(seguratest.KindEnable)
 			if list[0].Connection != list[len(list)-1].Connection {
@@ -261,7 +261,9 @@ func TestRefuseConnections_refusesInEachWayAndOpensTheSamePortAgain(t *testing.T
 			t.Fatal(err)
 		}
 
-		c.http.Timeout = 200 * time.Millisecond
+		if how == seguratest.SilentOnAccept {
+			c.http.Timeout = 200 * time.Millisecond
+		}
 		c.http.CloseIdleConnections() // the transport may not have seen the reset yet
 		_, refused := c.tries("secretapi/active", 5)
 		if err := segura.AcceptConnections(); err != nil {
@@ -286,7 +288,7 @@ func TestDropConnections_resetsTheOpenOnes(t *testing.T) {
 
 	segura.DropConnections()
 
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if a, err := c.tries("secretapi/active", 5); err == nil {
 			wantStatus(t, a, 200)
 			break

@@ -212,7 +212,8 @@ func TestPutSecret_writesTheAdvertisedHostAndTheOverrides(t *testing.T) {
 
 func TestStart_offersOneProcessSeveralInvocationsAtOnce(t *testing.T) {
 	stack := start(t, stage.Options{Functions: []string{stage.Event}, MaxConcurrency: 4})
-	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(300*time.Millisecond), 4)
+	all := make(chan struct{})
+	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().Until(all), 4)
 
 	var group sync.WaitGroup
 	for identifier := 100; identifier < 104; identifier++ {
@@ -223,11 +224,13 @@ func TestStart_offersOneProcessSeveralInvocationsAtOnce(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
-
-	if got := stack.Segura.Peak(seguratest.KindEnable); got != 4 {
-		t.Errorf("got %d calls at once, want 4", got)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	if err := stack.Segura.Await(ctx, seguratest.KindEnable, 4); err != nil {
+		t.Errorf("got %d calls at once, want 4", stack.Segura.Peak(seguratest.KindEnable))
 	}
+	close(all)
+	group.Wait()
 }
 
 func TestClose_leavesNoProcess(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -49,56 +47,6 @@ func (w *world) refuses(t *testing.T, about, payload string) runtimeapi.Invocati
 		t.Errorf("%s: %.300s: Segura got %d requests, want none", about, payload, n)
 	}
 	return inv
-}
-
-// refusesHTTP is refuses for the API function: a problem of this status.
-func (w *world) refusesHTTP(t *testing.T, about string, e map[string]any, statuses ...int) httpAnswer {
-	t.Helper()
-	before := w.segura.Count("")
-	a := w.httpEvent(e)
-	p := a.problem
-	if !slices.Contains(statuses, a.status) || p.Code != "invalid_request" || p.Retryable || p.Title == "" || p.Detail == "" || p.Type == "" {
-		t.Errorf("%s: got %d %.500s; want %v and a whole problem with code invalid_request, not retryable", about, a.status, a.body, statuses)
-	}
-	if a.header.Get("Retry-After") != "" {
-		t.Errorf("%s: got Retry-After %q for a request that is not worth repeating", about, a.header.Get("Retry-After"))
-	}
-	if n := w.segura.Count("") - before; n != 0 {
-		t.Errorf("%s: Segura got %d requests, want none", about, n)
-	}
-	return a
-}
-
-// accepts checks that the event function enables exactly these identifiers, in
-// this order, because of the payload.
-func (w *world) accepts(t *testing.T, about, payload string, want ...int64) invocation {
-	t.Helper()
-	w.segura.Reset()
-	inv := w.invoke(payload)
-	if inv.FunctionError {
-		t.Errorf("%s: %.300s: got %s %.300s; want %v enabled", about, payload, inv.ErrorType, inv.ErrorMessage, want)
-		return inv
-	}
-	if got := identifiers(inv.result.Results); !slices.Equal(got, want) {
-		t.Errorf("%s: %.300s: got results for %v, want %v", about, payload, got, want)
-	}
-	w.wasAsked(t, about, "enable", want...)
-	return inv
-}
-
-// wasAsked checks which calls Segura got, in any order, each once.
-func (w *world) wasAsked(t *testing.T, about, action string, want ...int64) {
-	t.Helper()
-	var calls []string
-	for _, identifier := range want {
-		calls = append(calls, action+" "+strconv.FormatInt(identifier, 10))
-	}
-	got := w.sent()
-	slices.Sort(got)
-	slices.Sort(calls)
-	if !slices.Equal(got, calls) {
-		t.Errorf("%s: Segura got the calls %v, want %v", about, got, calls)
-	}
 }
 
 func identifiers(items []stage.Item) []int64 {
@@ -180,11 +128,6 @@ func functionURL(method, path, body string, header map[string]string) map[string
 // httpFronts are the three ways to the API function.
 var httpFronts = map[string]func(method, path, body string, header map[string]string) map[string]any{
 	"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent, "function URL": functionURL,
-}
-
-// payloads are the two forms of events that they use.
-var payloads = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"payload 1.0": stage.RESTEvent, "payload 2.0": stage.HTTPEvent,
 }
 
 // auditOf are the audit lines of one invocation, by identifier; one that is

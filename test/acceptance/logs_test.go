@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
-	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
@@ -72,143 +71,6 @@ func TestAudit_ofTheAPIFunctionNamesTheCaller(t *testing.T) {
 	})
 }
 
-func TestAudit_callers(t *testing.T) {
-	t.Parallel()
-	const arn = "arn:aws:iam::123456789012:user/carol"
-	w := start(t, setup{function: api, segura: anyIdentifier})
-	for name, row := range map[string]struct {
-		event func(method, path, body string, header map[string]string) map[string]any
-		path  []string // below requestContext
-		value any
-		want  any
-	}{
-		"REST API with IAM":                    {stage.RESTEvent, []string{"identity", "userArn"}, arn, arn},
-		"REST API with a Lambda authorizer":    {stage.RESTEvent, []string{"authorizer", "principalId"}, "user|carol", "user|carol"},
-		"REST API with Cognito":                {stage.RESTEvent, []string{"authorizer", "claims"}, map[string]any{"sub": "8f0e", "email": "carol@example.com"}, "8f0e"},
-		"HTTP API with IAM":                    {stage.HTTPEvent, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"HTTP API with JWT":                    {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": "8f0e", "iss": "https://x"}, "8f0e"},
-		"HTTP API with a Lambda authorizer":    {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"principalId": "carol"}, "carol"},
-		"HTTP API with a Lambda and a subject": {stage.HTTPEvent, []string{"authorizer", "lambda"}, map[string]any{"sub": "carol"}, "carol"},
-		"function URL with IAM":                {functionURL, []string{"authorizer", "iam", "userArn"}, arn, arn},
-		"nobody, REST":                         {stage.RESTEvent, []string{"identity", "userArn"}, nil, nil},
-		"nobody, HTTP":                         {stage.HTTPEvent, []string{"authorizer"}, nil, nil},
-		"a subject that is no text":            {stage.HTTPEvent, []string{"authorizer", "jwt", "claims"}, map[string]any{"sub": 5}, nil},
-	} {
-		e := row.event("POST", "/api-secrets/5/enable", "", nil)
-		at := within(e, append([]string{"requestContext"}, row.path[:len(row.path)-1]...)...)
-		at[row.path[len(row.path)-1]] = row.value
-		a := w.httpEvent(e)
-		if got := audited(t, name, a.Invocation)["caller"]; a.status != 200 || got != row.want {
-			t.Errorf("%s: got caller %v, want %v (%d %s)", name, got, row.want, a.status, a.body)
-		}
-	}
-}
-
-func TestAudit_aRequestCannotNameItsCaller(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{function: api, segura: anyIdentifier})
-	for name, event := range httpFronts {
-		e := event("POST", "/api-secrets/5/enable", "", map[string]string{"X-Caller": "arn:forged", "X-Amzn-Principal": "arn:forged", "Authorization": "Bearer arn:forged"})
-		e["queryStringParameters"] = map[string]any{"userArn": "arn:forged", "caller": "arn:forged"}
-		a := w.httpEvent(e)
-		if strings.Contains(strings.Join(a.Logs, "\n"), "arn:forged") {
-			t.Errorf("%s: a header or a parameter is in the log: %s", name, strings.Join(a.Logs, "\n"))
-		}
-	}
-}
-
-func TestAudit_ofASchedulesEventNamesTheRuleOrTheSchedule(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_DEFAULT_IDENTIFIERS": "9"}})
-	for name, want := range map[string]string{
-		"scheduled-rule.json":            "arn:aws:events:eu-west-1:123456789012:rule/segura-enable-every-morning",
-		"scheduler-default-payload.json": "arn:aws:scheduler:eu-west-1:123456789012:schedule/default/segura-enable-every-morning",
-	} {
-		if got := audited(t, name, w.raw(sample(t, name))).Text("caller"); got != want {
-			t.Errorf("%s: got caller %q, want %q", name, got, want)
-		}
-	}
-	// What a publisher writes into its event names nobody.
-	forged := strings.Replace(eventBridge("com.example", `{"identifier":5}`), `"resources":[]`, `"resources":["arn:aws:iam::123456789012:user/somebody-else"]`, 1)
-	for _, payload := range []string{forged, `{"identifier":5}`, strings.Replace(scheduled("aws.events", `{}`), `"resources":[`, `"resources":[5,null,`, 1)} {
-		l := audited(t, payload, w.raw([]byte(payload)))
-		if caller, _ := l["caller"].(string); strings.Contains(caller, "somebody-else") {
-			t.Errorf("%s: got caller %q", payload, caller)
-		}
-	}
-}
-
-func TestAudit_everyIdentifierHasALineWhateverHappened(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
-	}})
-	for _, row := range failures {
-		w.segura.Reset()
-		if row.fault != nil {
-			w.segura.Fail(seguratest.Match{Identifier: row.identifier}, *row.fault, 1)
-		}
-		l := audited(t, row.name, w.enable(row.identifier).Invocation)
-		if l.Text("code") != row.code || l.Text("outcome") != "failed" {
-			t.Errorf("%s: got %v, want the code %s", row.name, l, row.code)
-		}
-	}
-	same := func(about, code string, inv invocation) {
-		t.Helper()
-		if lines := auditOf(t, inv.Invocation); len(lines) != len(inv.result.Results) || len(lines) == 0 {
-			t.Errorf("%s: got %d audit lines, want one for each of %d identifiers", about, len(lines), len(inv.result.Results))
-		} else {
-			for _, i := range inv.result.Results {
-				l := lines[i.Identifier]
-				if attempts, _ := l.Number("attempts"); l.Text("code") != code || int(attempts) != i.Attempts || i.Error.Code != code {
-					t.Errorf("%s: identifier %d: got the line %v and the item %+v, want %s in both", about, i.Identifier, l, i.Error, code)
-				}
-			}
-		}
-	}
-	w.segura.Reset()
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.TokenRefused(seguratest.RefusedByGateway), -1)
-	same("tokens are refused", "authentication_failed", w.enable(upTo(10, 30)...))
-	w.segura.Reset()
-	if err := w.segura.RefuseConnections(seguratest.NotListening); err != nil {
-		t.Fatal(err)
-	}
-	same("Segura is dead", "upstream_unreachable", w.enable(upTo(10, 60)...))
-	if err := w.segura.AcceptConnections(); err != nil {
-		t.Fatal(err)
-	}
-	denied := start(t, setup{before: func(w *world) { w.secrets.Fail(secretsmanager.ResourceNotFound, 0) }})
-	same("no credentials", "credentials_unavailable", denied.enable(upTo(10, 30)...))
-}
-
-func TestAudit_identifiersThatTimeRanOutForHaveALine(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_CONCURRENCY": "2"}})
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().After(500*time.Millisecond), -1)
-	inv := w.invoke(list("enable", upTo(10, 60)...), runtimeapi.WithTimeout(3500*time.Millisecond))
-	lines := auditOf(t, inv.Invocation)
-	if len(lines) != 51 || inv.result.FailedByCode["deadline_exceeded"] == 0 || *inv.result.Enabled == 0 {
-		t.Errorf("got %d audit lines for %s; want 51, of which some are enabled and some had no time", len(lines), inv.text)
-	}
-	for _, i := range inv.result.Results {
-		if l := lines[i.Identifier]; l.Text("outcome") != i.Outcome {
-			t.Errorf("identifier %d: got the outcome %q in the log and %q in the result", i.Identifier, l.Text("outcome"), i.Outcome)
-		}
-	}
-}
-
-func TestAudit_durationIsThatOfTheIdentifier(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier})
-	w.segura.Fail(seguratest.Match{Identifier: 5}, seguratest.Normally().After(300*time.Millisecond), 1)
-	lines := auditOf(t, w.enable(5, 9).Invocation)
-	slow, _ := lines[5].Number("duration_ms")
-	fast, _ := lines[9].Number("duration_ms")
-	if slow < 300 || slow > 5000 || fast >= slow {
-		t.Errorf("got %v ms and %v ms, want about 300 and less", slow, fast)
-	}
-}
-
 func TestLogLevel_auditAndMetricLinesPassAnyOfThem(t *testing.T) {
 	t.Parallel()
 	for _, configured := range append([]string{"", "unheard of"}, levels...) {
@@ -247,6 +109,21 @@ var forgeries = []string{
 	"${jndi:ldap://example.com}", "%s%d%n%!v(MISSING)", "</script><!--",
 }
 
+// escapedJSON is the text as a JSON string of nothing but \u escapes.
+func escapedJSON(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		if r > 0xffff {
+			r -= 0x10000
+			fmt.Fprintf(&b, `\u%04x\u%04X`, 0xd800+(r>>10), 0xdc00+(r&0x3ff))
+			continue
+		}
+		fmt.Fprintf(&b, `\u%04x`, r)
+	}
+	return b.String() + `"`
+}
+
 func TestLogs_aReasonCannotForgeALineOrAField(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier})
@@ -264,75 +141,6 @@ func TestLogs_aReasonCannotForgeALineOrAField(t *testing.T) {
 		t.Errorf("lone surrogates: got %q, want %q or a refusal", got, want)
 	}
 	clean(t, w.function.Logs())
-}
-
-func TestLogs_aCallerCannotForgeALineOrAField(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{function: api, segura: anyIdentifier})
-	for _, text := range forgeries {
-		for _, path := range [][]string{{"iam", "userArn"}, {"jwt", "claims", "sub"}, {"lambda", "principalId"}} {
-			e := stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil)
-			within(e, append([]string{"requestContext", "authorizer"}, path[:len(path)-1]...)...)[path[len(path)-1]] = text
-			a := w.httpEvent(e)
-			if l := audited(t, text, a.Invocation); l.Text("caller") != text || len(a.Logs) != 2 {
-				t.Errorf("caller %q: got %q", text, a.Logs)
-			}
-			clean(t, a.Logs)
-		}
-	}
-	payload := strings.Replace(encoded(t, stage.RESTEvent("POST", "/api-secrets/5/enable", "", nil)), `"identity":{`, `"identity":{"userArn":"x`+"\xff\xc0\xed\xa0\x80"+`y",`, 1)
-	a := readHTTP(t, w.raw([]byte(payload)))
-	if a.status != 200 && a.status != 400 {
-		t.Errorf("invalid UTF-8 in the caller: got %d %s", a.status, a.body)
-	}
-	clean(t, w.function.Logs())
-}
-
-func TestLogs_anEnvelopeCannotForgeALineOrAField(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier})
-	for _, text := range forgeries {
-		for _, source := range []string{text, "aws.events"} {
-			payload := `{"version":"0","id":` + quoted(text) + `,"detail-type":` + quoted(text) + `,"source":` + quoted(source) + `,"account":` + quoted(text) +
-				`,"resources":[` + quoted("arn:"+text) + `,` + quoted(text) + `],"detail":{"identifier":5,` + quoted("x"+text) + `:` + quoted(text) + `}}`
-			inv := w.raw([]byte(payload))
-			audited(t, text, inv)
-			if len(inv.Logs) != 2 {
-				t.Errorf("an envelope of %q: got %q, want an audit and a metric line", text, inv.Logs)
-			}
-			clean(t, inv.Logs)
-		}
-	}
-}
-
-func TestLogs_aRequestThatIsRefusedCannotForgeALineOrAField(t *testing.T) {
-	t.Parallel()
-	events := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_ALLOWED_EVENT_SOURCES": "com.good"}})
-	requests := start(t, setup{function: api, segura: anyIdentifier})
-	for _, text := range forgeries {
-		for _, payload := range []string{
-			`{"identifier":5,` + quoted(text) + `:1}`, `{` + quoted(text) + `:1,` + quoted(text) + `:1}`, `{"identifier":` + quoted(text) + `}`,
-			`{"identifier":5,"action":` + quoted(text) + `}`, eventBridge(text, `{"identifier":5}`), text,
-		} {
-			if inv := events.refuses(t, "forged", payload); len(inv.Logs) != 2 || strings.Contains(strings.Join(inv.Logs, ""), `"identifier":1,`) {
-				t.Errorf("%s: got the lines %q, want one about the error and one of metrics", payload, inv.Logs)
-			} else {
-				clean(t, inv.Logs)
-			}
-		}
-		for _, e := range []map[string]any{
-			stage.HTTPEvent("POST", "/api-secrets/enable", `{`+quoted(text)+`:1}`, nil), stage.HTTPEvent("POST", "/api-secrets/"+text+"/enable", "", nil), stage.HTTPEvent("POST", "/"+text, "", nil),
-			stage.HTTPEvent(text, "/api-secrets/5/enable", "", nil), stage.HTTPEvent("POST", "/api-secrets/5/enable", "{}", header("content-type", text)), rawBody(text),
-		} {
-			a := requests.refusesHTTP(t, "forged "+text, e, 400, 404, 405, 415)
-			for name, values := range a.header {
-				if strings.ContainsAny(strings.Join(values, ""), "\r\n\x00") {
-					t.Errorf("%q: the response has the header %s: %q", text, name, values)
-				}
-			}
-			clean(t, a.Logs)
-		}
-	}
 }
 
 func TestLogs_theUpstreamCannotForgeALineOrAField(t *testing.T) {
@@ -374,19 +182,6 @@ func TestLogs_theUpstreamCannotForgeALineOrAField(t *testing.T) {
 		}
 	}
 	clean(t, w.function.Logs())
-}
-
-func TestLogs_theUpstreamsTextGoesToTheLog(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Envelope(500, 500, "Something odd: ÄÖÜ"), 1)
-	inv := w.enable(5)
-	if got := audited(t, "odd", inv.Invocation).Text("upstream_message"); got != "Something odd: ÄÖÜ" {
-		t.Errorf("got upstream_message %q, want the upstream's text", got)
-	}
-	if strings.Contains(inv.text, "odd") {
-		t.Errorf("the upstream's text is in the result: %s", inv.text)
-	}
 }
 
 // The runtime library prints the error that a function returns, as a line that
@@ -580,29 +375,4 @@ func (w *world) oneOfMany(t *testing.T, first int64) {
 	if len(lines) != len(identifiers) {
 		t.Errorf("request %s: got %d audit lines, want %d", a.RequestID, len(lines), len(identifiers))
 	}
-}
-
-func TestConcurrentInvocations_ofTheEventFunctionMixNothing(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{concurrency: 6, segura: anyIdentifier})
-	var group sync.WaitGroup
-	for worker := range 6 {
-		group.Go(func() {
-			for round := range 10 {
-				identifier := int64(100*(worker+1) + round)
-				missing := fmt.Sprintf(`{"identifiers":[%d,7],"reason":"r%d"}`, identifier, identifier)
-				for payload, want := range map[string]string{missing: "Segura.PermanentError", fmt.Sprintf(`{"identifier":%d}`, identifier): "", `{`: "Segura.InvalidRequest"} {
-					inv := w.invoke(payload)
-					if inv.ErrorType != want || want == "Segura.PermanentError" && inv.result.Results[0].Identifier != identifier {
-						t.Errorf("%s: got %s %s, want %q", payload, inv.ErrorType, inv.text, want)
-					}
-				}
-			}
-		})
-	}
-	group.Wait()
-	if n := len(w.audit()); n != 6*10*3 {
-		t.Errorf("got %d audit lines, want %d", n, 6*10*3)
-	}
-	w.counts("60 identifiers, one of them in every request", 1, 6*10*3, 1)
 }

@@ -3,8 +3,10 @@ package acceptance
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
 
@@ -39,7 +41,6 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 				if door == api {
 					payload = encoded(t, stage.HTTPEvent("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
 				}
-				calls := w.segura.Count("")
 
 				inv := w.raw([]byte(payload))
 
@@ -49,8 +50,8 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 				if door == api && readHTTP(t, inv).status != 413 {
 					t.Errorf("%s: got %s over HTTP, want 413", name, inv.Payload)
 				}
-				if got := w.segura.Count("") - calls; got != 0 {
-					t.Errorf("%s, %s: Segura got %d requests, want none", door, name, got)
+				if got := w.segura.Count(seguratest.KindEnable); got != 0 {
+					t.Errorf("%s, %s: Segura got %d calls, want none", door, name, got)
 				}
 				if got := w.function.MaxRSS(); got >= most {
 					t.Errorf("%s, %s: got %.1f MiB of memory, want less than the %d of the smallest function", door, name, float64(got)/(1<<20), most>>20)
@@ -74,4 +75,49 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	}
 	w.secrets.ClearFaults()
 	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
+}
+
+func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	table := []struct {
+		about string
+		reply seguratest.Fault
+	}{
+		{"a body without end", seguratest.GiantBody(-1)},
+		{"a body of 64 MiB", seguratest.GiantBody(64)},
+		{"a gzip bomb", seguratest.GzipBomb(512)},
+		{"headers without end", seguratest.EndlessHeaders()},
+		{"interim replies without end", seguratest.EndlessEarlyHints()},
+		{"no HTTP", seguratest.NotHTTP()},
+	}
+	for _, protocol := range []string{"HTTP/2", "HTTP/1.1"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{
+				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: protocol == "HTTP/1.1"}},
+				env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
+			})
+			for i, row := range table {
+				identifier := int64(1001 + i)
+				w.segura.Fail(seguratest.Match{Identifier: identifier}, row.reply, -1)
+
+				inv := w.enable(identifier)
+
+				got := inv.result.Results[0]
+				if got.Outcome != "failed" || got.Error == nil || got.Error.Code == "internal_error" {
+					t.Errorf("%s: got %+v (%+v), want a failure of Segura's", row.about, got, got.Error)
+				}
+				if inv.Duration > 5*time.Second {
+					t.Errorf("%s: took %v, want two attempts of 1s at most", row.about, inv.Duration)
+				}
+				w.segura.ClearFaults()
+				if got := w.one(identifier + 100); got.Outcome == "failed" {
+					t.Errorf("%s, afterwards: got %+v (%+v)", row.about, got, got.Error)
+				}
+			}
+			if got := w.function.MaxRSS() >> 20; got >= 80 {
+				t.Errorf("got %d MiB of memory, want under 80", got)
+			}
+		})
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
@@ -17,7 +16,7 @@ import (
 // metricUnits are the metrics and their units.
 var metricUnits = map[string]string{
 	"Enabled": "Count", "AlreadyEnabled": "Count", "Disabled": "Count", "AlreadyDisabled": "Count", "Failed": "Count",
-	"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds", "Attempts": "Count", "CredentialRefresh": "Count",
+	"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds", "Attempts": "Count", "CredentialRefresh": "Count", "SecretUnusable": "Count",
 }
 
 // directive is the part of a metric line that tells CloudWatch what to read.
@@ -207,16 +206,6 @@ func TestMetrics_countTokensAndReadsOfTheSecret(t *testing.T) {
 	}
 }
 
-func TestMetrics_failuresBeforeAnyCallAreCounted(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{before: func(w *world) { w.secrets.Fail(secretsmanager.AccessDenied, 0) }})
-	inv := w.enable(5, 6, 7)
-	got := tally(t, pick(parse(t, inv.Logs), stage.Line.IsMetric), "EventFunction")
-	if got["Failed Function"] != 3 || got["Failed Function+credentials_unavailable"] != 3 || got["Attempts Function"] != 0 {
-		t.Errorf("got %v, want three failures without an attempt", got)
-	}
-}
-
 func TestMetrics_latenciesAreOfTheCalls(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 120 * time.Millisecond, Token: 60 * time.Millisecond}}})
@@ -232,46 +221,6 @@ func TestMetrics_latenciesAreOfTheCalls(t *testing.T) {
 		}
 		if ms, _ := token[0].(float64); ms < 60 || ms > 3000 {
 			t.Errorf("got TokenLatency %v ms for a token of 60 ms", ms)
-		}
-	}
-}
-
-// Whatever an invocation is, it has no more than one line besides those of the
-// codes.
-func TestMetrics_areOneLineForAnyInvocation(t *testing.T) {
-	t.Parallel()
-	events := start(t, setup{segura: anyIdentifier})
-	for _, payload := range []string{`{`, `{"check":true}`, `{"identifier":5}`, `{"identifier":0}`, scheduled("aws.events", `{}`)} {
-		inv := events.raw([]byte(payload))
-		lines := pick(parse(t, inv.Logs), stage.Line.IsMetric)
-		if len(lines) > 1 {
-			t.Errorf("%s: got %d metric lines, want 1", payload, len(lines))
-		}
-		tally(t, lines, "EventFunction")
-	}
-	requests := start(t, setup{function: api, segura: anyIdentifier})
-	for _, e := range []map[string]any{stage.HTTPEvent("GET", "/", "", nil), {}, stage.RESTEvent("POST", "/api-secrets/5/enable", "", nil)} {
-		a := requests.httpEvent(e)
-		lines := pick(parse(t, a.Logs), stage.Line.IsMetric)
-		if len(lines) > 1 {
-			t.Errorf("%v: got %d metric lines, want 1", e, len(lines))
-		}
-		tally(t, lines, "ApiFunction")
-	}
-}
-
-func TestMetrics_everyCodeHasItsLine(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999"}})
-	for _, row := range failures {
-		if row.fault != nil {
-			w.segura.Fail(seguratest.Match{Identifier: row.identifier}, *row.fault, 1)
-		}
-		inv := w.enable(row.identifier)
-		lines := pick(parse(t, inv.Logs), stage.Line.IsMetric)
-		got := tally(t, lines, "EventFunction")
-		if len(lines) != 2 || got["Failed Function"] != 1 || got["Failed Function+"+row.code] != 1 {
-			t.Errorf("%s: got %d lines, %v; want one failure, and one of %s", row.name, len(lines), got, row.code)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,6 +75,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start(t *testing.T, p *process, number int) {
 	t.Helper()
 	p.socket = filepath.Join(scratch, fmt.Sprintf("probe-%d", number))
+	_ = os.Remove(p.socket) // of a run before, with -count
 	var err error
 	p.function, err = w.stack.StartFunction(t.Context(), p.door, runtimeapi.Options{
 		MaxConcurrency: p.workers, Timeout: 20 * time.Second,
