@@ -114,17 +114,17 @@ func TestInvoke_returnsTheResponseAndTheLinesOfThatInvocation(t *testing.T) {
 func TestInvoke_passesDeadlineTraceAndClientContext(t *testing.T) {
 	f := start(t, runtimeapi.Options{Timeout: time.Second})
 
-	inv := invoke(t, f, `{}`, runtimeapi.WithTimeout(time.Minute), runtimeapi.WithTraceID("Root=1-5759e988-bd862e3fe1be46a994272793"),
+	inv := invoke(t, f, `{}`, runtimeapi.WithTimeout(time.Minute),
 		runtimeapi.WithClientContext(`{"Client":{"app_title":"tester"}}`))
 
 	got := read(t, inv)
 	if got.LeftMS > 60_000 || got.LeftMS < 20_000 {
 		t.Errorf("got %d ms left of 60,000", got.LeftMS)
 	}
-	if got.Client != "tester" || got.Trace != "Root=1-5759e988-bd862e3fe1be46a994272793" {
-		t.Errorf("got client %q, trace %q", got.Client, got.Trace)
+	if got.Client != "tester" {
+		t.Errorf("got client %q", got.Client)
 	}
-	if trace := read(t, invoke(t, f, `{}`, runtimeapi.WithTimeout(time.Minute))).Trace; !regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$`).MatchString(trace) {
+	if trace := got.Trace; !regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$`).MatchString(trace) {
 		t.Errorf("made-up trace %q", trace)
 	}
 }

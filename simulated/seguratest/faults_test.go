@@ -107,7 +107,6 @@ func TestFail_breaksTheConversation(t *testing.T) {
 		{fault: seguratest.CutChunked(), two: "INTERNAL_ERROR", one: "unexpected EOF"},
 		{fault: seguratest.EndlessHeaders(), two: "PROTOCOL_ERROR", one: "exceeded", noStatus: true},
 		{fault: seguratest.EndlessEarlyHints(), two: "header list", one: "exceeded", noStatus: true},
-		{fault: seguratest.TwoReplies(), two: "", one: ""},
 		{fault: seguratest.NotHTTP(), two: "http2", one: "malformed HTTP", noStatus: true},
 	} {
 		for proto, want := range map[string]string{"HTTP/2.0": row.two, "HTTP/1.1": row.one} {

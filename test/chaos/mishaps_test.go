@@ -127,6 +127,8 @@ func falseReplies() (all []mishap) {
 			one("a 400 with 200 within and "+message, seguratest.Envelope(400, 200, message), 0, unexpected),
 			one("a flagged "+message, says(`{"code":200,"response":{"status":200,"message":%q,"error":true,"error_code":0}}`), 0, unexpected),
 			one("an exception with "+message, says(`{"response":{"status":200,"message":%q,"error":false},"exception":{"code":0,"message":"x"}}`), 0, unexpected),
+			one("500 in two places, no flag, and "+message, says(`{"code":500,"response":{"status":500,"message":%q,"error":false}}`), 0, upstreamError),
+			one("404 within, no flag, and "+message, says(`{"code":200,"response":{"status":404,"message":%q,"error":false}}`), 0, unexpected),
 			one("a list with "+message, says(`[{"response":{"status":200,"message":%q,"error":false}}]`), 0, unexpected),
 			one("a cut of "+message, says(`{"code":200,"response":{"status":200,"error":false,"message":%q`), 0, invalidResponse),
 			one("no JSON, but "+message, seguratest.Reply(200, "text/html", "<p>"+message+"</p>"), 0, unexpected),
