@@ -52,6 +52,9 @@ var product = map[string]room{
 	"internal/telemetry":   {list("apisecret"), list(aws)},
 	"internal/config":      {list("apisecret"), nil},
 
+	// Windows decide and write; who calls and where the table is stands apart.
+	"internal/window": {list("apisecret", "strictjson"), nil},
+
 	// The vocabulary, and what it is written with.
 	"internal/apisecret":  {list("strictjson"), nil},
 	"internal/flight":     {},
