@@ -32,14 +32,33 @@ type Actor struct {
 	// Tried are the calls that this run has made before; true: it succeeded, but an
 	// opposite call was under way.
 	Tried map[Target]bool
+
+	// Over are the windows that an earlier read of this run found over, each with its
+	// turn then.
+	Over map[string]int
+}
+
+// Learn notes which windows are over.
+func (v View) Learn(over map[string]int) {
+	for id, w := range v.windows {
+		if w.Over {
+			over[id] = w.Turn
+		}
+	}
+}
+
+// knowsOver reports whether the window was over before the read that is decided by began.
+func (a Actor) knowsOver(w *Window) bool {
+	turn, known := a.Over[w.ID]
+	return known && turn == w.Turn
 }
 
 // Plan returns the windows in scope that are to be written before any call, each as
 // it is to be: over if its time is, with what needs no call settled, and with the
-// actor's mark of the calls to come. A nil scope has all windows in it.
-func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) []Window {
+// actor's mark of the calls to come. A nil scope has all windows in it. again says that
+// another look is needed, though there may be nothing to write.
+func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Window, again bool) {
 	chosen := map[Target]bool{}
-	var changed []Window
 	for _, before := range v.inOrder(now) {
 		if before.ID == guardID || scope != nil && !scope(before) || !before.over(now) && !before.begun(now) {
 			continue
@@ -48,7 +67,8 @@ func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) []Window {
 		altered := w.dropExpired(now)
 		if w.over(now) {
 			altered = w.finish(w.Until) || altered
-			altered = v.planEnd(&w, now, a, chosen) || altered
+			settled, look := v.planEnd(&w, now, a, chosen)
+			altered, again = altered || settled, again || look
 		} else {
 			altered = v.planBeginning(&w, now, a, chosen) || altered
 		}
@@ -56,7 +76,7 @@ func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) []Window {
 			changed = append(changed, w)
 		}
 	}
-	return changed
+	return changed, again
 }
 
 // finish makes the window over, if it is not yet.
@@ -88,7 +108,10 @@ func (w *Window) dropExpired(now Instant) bool {
 }
 
 // planEnd settles what needs no call at the end of the window, and marks the rest.
-func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered bool) {
+//
+// An API secret is kept for a window that answers for it, and only if that was read after
+// this one was over: of two that end together, each could be kept for the other's sake.
+func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered, again bool) {
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
@@ -98,6 +121,10 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 			l.settle(NeverEnabled, now)
 			altered = true
 		case v.answered(l.Identifier, now):
+			if !a.knowsOver(w) {
+				again = true
+				continue
+			}
 			l.settle(Kept, now)
 			altered = true
 		case v.wanted(l.Identifier, now):
@@ -107,7 +134,7 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 			mark = append(mark, l.Identifier)
 		}
 	}
-	return w.mark(a, apisecret.Disable, mark) || altered
+	return w.mark(a, apisecret.Disable, mark) || altered, again
 }
 
 // planBeginning marks what is to be enabled.

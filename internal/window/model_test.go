@@ -34,7 +34,7 @@ const landing = 2
 
 // protocol is what is searched: the deployed decisions, or one of them mutated.
 type protocol struct {
-	plan           func(View, Instant, Actor) []Window
+	plan           func(View, Instant, Actor) ([]Window, bool)
 	guard          func(View, Instant, Actor) *Window
 	decide         func(View, Instant, string) ([]Call, Outcomes)
 	apply          func(*Window, Instant, string, []Outcome) Window
@@ -49,7 +49,7 @@ type protocol struct {
 
 func deployed() protocol {
 	return protocol{
-		plan:  func(v View, now Instant, a Actor) []Window { return v.Plan(now, a, nil) },
+		plan:  func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a, nil) },
 		guard: func(v View, now Instant, a Actor) *Window { return v.PlanGuard(now, a, []apisecret.Identifier{secret}) },
 		decide: func(v View, now Instant, actor string) ([]Call, Outcomes) {
 			return v.Decide(now, actor)
@@ -110,6 +110,7 @@ type actor struct {
 	rounds   int // left, this one included
 	landBy   Instant
 	view     [places]*Window
+	over     [places]int8 // what was read as over: the turn, and one
 	planned  []*Window
 	decision string // what was decided and what came of it, as text
 	call     *Call
@@ -155,7 +156,7 @@ func (s *search) key(w *world) string {
 		if a.step == done {
 			continue
 		}
-		b = append(b, byte(a.index), byte(a.rounds), byte(a.landBy), byte(a.began))
+		b = append(b, byte(a.index), byte(a.rounds), byte(a.landBy), byte(a.began), byte(a.over[0]), byte(a.over[1]))
 		for _, one := range a.view {
 			b = s.append(b, one)
 		}
@@ -217,9 +218,14 @@ func (s *search) append(b []byte, w *Window) []byte {
 
 // memo are the decisions made so far: they are pure functions.
 type memo struct {
-	plans   map[string][]*Window
+	plans   map[string]planned
 	decides map[string]decided
 	applied map[string]*Window
+}
+
+type planned struct {
+	windows []*Window
+	again   bool
 }
 
 type decided struct {
@@ -231,7 +237,7 @@ type decided struct {
 func (s *search) run(start *world) string {
 	s.seen, s.completed = map[string]bool{}, map[string]bool{}
 	s.canonical, s.numbers = map[string]*Window{}, map[*Window]uint16{}
-	s.memo = memo{map[string][]*Window{}, map[string]decided{}, map[string]*Window{}}
+	s.memo = memo{map[string]planned{}, map[string]decided{}, map[string]*Window{}}
 	for at := range start.table {
 		start.table[at] = s.canon(start.table[at])
 	}
@@ -393,31 +399,57 @@ func (s *search) views(a *actor) View {
 
 func (s *search) plan(w *world, a *actor, now Instant) {
 	s.mark(w, a)
-	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10}
+	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Over: map[string]int{}}
+	for at, turn := range a.over[:placeGuard] {
+		if turn > 0 {
+			actor.Over[string("AB"[at])] = int(turn - 1)
+		}
+	}
 	key := s.viewKey(a, now)
-	planned, known := s.plans[key]
+	p, known := s.plans[key]
 	if !known {
+		var list []Window
 		if a.script == guard {
 			if one := s.guard(s.views(a), now, actor); one != nil {
-				planned = []*Window{s.canon(one)}
+				list = []Window{*one}
 			}
 		} else {
-			for _, one := range s.protocol.plan(s.views(a), now, actor) {
-				planned = append(planned, s.canon(&one))
-			}
+			list, p.again = s.protocol.plan(s.views(a), now, actor)
 		}
-		s.plans[key] = planned
+		for at := range list {
+			p.windows = append(p.windows, s.canon(&list[at]))
+		}
+		s.plans[key] = p
 	}
-	a.planned = planned
-	a.step = write
-	if len(a.planned) == 0 {
+	a.learn()
+	a.planned, a.step = p.windows, write
+	switch {
+	case len(p.windows) > 0:
+	case p.again:
+		*a = again(a, a.rounds)
+	default:
 		*a = actorDone(a)
 	}
+}
+
+// learn notes what was read as over.
+func (a *actor) learn() {
+	for at, one := range a.view[:placeGuard] {
+		if one != nil && one.Over {
+			a.over[at] = int8(one.Turn + 1)
+		}
+	}
+}
+
+// again is the actor at the beginning of another round, with what it knows.
+func again(a *actor, rounds int) actor {
+	return actor{name: a.name, script: a.script, skew: a.skew, rounds: rounds, over: a.over, step: readPlan}
 }
 
 // viewKey is all that a decision depends on, as text.
 func (s *search) viewKey(a *actor, now Instant) string {
 	b := append([]byte(a.id()), byte(a.script), byte(now), byte(a.landBy))
+	b = append(b, byte(a.over[0]), byte(a.over[1]))
 	for _, one := range a.view {
 		b = s.append(b, one)
 	}
@@ -484,6 +516,7 @@ func (s *search) decide(a *actor, now Instant) {
 		d.calls, d.outcomes = s.protocol.decide(s.views(a), now, a.id())
 		s.decides[key] = d
 	}
+	a.learn()
 	calls, outcomes := d.calls, d.outcomes
 	a.view, a.planned = [places]*Window{}, nil
 	a.outcomes, a.step = outcomes, apply
@@ -501,9 +534,7 @@ func (s *search) decide(a *actor, now Instant) {
 
 // round begins the next round, if there is one.
 func (s *search) round(a *actor) {
-	a.rounds--
-	script := a.script
-	*a = actor{name: a.name, script: script, skew: a.skew, rounds: a.rounds, step: readPlan}
+	*a = again(a, a.rounds-1)
 	if a.rounds <= 0 {
 		*a = actorDone(a)
 	}
