@@ -60,7 +60,7 @@ func (a Actor) knowsOver(w *Window) bool {
 func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Window, again bool) {
 	chosen := map[Target]bool{}
 	for _, before := range v.inOrder(now) {
-		if before.ID == guardID || scope != nil && !scope(before) || !before.over(now) && !before.begun(now) {
+		if before.ID == GuardID || scope != nil && !scope(before) || !before.over(now) && !before.begun(now) {
 			continue
 		}
 		w := before.clone()
@@ -169,8 +169,8 @@ func (a Actor) choose(v View, t Target, now Instant, w *Window, chosen map[Targe
 // PlanGuard returns the guard's pseudo-window with a mark of those identifiers that no
 // window holds or has yet to let go of; nil if there are none.
 func (v View) PlanGuard(now Instant, a Actor, guarded []apisecret.Identifier) *Window {
-	w := Window{ID: guardID, Over: true, Begun: true}
-	if before := v.windows[guardID]; before != nil {
+	w := Window{ID: GuardID, Over: true, Begun: true}
+	if before := v.windows[GuardID]; before != nil {
 		w = before.clone()
 	}
 	w.dropExpired(now)
@@ -290,7 +290,7 @@ func (v View) decideOne(w *Window, t Target, now Instant) (o Outcome, call bool)
 // add makes the call one for the window's sake too.
 func (c *Call) add(w *Window) {
 	c.Parts = append(c.Parts, Part{w.ID, w.Turn})
-	if w.ID == guardID {
+	if w.ID == GuardID {
 		return
 	}
 	if c.Window == nil || w.Until > c.Window.Until {

@@ -364,7 +364,7 @@ func (r *run) report(ctx context.Context, note bool, err error) (Report, error) 
 	now := At(time.Now())
 	report := Report{Open: r.view.CountOpen(now), Overdue: r.view.CountOverdue(now), Drift: r.drift}
 	report.Live = len(r.view.windows)
-	if r.view.windows[guardID] != nil {
+	if r.view.windows[GuardID] != nil {
 		report.Live--
 	}
 	for t, done := range r.results {

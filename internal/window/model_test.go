@@ -573,7 +573,7 @@ func (a *actor) describe() {
 	if a.call != nil {
 		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Parts, a.call.Before)
 	}
-	for _, id := range []string{"A", "B", guardID} {
+	for _, id := range []string{"A", "B", GuardID} {
 		for _, o := range a.outcomes[id] {
 			a.decision += fmt.Sprintf("%s%s%d%t%t%t%t%d%v", id, o.Action, o.Turn, o.Settles, o.Skipped, o.Taken, o.Open, o.Item.Attempts, o.Item.Error)
 		}
@@ -619,7 +619,7 @@ func (s *search) answers(w *world, at int) []*world {
 // applyOne writes the outcomes of the next window that has some.
 func (s *search) applyOne(w *world, a *actor, now Instant) {
 	for ; a.index < places; a.index++ {
-		id := [places]string{"A", "B", guardID}[a.index]
+		id := [places]string{"A", "B", GuardID}[a.index]
 		if len(a.outcomes[id]) == 0 {
 			continue
 		}
@@ -648,7 +648,7 @@ func (s *search) check(w *world) {
 	}
 	answers, enabling := false, false
 	for _, one := range w.table {
-		if one == nil || one.ID == guardID {
+		if one == nil || one.ID == GuardID {
 			continue
 		}
 		l := &one.Leases[0]
@@ -727,7 +727,7 @@ func (s *search) undisturbed(w *world) {
 func (s *search) checkCompleted(w *world) {
 	held := false
 	for _, one := range w.table {
-		if one == nil || one.ID == guardID {
+		if one == nil || one.ID == GuardID {
 			continue
 		}
 		if !one.Over && one.begun(w.clock) && one.Leases[0].holds() {

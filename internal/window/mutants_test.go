@@ -84,10 +84,10 @@ var mutants = []struct {
 	{"trust a late answer", func(p *protocol) { onApply(p, func(w *Window, o *Outcome) { o.Turn = w.Turn }) }},
 	{"take no answer for one", func(p *protocol) { onApply(p, func(_ *Window, o *Outcome) { o.Open = false }) }},
 	{"close with calls under way", func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != guardID && w.resolved() }
+		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && w.resolved() }
 	}},
 	{"close before everything is disabled", func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != guardID && len(w.Marks) == 0 }
+		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && len(w.Marks) == 0 }
 	}},
 	{"take marks for expired at once", func(p *protocol) {
 		deployed := p.decide

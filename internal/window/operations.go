@@ -297,7 +297,7 @@ func (k *Keeper) CloseAll(ctx context.Context, e Ender, caller string) (Report, 
 }
 
 func (k *Keeper) endOne(ctx context.Context, w Window, e Ender, caller string) error {
-	for w.ID != guardID && w.Ended == nil {
+	for w.ID != GuardID && w.Ended == nil {
 		now := At(time.Now())
 		err := k.Table.Replace(ctx, w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason}), nil, nil)
 		if !errors.Is(err, ErrChanged) {
@@ -339,7 +339,7 @@ func (k *Keeper) List(ctx context.Context, q Query) (list []Result, more *Query,
 	}
 	now := At(time.Now())
 	windows = slices.DeleteFunc(windows, func(w Window) bool {
-		return w.ID == guardID || q.State != "" && w.StateAt(now, false) != q.State || q.Identifier != 0 && w.lease(q.Identifier) == nil ||
+		return w.ID == GuardID || q.State != "" && w.StateAt(now, false) != q.State || q.Identifier != 0 && w.lease(q.Identifier) == nil ||
 			q.After != "" && cmp.Or(cmp.Compare(w.Until, q.AfterEnd), cmp.Compare(w.ID, q.After)) <= 0
 	})
 	slices.SortFunc(windows, func(a, b Window) int { return cmp.Or(cmp.Compare(a.Until, b.Until), cmp.Compare(a.ID, b.ID)) })

@@ -115,7 +115,7 @@ func (v View) inOrder(now Instant) []*Window {
 func (v View) CountOpen(now Instant) int {
 	n := 0
 	for _, w := range v.windows {
-		if w.ID != guardID && w.StateAt(now, false) == Open {
+		if w.ID != GuardID && w.StateAt(now, false) == Open {
 			n++
 		}
 	}

@@ -15,9 +15,9 @@ import (
 const (
 	MaxExtensions  = 100
 	maxAhead       = 366 * day // from now to a window's beginning
-	maxMarks       = 6         // unexpired ones, in one window; they keep it below an item's 400 KB
+	maxMarks       = 5         // unexpired ones, in one window; they keep it below an item's 400 KB
 	maxUpstreamID  = 64        // longer ones are in the audit log only
-	guardID        = "guard"   // of the pseudo-window that only carries the guard's marks
+	GuardID        = "guard"   // of the pseudo-window that only carries the guard's marks
 	day            = 24 * 60 * 60
 	landingSeconds = 60 // after an attempt's limit, a call has landed or never will
 )
@@ -178,7 +178,7 @@ func (w *Window) resolved() bool {
 // Finished reports whether the window may leave the live ones: over, with nothing to
 // be disabled and no call that may still land.
 func (w *Window) Finished() bool {
-	return w.Over && w.ID != guardID && len(w.Marks) == 0 && w.resolved()
+	return w.Over && w.ID != GuardID && len(w.Marks) == 0 && w.resolved()
 }
 
 // DueAt returns when something is to be done for the window; 0 means at once.

@@ -53,7 +53,8 @@ var product = map[string]room{
 	"internal/config":      {list("apisecret"), nil},
 
 	// Windows decide and write; who calls and where the table is stands apart.
-	"internal/window": {list("apisecret", "strictjson"), nil},
+	"internal/window":      {list("apisecret", "strictjson"), nil},
+	"internal/windowtable": {list("window"), list(aws)},
 
 	// The vocabulary, and what it is written with.
 	"internal/apisecret":  {list("strictjson"), nil},
