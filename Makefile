@@ -176,7 +176,7 @@ fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
 	done
 
 # The machine should have nothing else to do. The tables and the plot go to
-# test/bench, from where the README takes them.
+# test/bench, from where docs/performance.md takes them.
 RUNS ?= 40
 
 .PHONY: bench
@@ -253,12 +253,21 @@ check-build: ## Both functions for both architectures
 .PHONY: check-template
 check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
+	$(GO) test -count=1 ./test/facts
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
 
 .PHONY: check-statemachines
 check-statemachines: ## The state machines once more, in an interpreter that is not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
 	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
+
+.PHONY: facts
+facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code
+	$(GO) test -count=1 ./test/facts -record
+
+.PHONY: golden
+golden: ## Write tools/sam/golden anew: the resolved stacks, for the review of a changed template
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh golden.py -record
 
 .PHONY: mutate-template
 mutate-template: ## Plant faults in template.yaml and openapi.yaml, and see which check finds them; takes minutes

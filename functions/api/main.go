@@ -19,7 +19,7 @@ func main() {
 	if err != nil {
 		os.Exit(1) // it has been logged
 	}
-	lambda.Start(&httpapi.Door{
+	lambda.Start(&httpapi.Handler{
 		Runner:    parts.Runner,
 		Telemetry: parts.Telemetry,
 		Log:       parts.Log,

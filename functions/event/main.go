@@ -20,7 +20,7 @@ func main() {
 	if err != nil {
 		os.Exit(1) // it has been logged
 	}
-	lambda.Start(&event.Door{
+	lambda.Start(&event.Handler{
 		Runner:         parts.Runner,
 		Defaults:       parts.Config.DefaultIdentifiers,
 		AllowedSources: parts.Config.AllowedEventSources,

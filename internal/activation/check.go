@@ -47,8 +47,8 @@ func (r *Runner) Check(ctx context.Context) CheckResult {
 		do   func() *apisecret.Error
 	}{
 		{"credentials", func() (failure *apisecret.Error) { client, failure = r.Clients.Reread(work); return failure }},
-		{"connection", func() *apisecret.Error { return failureOf(client.Connect(work)) }},
-		{"token", func() *apisecret.Error { _, fault := client.FreshToken(work); return failureOf(fault) }},
+		{"connection", func() *apisecret.Error { return client.Connect(work) }},
+		{"token", func() *apisecret.Error { _, fault := client.FreshToken(work); return fault }},
 	}
 	result := CheckResult{Check: Passed}
 	for _, step := range steps {
@@ -66,11 +66,4 @@ func (r *Runner) Check(ctx context.Context) CheckResult {
 		result.Steps = append(result.Steps, done)
 	}
 	return result
-}
-
-func failureOf(fault *segura.Fault) *apisecret.Error {
-	if fault == nil {
-		return nil
-	}
-	return fault.AsError()
 }

@@ -2,6 +2,7 @@ package activation_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,6 +64,29 @@ func TestRun_endsSoonWhereNoTokenIsGoodEnough(t *testing.T) {
 	}
 }
 
+// What is under way when Segura is found dead is not tried to its end.
+func TestRun_endsTheTriesUnderWayWhereNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.enable(t.Context(), 1) // so that there is a token
+	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 40, 0, segura.Retry{MaxAttempts: 6}
+	if err := w.RefuseConnections(seguratest.NotListening); err != nil {
+		t.Fatal(err)
+	}
+
+	result := w.enable(t.Context(), span(1000, 1039)...)
+
+	toTheEnd := 0
+	for _, item := range result.Items {
+		if item.Attempts == 6 {
+			toTheEnd++
+		}
+	}
+	if toTheEnd < 3 || toTheEnd > 30 {
+		t.Errorf("got %d of 40 tried to the end, want the few after which Segura is given up", toTheEnd)
+	}
+}
+
 // One that is ill does not end the request for the others.
 func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 	t.Parallel()
@@ -72,6 +96,10 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 		"its token":       seguratest.TokenRefused(seguratest.RefusedByGateway),
 		"out of order":    seguratest.Gateway503(),
 		"gateway timeout": seguratest.Gateway504(),
+		"not found":       seguratest.NotFound1005(),
+		"denied":          seguratest.GatewayForbiddenIP403(),
+		"garbage":         seguratest.Binary(),
+		"cut short":       seguratest.CutShort(),
 	} {
 		timeout := 10 * time.Second
 		if name == "silent" {
@@ -92,12 +120,66 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 
 				for _, item := range result.Items {
 					sick := item.Identifier == 1000 || item.Identifier == 1001 || item.Identifier == 1030
-					if (item.Outcome == apisecret.Failed) != sick || item.Attempts == 0 {
+					if (item.Outcome == apisecret.Failed) != sick || item.Attempts == 0 || item.Attempts > 3 { // one, and two for refusals
 						t.Errorf("concurrency %d: got %+v (%v)", concurrency, item, item.Error)
 					}
 				}
 				w.requireAudit(t, result)
 			})
+		}
+	}
+}
+
+// Whatever a reply says, somebody is there.
+func TestRun_isNotEndedWhereAnybodyReplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	w.runner.Patience = 0
+	w.runner.Retry = segura.Retry{MaxAttempts: 1}
+	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(r seguratest.Request) bool { return r.Identifier%2 == 0 }}, seguratest.ResetStream(), -1)
+	w.Fail(enableCalls, seguratest.Gateway503(), -1)
+
+	result := w.enable(t.Context(), span(1000, 1039)...)
+
+	for _, item := range result.Items {
+		if item.Attempts != 1 {
+			t.Errorf("got %+v (%v), want it tried", item, item.Error)
+		}
+	}
+}
+
+func TestRun_hasAllAttemptsForTheIdentifierAfterAFailedOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Concurrency = 1
+	w.Fail(callsFor(1000), seguratest.ResetStream(), -1)
+	w.Fail(callsFor(1001), seguratest.ResetStream(), 3)
+
+	result := w.enable(t.Context(), 1000, 1001, 1002)
+
+	w.requireItems(t, result, failed(1000, 4, apisecret.UpstreamUnreachable, true), done(1001, apisecret.Enabled, 4), done(1002, apisecret.Enabled, 1))
+}
+
+func TestRun_triesAgainInTheNextRequestWhereNobodyWasThere(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]seguratest.Refused{"not listening": seguratest.NotListening, "reset": seguratest.ResetOnAccept, "no TLS": seguratest.PlainOnAccept} {
+		w := newWorld(t, seguratest.Options{})
+		w.runner.Patience = time.Minute
+		w.enable(t.Context(), 6)
+		if err := w.RefuseConnections(how); err != nil {
+			t.Fatal(err)
+		}
+
+		first := w.enable(t.Context(), 5)
+		if err := w.AcceptConnections(); err != nil {
+			t.Fatal(err)
+		}
+		second := w.enable(t.Context(), 5)
+
+		got := []summary{summarize(first.Items[0]), summarize(second.Items[0])}
+		if want := []summary{failed(5, 4, apisecret.UpstreamUnreachable, true), done(5, apisecret.Enabled, 1)}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
 }

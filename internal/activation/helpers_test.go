@@ -14,7 +14,7 @@ import (
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
 	"segura-enable/simulated/seguratest"
-	"segura-enable/test/activationtest"
+	"segura-enable/simulated/stage"
 )
 
 // vault is a ClientSource by hand.
@@ -71,14 +71,14 @@ type world struct {
 	*seguratest.Server
 	vault  *vault
 	runner *activation.Runner
-	audit  *activationtest.Lines
-	log    *activationtest.Lines
+	audit  *stage.Buffer
+	log    *stage.Buffer
 }
 
 func newWorld(t *testing.T, o seguratest.Options, change ...func(*segura.Options)) *world {
 	t.Helper()
 	server := seguratest.Start(t, o)
-	w := &world{Server: server, audit: &activationtest.Lines{}, log: &activationtest.Lines{}}
+	w := &world{Server: server, audit: &stage.Buffer{}, log: &stage.Buffer{}}
 	w.vault = &vault{client: w.newClient(t, change...)}
 	w.runner = &activation.Runner{
 		Clients:     w.vault,

@@ -51,7 +51,7 @@ func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin tele
 		request: request,
 		origin:  origin,
 		session: newSession(r.Clients),
-		pulse:   pulse{patience: r.Patience},
+		breaker: breaker{patience: r.Patience},
 		items:   make([]apisecret.Item, len(request.Identifiers)),
 	}
 	workers := min(r.Concurrency, len(request.Identifiers))
@@ -70,11 +70,8 @@ func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin tele
 // Warm reads the credentials and obtains a token ahead of the first request. It
 // returns what kept it from doing so, which is no reason not to serve.
 func (r *Runner) Warm(ctx context.Context) *apisecret.Error {
-	_, fault := newSession(r.Clients).grant(ctx, nil)
-	if fault != nil {
-		return fault.AsError()
-	}
-	return nil
+	_, fault := newSession(r.Clients).grant(ctx)
+	return fault
 }
 
 // What is kept back of the invocation's time, so that the reply goes out before
@@ -103,13 +100,13 @@ func reserve(ctx context.Context, items int) (context.Context, context.CancelFun
 // job is one request being carried out by several workers.
 type job struct {
 	*Runner
-	request apisecret.Request
-	origin  telemetry.Origin
-	session *session
-	pulse   pulse
-	pace    pace
-	next    atomic.Int64
-	items   []apisecret.Item
+	request  apisecret.Request
+	origin   telemetry.Origin
+	session  *session
+	breaker  breaker
+	cooldown cooldown
+	next     atomic.Int64
+	items    []apisecret.Item
 }
 
 // work takes identifiers until there are none left.
@@ -148,23 +145,14 @@ func (t *try) guarded(ctx context.Context) (answer segura.Answer, failure *apise
 	defer func() {
 		if p := recover(); p != nil {
 			LogPanic(ctx, t.Log, p)
-			failure = apisecret.NewError(apisecret.InternalError, sayInternal)
+			failure = apisecret.NewError(apisecret.InternalError, "")
 		}
 	}()
 	if !t.Allowed.IsEmpty() && !t.Allowed.Contains(t.identifier) {
-		return answer, apisecret.NewError(apisecret.NotAllowed, sayNotAllowed)
+		return answer, apisecret.NewError(apisecret.NotAllowed, "")
 	}
-	answer, fault := t.enter(ctx)
-	if fault != nil {
-		return answer, fault.AsError()
-	}
-	return answer, nil
+	return t.enter(ctx)
 }
-
-const (
-	sayNotAllowed = "The identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was sent. Add it there if it may be enabled and disabled."
-	sayInternal   = "A fault of this function's. Report it as a bug, with the log of this invocation."
-)
 
 // LogPanic logs a recovered panic: where it happened, and what it says only if
 // the Go runtime said it, since any other value may hold a credential.

@@ -70,6 +70,9 @@ func TestRun_hasNoMoreCallsInFlightThanAllowed(t *testing.T) {
 	for _, concurrency := range []int{1, 3} {
 		w := newWorld(t, seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 5 * time.Millisecond}})
 		w.runner.Concurrency = concurrency
+		for i := range int64(30) { // calls that are repeated count too
+			w.Fail(callsFor(1000+i), seguratest.Gateway502(), 1)
+		}
 
 		w.enable(t.Context(), span(1000, 1029)...)
 
@@ -349,6 +352,22 @@ func TestRun_auditsWhatItKnowsOfEachIdentifier(t *testing.T) {
 		if _, ok := lines[at]["duration_ms"].(float64); !ok {
 			t.Errorf("line %d: got %v, want duration_ms", at, lines[at])
 		}
+	}
+}
+
+func TestRun_auditsHowLongEachIdentifierTook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.Fail(callsFor(1000), seguratest.Normally().After(300*time.Millisecond), 1)
+
+	w.enable(t.Context(), 1000, 1001)
+
+	took := map[any]float64{}
+	for _, line := range w.auditLines(t) {
+		took[line["identifier"]], _ = line["duration_ms"].(float64)
+	}
+	if slow, fast := took[1000.0], took[1001.0]; slow < 300 || fast >= slow {
+		t.Errorf("got %v ms and %v ms, want 300 or more, and less", slow, fast)
 	}
 }
 

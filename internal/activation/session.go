@@ -3,143 +3,148 @@ package activation
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
 )
 
-// Limits of re-authentication within one request, so that identifiers that are
-// refused for reasons of their own do not wear out the token endpoint or Secrets
-// Manager.
-const (
-	maxRenewals    = 20          // of the token
-	rereadInterval = time.Minute // between two reads of the credentials past their cache
-)
+// session hands out what the calls of one request are made with, and is the one
+// place that authenticates again:
+//
+//  1. A refused token is dropped and fetched once more.
+//  2. If that one is refused too, or the token endpoint refuses the credentials,
+//     the AWS secret is read again past its cache, once a request, and if it has
+//     changed, its credentials are tried once.
+//  3. Otherwise the refusal stands, and nothing that was refused is tried again.
+//
+// A token that was accepted in any call and is refused later has probably expired,
+// and begins anew at 1, maxRenewals times a request: identifiers that are refused
+// for reasons of their own do not wear out the token endpoint.
+type session struct {
+	clients ClientSource
+
+	lock     chan struct{}    // holds one element while the fields below are in use
+	current  *grant           // nil: none yet
+	ended    *apisecret.Error // why there is no grant any more, for the rest of the request
+	renewals int
+	reread   bool
+}
+
+const maxRenewals = 20
 
 // grant is what a call takes: a client and its token.
 type grant struct {
 	client   *segura.Client
 	token    *segura.Token
+	step     int         // of session's, that it came from; 0: it was at hand
 	accepted atomic.Bool // whether Segura took the token in any call of this request
 }
 
-// rejection is what came of a call whose token was refused; nil is none.
-type rejection struct {
-	grant *grant
-	fault *segura.Fault
-	times int // of the same identifier, this one included
-}
-
-// session holds the grant of one request, however many identifiers it has, and
-// remembers what was refused, so that nothing refused is tried again.
-type session struct {
-	clients ClientSource
-	current atomic.Pointer[grant]
-
-	lock     chan struct{} // holds one element while the fields below are in use
-	fault    *segura.Fault // why there is no grant; it stays for the whole request
-	renewals int           // of refused tokens, so far
-	rereadAt time.Time     // when the credentials were last read past their cache
-}
+// The steps of session's.
+const (
+	renewedToken = iota + 1
+	changedCredentials
+)
 
 func newSession(clients ClientSource) *session {
 	return &session{clients: clients, lock: make(chan struct{}, 1)}
 }
 
-// grant returns a grant to call with: another one than was refused, if any was,
-// or the fault of the refusal if there is nothing else to try. Of many callers
-// with the same refused grant, one renews it.
-func (s *session) grant(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
-	if g := s.current.Load(); g.usable(refused) {
-		return g, nil
-	}
+// grant returns what to call with.
+func (s *session) grant(ctx context.Context) (*grant, *apisecret.Error) {
+	return s.locked(ctx, func() (*grant, *apisecret.Error) { return s.atHand(ctx) })
+}
+
+// replace returns another grant than the refused one, of which many may be told at
+// once, or nil if the refusal stands. refusals counts those of the identifier, this
+// one included.
+func (s *session) replace(ctx context.Context, refused *grant, refusals int) (*grant, *apisecret.Error) {
+	return s.locked(ctx, func() (*grant, *apisecret.Error) {
+		step := max(refused.step, refusals-1)
+		if refused.accepted.Load() {
+			step = refusals - 1
+		}
+		switch {
+		case step >= changedCredentials:
+			return nil, nil
+		case s.current != refused:
+			return s.atHand(ctx)
+		case step < renewedToken && s.renewals < maxRenewals:
+			s.renewals++
+			return s.obtain(ctx, refused.client, refused.token, renewedToken)
+		default:
+			return s.change(ctx, refused.client)
+		}
+	})
+}
+
+// locked calls do alone, keeps the grant that it returns, and ends the session with
+// its fault, unless it is only that the caller's time ran out.
+func (s *session) locked(ctx context.Context, do func() (*grant, *apisecret.Error)) (*grant, *apisecret.Error) {
 	select {
 	case s.lock <- struct{}{}:
 		defer func() { <-s.lock }()
 	case <-ctx.Done():
 		return nil, timeRanOut()
 	}
-	if s.fault != nil {
-		return nil, s.fault
+	if s.ended != nil {
+		return nil, s.ended
 	}
-	if g := s.current.Load(); g.usable(refused) {
+	g, fault := do()
+	switch {
+	case g != nil:
+		s.current = g
+	case fault != nil && fault.Code != apisecret.DeadlineExceeded:
+		s.ended = fault
+	}
+	return g, fault
+}
+
+// atHand returns the current grant, or one of whatever is cached.
+func (s *session) atHand(ctx context.Context) (*grant, *apisecret.Error) {
+	if g := s.current; g != nil && !g.token.Expired() {
 		return g, nil
 	}
-	g, fault := s.renew(ctx, refused)
-	if fault == nil {
-		s.current.Store(g)
-		return g, nil
-	}
-	if fault.Code != apisecret.DeadlineExceeded && (refused == nil || fault != refused.fault) {
-		s.fault = fault
-	}
-	return nil, fault
-}
-
-func (s *session) renew(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
-	if refused == nil || refused.grant != s.current.Load() {
-		return s.first(ctx)
-	}
-	return s.replace(ctx, refused)
-}
-
-func (g *grant) usable(refused *rejection) bool {
-	return g != nil && (refused == nil || g != refused.grant) && !g.token.Expired()
-}
-
-// first obtains a grant from whatever is cached.
-func (s *session) first(ctx context.Context) (*grant, *segura.Fault) {
 	client, failure := s.clients.Client(ctx)
 	if failure != nil {
-		return nil, segura.FaultOf(failure)
+		return nil, failure
 	}
-	return s.token(ctx, client, nil)
+	return s.obtain(ctx, client, nil, 0)
 }
 
-// replace drops a refused token and fetches one more. If it is a fresh one that
-// nobody's call was accepted with, or the identifier's second, it goes back to
-// the credentials.
-func (s *session) replace(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
-	fresh := s.renewals > 0 && !refused.grant.accepted.Load()
-	if fresh || refused.times > 1 || s.renewals >= maxRenewals {
-		return s.reread(ctx, refused.grant.client, refused.fault)
-	}
-	s.renewals++
-	return s.token(ctx, refused.grant.client, refused.grant.token)
-}
-
-// token obtains a token other than the refused one; if the credentials are
-// refused, it goes back to them.
-func (s *session) token(ctx context.Context, client *segura.Client, refused *segura.Token) (*grant, *segura.Fault) {
+// obtain obtains a token other than the refused one; if the credentials are refused,
+// those of the AWS secret as it is now, if they differ.
+func (s *session) obtain(ctx context.Context, client *segura.Client, refused *segura.Token, step int) (*grant, *apisecret.Error) {
 	token, fault := client.Token(ctx, refused)
 	if fault == nil {
-		return &grant{client: client, token: token}, nil
+		return &grant{client: client, token: token, step: step}, nil
 	}
-	if fault.RefusedCredentials {
-		return s.reread(ctx, client, fault)
+	if fault.Refused == apisecret.CredentialsRefused {
+		if g, failure := s.change(ctx, client); g != nil || failure != nil {
+			return g, failure
+		}
 	}
 	return nil, fault
 }
 
-// reread reads the credentials past their cache and tries them once if they have
-// changed. If they have not, the fault stands; so it does if they cannot be read,
-// unless that may pass: they may have changed all the same.
-func (s *session) reread(ctx context.Context, client *segura.Client, fault *segura.Fault) (*grant, *segura.Fault) {
-	if !s.rereadAt.IsZero() && time.Since(s.rereadAt) < rereadInterval {
-		return nil, fault
+// change reads the AWS secret past its cache and returns a grant of its credentials
+// if they differ from the client's, else nil. That it cannot be read is a fault only
+// if that may pass: the credentials may have changed.
+func (s *session) change(ctx context.Context, client *segura.Client) (*grant, *apisecret.Error) {
+	if s.reread {
+		return nil, nil
 	}
-	s.rereadAt = time.Now()
+	s.reread = true
 	changed, failure := s.clients.Reread(ctx)
-	switch {
-	case failure != nil && failure.Retryable:
-		return nil, segura.FaultOf(failure)
-	case failure != nil || changed == client:
+	if failure != nil && !failure.Retryable {
+		failure = nil // the refusal says more
+	}
+	if failure != nil || changed == nil || changed == client {
+		return nil, failure
+	}
+	token, fault := changed.Token(ctx, nil)
+	if fault != nil {
 		return nil, fault
 	}
-	token, tokenFault := changed.Token(ctx, nil)
-	if tokenFault != nil {
-		return nil, tokenFault
-	}
-	return &grant{client: changed, token: token}, nil
+	return &grant{client: changed, token: token, step: changedCredentials}, nil
 }

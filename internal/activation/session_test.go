@@ -92,6 +92,23 @@ func TestEnable_replacesEachTokenThatWasAcceptedBeforeItWasRefused(t *testing.T)
 	}
 }
 
+// Whatever Segura itself finds wrong with a call, it took the token.
+func TestEnable_replacesATokenThatSeguraTookForACallThatFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{})
+	w.runner.Concurrency = 1
+	for _, i := range []int64{7, 5} {
+		w.Fail(callsFor(i), seguratest.TokenRefused(seguratest.RefusedInactive), 1)
+	}
+
+	result := w.enable(t.Context(), 7, 5)
+
+	w.requireItems(t, result, failed(7, 2, apisecret.NotFound, false), done(5, apisecret.Enabled, 2))
+	if _, rereads := w.vault.counts(); rereads > 0 || w.Count(seguratest.KindToken) != 3 {
+		t.Errorf("got the AWS secret read %d times again and %d token calls, want 0 and 3", rereads, w.Count(seguratest.KindToken))
+	}
+}
+
 // Identifiers that are refused for reasons of their own do not wear out the token
 // endpoint.
 func TestEnable_replacesNoMoreThanSoManyTokens(t *testing.T) {
@@ -268,11 +285,49 @@ func TestEnable_tellsTheFaultOfTheTokenCall(t *testing.T) {
 			w := newWorld(t, seguratest.Options{})
 			w.Fail(tokenCalls, row.fault, -1)
 
+			result := w.enable(t.Context(), 5, 6, 7)
+
+			other := func(i apisecret.Identifier) summary { s := row.want; s.identifier = i; return s }
+			w.requireItems(t, result, row.want, other(6), other(7))
+			if got := result.Items[0].Error.HTTPStatus; got != row.status || w.Count(seguratest.KindToken) != row.calls {
+				t.Errorf("got status %d after %d token calls, want %d after %d", got, w.Count(seguratest.KindToken), row.status, row.calls)
+			}
+		})
+	}
+}
+
+// A refusal costs an attempt, but none of those against transient faults.
+func TestEnable_addsAtMostTwoAttemptsForRefusals(t *testing.T) {
+	t.Parallel()
+	refused, failing := seguratest.TokenRefused(seguratest.RefusedByGateway), seguratest.Gateway503()
+	for _, row := range []struct {
+		name    string
+		faults  []seguratest.Fault
+		changed bool
+		want    summary
+	}{
+		{"a refusal last", []seguratest.Fault{failing, failing, failing, refused}, false, done(5, apisecret.Enabled, 5)},
+		{"a refusal first", []seguratest.Fault{refused, failing, failing, failing}, false, done(5, apisecret.Enabled, 5)},
+		{"a refusal between", []seguratest.Fault{failing, refused, failing, failing}, false, done(5, apisecret.Enabled, 5)},
+		{"a refusal first, faults to the end", []seguratest.Fault{refused, failing, failing, failing, failing}, false, failed(5, 5, apisecret.UpstreamError, true)},
+		{"two refusals and a changed secret", []seguratest.Fault{failing, refused, refused, failing, failing}, true, done(5, apisecret.Enabled, 6)},
+		{"the same, faults to the end", []seguratest.Fault{refused, refused, failing, failing, failing, failing}, true, failed(5, 6, apisecret.UpstreamError, true)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, seguratest.Options{})
+			if row.changed {
+				w.vault.changed = w.newClient(t)
+			}
+			for _, fault := range row.faults {
+				w.Fail(enableCalls, fault, 1)
+			}
+
 			result := w.enable(t.Context(), 5)
 
 			w.requireItems(t, result, row.want)
-			if got := result.Items[0].Error.HTTPStatus; got != row.status || w.Count(seguratest.KindToken) != row.calls {
-				t.Errorf("got status %d after %d token calls, want %d after %d", got, w.Count(seguratest.KindToken), row.status, row.calls)
+			if w.FaultsLeft() > 0 {
+				t.Errorf("%d faults were not played", w.FaultsLeft())
 			}
 		})
 	}

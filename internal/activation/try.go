@@ -9,89 +9,78 @@ import (
 	"segura-enable/internal/telemetry"
 )
 
-// maxRefusals is how often one identifier's calls may be refused for their
-// token: once for the token at hand, once for the one fetched in its place, and
-// once for one of changed credentials.
-const maxRefusals = 3
-
 // try is the request for one identifier.
 type try struct {
 	*job
 	identifier apisecret.Identifier
-	attempts   int  // calls begun
-	noGrant    bool // whether it ended because nobody gets a token any more
+	attempts   int // calls begun
 }
 
-// enter makes the calls unless Segura is known to be down, and notes what they
-// say of that.
-func (t *try) enter(ctx context.Context) (segura.Answer, *segura.Fault) {
-	probe, fault := t.pulse.enter(ctx)
+// enter makes the calls unless the breaker is open, and reports to it what came of them.
+func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
+	probe, fault := t.breaker.enter(ctx)
 	if fault != nil {
 		return segura.Answer{}, fault
 	}
-	before := t.pulse.beats()
-	defer t.pulse.leave(probe)
-	answer, fault := t.call(ctx)
-	if fault != nil && (fault.NoReply || fault.RefusedToken || t.noGrant) {
-		t.pulse.missing(before, fault, t.noGrant)
+	before := t.breaker.replies.Load()
+	defer t.breaker.leave(probe)
+	answer, noGrant, fault := t.call(ctx)
+	if fault != nil && (fault.NoReply || fault.Refused == apisecret.TokenRefused || noGrant) {
+		t.breaker.giveUp(before, fault, noGrant)
 	}
 	return answer, fault
 }
 
-// call calls Segura until it has an answer, a fault that no repetition cures, or
-// no attempts or time left.
-func (t *try) call(ctx context.Context) (segura.Answer, *segura.Fault) {
+// call calls Segura until it has an answer, a fault that no repetition cures, or no
+// attempts or time left. noGrant says that there was nothing to call with.
+func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apisecret.Error) {
 	var (
-		own     *segura.Fault // the last transient fault of this identifier's
-		refused *rejection    // what the last call ended in, if it was that
+		own *apisecret.Error // the last transient fault of this identifier's
+		g   *grant
 	)
 	for transient, refusals := 0, 0; ; {
-		g, fault := t.ready(ctx, refused)
-		if fault != nil {
-			return segura.Answer{}, prefer(own, fault)
+		if !t.cooldown.wait(ctx) {
+			return segura.Answer{}, false, prefer(own, timeRanOut())
+		}
+		var fault *apisecret.Error
+		if g == nil {
+			if g, fault = t.session.grant(ctx); fault != nil {
+				return segura.Answer{}, true, prefer(own, fault)
+			}
 		}
 		answer, fault := t.attempt(ctx, g)
 		switch {
 		case fault == nil:
-			return answer, nil
+			return answer, false, nil
 		case fault.Code == apisecret.DeadlineExceeded:
-			return segura.Answer{}, prefer(own, fault)
-		case fault.RefusedToken:
-			if refusals++; refusals == maxRefusals {
-				return segura.Answer{}, fault
+			return segura.Answer{}, false, prefer(own, fault)
+		case fault.Refused == apisecret.TokenRefused:
+			refusals++
+			var none *apisecret.Error
+			if g, none = t.session.replace(ctx, g, refusals); none != nil {
+				return segura.Answer{}, true, prefer(own, none)
 			}
-			refused = &rejection{g, fault, refusals}
+			if g == nil {
+				return segura.Answer{}, false, fault
+			}
 		default:
-			own, refused = fault, nil
+			own, g = fault, nil
 			transient++
-			t.pace.slow(ctx, fault.RetryAfter)
-			if fault.NoReply && t.pulse.silent(fault) {
-				return segura.Answer{}, fault
-			}
-			if !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
-				return segura.Answer{}, fault
+			t.cooldown.begin(ctx, fault.RetryAfter)
+			if fault.NoReply && t.breaker.silence(fault) || !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
+				return segura.Answer{}, false, fault
 			}
 		}
 	}
 }
 
-// ready waits until a call may be made, and returns what it takes.
-func (t *try) ready(ctx context.Context, refused *rejection) (*grant, *segura.Fault) {
-	if !t.pace.wait(ctx) {
-		return nil, timeRanOut()
-	}
-	g, fault := t.session.grant(ctx, refused)
-	t.noGrant = fault != nil && (refused == nil || fault != refused.fault)
-	return g, fault
-}
-
-func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *segura.Fault) {
+func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *apisecret.Error) {
 	t.attempts++
 	began := time.Now()
 	answer, fault := g.client.Do(ctx, t.request.Action, t.identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
-	if fault == nil || !fault.NoReply && !fault.RefusedToken && fault.Code != apisecret.DeadlineExceeded {
-		t.pulse.beat()
+	if fault == nil || !fault.NoReply && fault.Refused != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
+		t.breaker.reply()
 	}
 	if fault == nil || fault.SeguraCode != 0 {
 		g.accepted.Store(true)
@@ -101,11 +90,11 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *segura.Fau
 
 // prefer returns the identifier's own fault where time ran out while that was
 // being overcome: it explains more.
-func prefer(own, fault *segura.Fault) *segura.Fault {
+func prefer(own, fault *apisecret.Error) *apisecret.Error {
 	if own != nil && fault.Code == apisecret.DeadlineExceeded {
 		return own
 	}
 	return fault
 }
 
-func timeRanOut() *segura.Fault { return segura.NewFault(apisecret.DeadlineExceeded) }
+func timeRanOut() *apisecret.Error { return apisecret.NewError(apisecret.DeadlineExceeded, "") }

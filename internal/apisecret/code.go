@@ -24,7 +24,7 @@ const (
 )
 
 // Error is one failure, as callers and the audit log see it. It is never changed
-// once made and may be shared by many items.
+// once it was handed out and may be shared by many items.
 type Error struct {
 	Code              Code   `json:"code"`
 	Message           string `json:"message"` // our own sentence, with what the operator can do; nothing of the upstream's
@@ -35,14 +35,28 @@ type Error struct {
 
 	UpstreamMessage string        `json:"-"` // for the audit log only, free of credentials
 	RetryAfter      time.Duration `json:"-"` // what the upstream asked for; 0: nothing
+	Refused         Refusal       `json:"-"` // 0: nothing was
+	NoReply         bool          `json:"-"` // nothing whole came back: Segura may be down
 }
+
+// Refusal is what Segura or its token endpoint refused of what it was shown.
+type Refusal int
+
+// The refusals; the zero value is none.
+const (
+	TokenRefused       Refusal = iota + 1 // the access token; another one may be accepted
+	CredentialsRefused                    // the client credentials; trying them again is pointless
+)
 
 // Error makes an Error an error.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
-// NewError returns an error of the code with the message, and with whether the
-// code as such is worth another try.
+// NewError returns an error of the code, with whether the code as such is worth
+// another try. An empty message means the code's usual sentence.
 func NewError(code Code, message string) *Error {
+	if message == "" {
+		message = sentences[code]
+	}
 	return &Error{Code: code, Message: message, Retryable: retryable[code]}
 }
 
@@ -56,4 +70,20 @@ var retryable = map[Code]bool{
 	UpstreamTimeout:         true,
 	UpstreamUnreachable:     true,
 	DeadlineExceeded:        true,
+}
+
+// sentences say for each code what happened and what the operator can do. A code
+// that is not here has several causes, each with a sentence of its own.
+var sentences = map[Code]string{
+	NotAllowed:              "The identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was sent. Add it there if it may be enabled and disabled.",
+	NotFound:                "Segura has no API secret with this identifier. Check the number against Segura's list of API secrets (identifier, not identifier_code).",
+	AccessDenied:            "Segura denies access to this API secret. Give the access key's user permission to edit it, and allow this function's IP address and referer in the access key.",
+	AuthenticationFailed:    "Segura refuses the client credentials or a token that it just issued. Check client_id, client_secret, tenant and the certificate in the AWS secret, and that the access key is active.",
+	RateLimited:             "Segura's gateway limits the rate of requests. Try again later, with fewer identifiers at once or a lower SEGURA_MAX_CONCURRENCY, or raise the gateway's limit.",
+	UpstreamError:           "Segura or its gateway answered with a server error. Try again; if it persists, look at Segura's own logs.",
+	UpstreamInvalidResponse: "Segura's gateway got no valid reply from Segura, or the reply was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
+	UpstreamTimeout:         "Segura did not answer in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
+	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url, token_url and the paths in the AWS secret; the reply's message is in the log.",
+	DeadlineExceeded:        "The invocation's time ran out first. Try again, with fewer identifiers at once or a longer function timeout.",
+	InternalError:           "Internal error. Report it as a bug, with the log of this invocation.",
 }

@@ -20,6 +20,9 @@ const (
 	Disable Action = "disable"
 )
 
+// MaxIdentifiers is how many identifiers a request may have; a door may take fewer.
+const MaxIdentifiers = 10_000
+
 // MaxReason is how long a reason may be, in code points.
 const MaxReason = 256
 
@@ -81,7 +84,7 @@ func (f Form) Read(data []byte) (Document, error) {
 	return d, f.complete(present)
 }
 
-// otherCase tells whether the name is one of the form's in other letter case.
+// otherCase reports whether the name is one of the form's in other letter case.
 func (f Form) otherCase(name string) bool {
 	return slices.ContainsFunc(f.Fields, func(known Field) bool { return strings.EqualFold(string(known), name) })
 }

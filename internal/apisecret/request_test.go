@@ -2,10 +2,12 @@ package apisecret_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"segura-enable/internal/apisecret"
@@ -69,6 +71,9 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"action":"disable"}`, "one of identifier and identifiers is required"},
 		{full, `{"identifier":5,"identifiers":[6]}`, "exclude each other"},
 		{full, `{"identifiers":[6],"identifier":5}`, "exclude each other"},
+		{full, `{"identifier":5,"identifiers":[]}`, "identifiers is empty"},
+		{full, `{"identifier":5,"identifiers":null}`, "identifiers is not an array"},
+		{full, `{"identifier":null,"identifiers":[5]}`, "identifier is not a positive integer"},
 		{full, `{"identifier":5,"identifier":5}`, `repeats the field "identifier"`},
 		{full, `{"identifier":5,"identifi\u0065r":6}`, `repeats the field "identifier"`},
 		{full, `{"Identifier":5}`, `unknown field "Identifier"`},
@@ -98,6 +103,8 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"identifiers":"5"}`, "identifiers is not an array"},
 		{full, `{"identifiers":null}`, "identifiers is not an array"},
 		{full, `{"identifiers":{}}`, "identifiers is not an array"},
+		{full, `{"identifiers":true}`, "identifiers is not an array"},
+		{full, `{"identifiers":{"0":5}}`, "identifiers is not an array"},
 		{full, `{"identifiers":[]}`, "identifiers is empty"},
 		{full, `{"identifiers":[5,"marker"]}`, "identifiers[1] is not a positive integer"},
 		{full, `{"identifiers":[5,null]}`, "identifiers[1] is not a positive integer"},
@@ -106,6 +113,10 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"identifiers":[1,1,1,1,1]}`, "identifiers has more than 4 elements"},
 		{full, `{"identifier":5,"reason":5}`, "reason is not a string"},
 		{full, `{"identifier":5,"reason":null}`, "reason is not a string"},
+		{full, `{"identifier":5,"reason":true}`, "reason is not a string"},
+		{full, `{"identifier":5,"reason":{"text":"marker"}}`, "reason is not a string"},
+		{full, `{"identifier":5,"reason":["marker"]}`, "reason is not a string"},
+		{reasonOnly, `{"reason":5}`, "reason is not a string"},
 		{full, `{"identifier":5,"reason":"` + strings.Repeat("é", 257) + `"}`, "reason has 257 characters, at most 256 are allowed"},
 		{full, `{"identifier":5,"action":"Enable"}`, "action is neither"},
 		{full, `{"identifier":5,"action":"marker"}`, "action is neither"},
@@ -133,6 +144,133 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		if text := err.Error(); !strings.Contains(text, row.want) || strings.Contains(text, "marker") {
 			t.Errorf("%.80s: got the error %q, want %q in it and no value", row.data, text, row.want)
 		}
+	}
+}
+
+// notIdentifiers are JSON values that are no identifier, however close.
+var notIdentifiers = []string{
+	`0`, `-0`, `-1`, `-5`, `5.0`, `5.5`, `5e0`, `5E0`, `5e+0`, `50e-1`, `1e3`, `0.5e1`, `1E400`,
+	`9223372036854775808`, `18446744073709551615`, `18446744073709551621`, `9223372036854775807.0`, `1` + strings.Repeat("0", 400),
+	`null`, `true`, `false`, `{}`, `[]`, `[5]`, `[[5]]`, `{"identifier":5}`, `{"5":5}`,
+	`""`, `" "`, `"0"`, `"-0"`, `"+5"`, `"-5"`, `"05"`, `"005"`, `"00"`, `"5.0"`, `"5."`, `".5"`, `"5e0"`, `"5E0"`, `"1e3"`,
+	`" 5"`, `"5 "`, `"\t5"`, `"5\n"`, `"5\r\n"`, `"5\u0000"`, `"\u00005"`, `"5\u00a0"`, `"\ufeff5"`, `"5\u200b"`, `"\u202e5"`,
+	`"9223372036854775808"`, `"18446744073709551621"`, `"` + strings.Repeat("9", 400) + `"`,
+	`"٥"`, `"５"`, `"५"`, `"Ⅴ"`, `"⁵"`, `"①"`, `"𝟝"`, `"\u0665"`,
+	`"0x5"`, `"0b101"`, `"0o5"`, `"1_000"`, `"1,000"`, `"5,6"`, `"5-7"`, `"5;6"`, `"NaN"`, `"Infinity"`, `"five"`, `"null"`, `"true"`,
+	`"5/6"`, `"../5"`, `"5/../6"`, `"5%2F6"`, `"%35"`, `"5?x"`, `"5#"`, `"5\\6"`, `"{identifier}"`, `"\ud835"`,
+}
+
+// notJSON are numbers that JSON does not have.
+var notJSON = []string{`05`, `00`, `+5`, `.5`, `5.`, `0x5`, `1_000`, `NaN`, `Infinity`, `٥`, `５`, `'5'`, `5L`, ``, `undefined`}
+
+func TestRead_takesNoOtherSpellingOfAnIdentifier(t *testing.T) {
+	for spelling, want := range map[string]apisecret.Identifier{
+		`5`: 5, `"5"`: 5, `10`: 10, `"\u0035"`: 5, " 5 ": 5, "\n\t5\r\n": 5, `"9223372036854775807"`: apisecret.MaxIdentifier, `"9007199254740993"`: 9007199254740993,
+	} {
+		if got, err := full.Read([]byte(`{"identifier":` + spelling + `}`)); err != nil || !slices.Equal(got.Identifiers, []apisecret.Identifier{want}) {
+			t.Errorf("%s: got %+v and %v, want %d", spelling, got, err, want)
+		}
+	}
+	for _, spelling := range slices.Concat(notIdentifiers, notJSON) {
+		for _, document := range []string{`{"identifier":` + spelling + `}`, `{"identifiers":[` + spelling + `]}`, `{"identifiers":[5,"6",` + spelling + `]}`} {
+			if spelling == "" && strings.Contains(document, "[]") {
+				continue // which is empty
+			}
+			if got, err := full.Read([]byte(document)); err == nil {
+				t.Errorf("%.200s: got %+v and no error", document, got)
+			}
+		}
+	}
+}
+
+// wrongKeys are documents whose keys are repeated or differently cased, which
+// is an error wherever they stand.
+var wrongKeys = []string{
+	`{"identifier":5,"identifier":5}`, `{"identifier":5,"identifier":6}`, `{"identifiers":[5],"identifiers":[6]}`,
+	`{"identifier":5,"\u0069dentifier":6}`, `{"\u0069dentifier":5,"ident\u0069fier":6}`, `{"identifiers":[5],"identifier\u0073":[6]}`,
+	`{"reason":"x","identifier":5,"reason":"y"}`, `{"reason":"x","identifier":5,"re\u0061son":"x"}`,
+	`{"Identifier":5}`, `{"IDENTIFIER":5}`, `{"iDentifier":5}`, `{"Identifiers":[5]}`, `{"IDENTIFIERS":[5]}`,
+	`{"identifier":5,"Identifier":6}`, `{"identifiers":[5],"Identifiers":[6]}`, `{"identifier":5,"Identifiers":[6]}`,
+	`{"identifier":5,"Reason":"x"}`, `{"identifier":5,"REASON":"x"}`, `{"identifier":5,"reason":"x","Reason":"y"}`,
+	`{"identifier":5,"\u0052eason":"x"}`,
+}
+
+// strangeKeys are documents with keys that are not known, some of them only for
+// a reader who looks closely.
+var strangeKeys = []string{
+	`{"identifier":5,"unknown":1}`, `{"identifier":5,"":1}`, `{"identifier":5," ":1}`, `{"identifier":5,"identifier ":6}`,
+	`{"identifier":5," identifier":6}`, `{"identifier":5,"identifier\u0000":6}`, `{"identifier":5,"identifier\u200b":6}`,
+	`{"identifier":5,"identifi\u0435r":6}`, `{"identifier":5,"ids":[6]}`, `{"identifier":5,"identifier_code":6}`,
+	`{"identifier":5,"comment":null}`, `{"identifier":5,"dry_run":true}`, `{"identifier":5,"$schema":"x"}`, `{"identifier":5,"__proto__":{}}`,
+	`{"identifier":5,"detail":{}}`, `{"identifier":5,"source":"aws.events"}`,
+}
+
+// foldedKeys are keys that are one of ours only if case is folded as Unicode
+// does: with a long s, or the Kelvin sign.
+var foldedKeys = []string{
+	`{"identifier":5,"identifier` + "\u017f" + `":[6]}`, `{"identifier` + "\u017f" + `":[5]}`, `{"identifier` + `\u017f` + `":[5]}`,
+	`{"identifier":5,"rea` + "\u017f" + `on":"x"}`, `{"identifier":5,"chec` + "\u212a" + `":true}`, `{"chec` + `\u212a` + `":true}`,
+}
+
+func TestRead_takesNoKeyForAnother(t *testing.T) {
+	for _, document := range slices.Concat(wrongKeys, foldedKeys, []string{
+		`{"identifier":5,"action":"enable","action":"disable"}`, `{"identifier":5,"Action":"disable"}`, `{"identifier":5,"ACTION":"enable"}`,
+		`{"identifier":5,"action":"enable","\u0061ction":"disable"}`, `{"Check":true}`, `{"check":true,"check":true}`, `{"CHECK":true}`,
+	}) {
+		for name, form := range map[string]apisecret.Form{"strict": full, "lenient": lenient} {
+			if got, err := form.Read([]byte(document)); err == nil {
+				t.Errorf("%s, %s: got %+v and no error", name, document, got)
+			}
+		}
+	}
+	for _, document := range strangeKeys {
+		if got, err := full.Read([]byte(document)); err == nil {
+			t.Errorf("strict, %s: got %+v and no error", document, got)
+		}
+		if got, err := lenient.Read([]byte(document)); err != nil || !slices.Equal(got.Identifiers, []apisecret.Identifier{5}) {
+			t.Errorf("lenient, %s: got %+v and %v, want the identifier 5 alone", document, got, err)
+		}
+	}
+}
+
+func TestRead_countsCharactersOfAReason(t *testing.T) {
+	for name, character := range map[string]string{
+		"ASCII": "x", "two bytes": "é", "three bytes": "セ", "four bytes": "😀", "combining": "\u0301", "escaped in JSON": "\n", "quotes": `"`,
+	} {
+		for length, isRead := range map[int]bool{apisecret.MaxReason: true, apisecret.MaxReason + 1: false} {
+			reason := strings.Repeat(character, length)
+			quoted, _ := json.Marshal(reason)
+			for _, text := range []string{string(quoted), escaped(reason)} {
+				got, err := full.Read([]byte(`{"identifier":5,"reason":` + text + `}`))
+
+				if (err == nil) != isRead || isRead && got.Reason != reason {
+					t.Errorf("%d characters of %s: got %q and %v", length, name, got.Reason, err)
+				}
+			}
+		}
+	}
+}
+
+// escaped is the text as a JSON string of nothing but \u escapes.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, unit := range utf16.Encode([]rune(text)) {
+		fmt.Fprintf(&b, `\u%04x`, unit)
+	}
+	return `"` + b.String() + `"`
+}
+
+func TestRead_takesNoOtherAction(t *testing.T) {
+	for _, action := range []string{
+		`"ENABLE"`, `"DISABLE"`, `" enable"`, `"enable "`, `"disable\n"`, `"activate"`, `"deactivate"`, `"toggle"`, `"enabled"`,
+		`true`, `false`, `1`, `0`, `{}`, `[]`, `["enable"]`, `"enable,disable"`, `"di\u0131sable"`,
+	} {
+		if got, err := full.Read([]byte(`{"identifier":5,"action":` + action + `}`)); err == nil {
+			t.Errorf("action %s: got %+v and no error", action, got)
+		}
+	}
+	if got, err := full.Read([]byte(`{"action":"\u0064isable","identifier":5}`)); err != nil || got.Action != apisecret.Disable {
+		t.Errorf("disable with an escape: got %+v and %v", got, err)
 	}
 }
 

@@ -1,8 +1,9 @@
 package apisecret
 
 import (
-	"bytes"
 	"encoding/json"
+
+	"segura-enable/internal/strictjson"
 )
 
 // Outcome is how it ended, for one identifier or for a request.
@@ -79,7 +80,7 @@ func (r Result) Outcome() Outcome {
 	}
 }
 
-// Retryable tells whether any failure is worth another try.
+// Retryable reports whether any failure is worth another try.
 func (r Result) Retryable() bool {
 	for i := range r.Items {
 		if e := r.Items[i].Error; e != nil && e.Retryable {
@@ -131,14 +132,14 @@ func (r Result) Document(limit int, measure func([]byte) int) []byte {
 	all, failures := r.encodeItems()
 	whole := r.head()
 	whole.Results = all
-	text := encode(whole)
+	text := strictjson.Encode(whole)
 	if measure(text) <= limit {
 		return text
 	}
 	head := r.head()
 	head.Omitted = &omitted{Succeeded: len(r.Items) - len(failures), Failed: len(failures)}
 	head.Results = []json.RawMessage{}
-	room := limit - measure(encode(head))
+	room := limit - measure(strictjson.Encode(head))
 	kept := 0
 	for kept < len(failures) {
 		// The comma is counted for the first item too, and the count of the
@@ -150,7 +151,7 @@ func (r Result) Document(limit int, measure func([]byte) int) []byte {
 	}
 	head.Omitted.Failed -= kept
 	head.Results = failures[:kept]
-	return encode(head)
+	return strictjson.Encode(head)
 }
 
 // head returns the document without its items.
@@ -173,22 +174,11 @@ func (r Result) head() document {
 func (r Result) encodeItems() (all, failures []json.RawMessage) {
 	all, failures = make([]json.RawMessage, 0, len(r.Items)), []json.RawMessage{}
 	for i := range r.Items {
-		text := encode(r.Items[i])
+		text := strictjson.Encode(r.Items[i])
 		all = append(all, text)
 		if r.Items[i].Outcome == Failed {
 			failures = append(failures, text)
 		}
 	}
 	return all, failures
-}
-
-// encode returns v as JSON text. Only types that always encode are passed to it.
-func encode(v any) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return []byte("null")
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
 }

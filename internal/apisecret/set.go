@@ -72,10 +72,10 @@ func merge(written []span) []span {
 	return merged
 }
 
-// IsEmpty tells whether the set holds no identifier.
+// IsEmpty reports whether the set holds no identifier.
 func (s Set) IsEmpty() bool { return len(s.sorted) == 0 }
 
-// Contains tells whether the identifier is in the set.
+// Contains reports whether the identifier is in the set.
 func (s Set) Contains(i Identifier) bool {
 	at, found := slices.BinarySearchFunc(s.sorted, i, func(one span, i Identifier) int { return cmp.Compare(one.first, i) })
 	return found || at > 0 && i <= s.sorted[at-1].last

@@ -15,9 +15,6 @@ import (
 	"segura-enable/internal/apisecret"
 )
 
-// MaxDefaultIdentifiers bounds SEGURA_DEFAULT_IDENTIFIERS.
-const MaxDefaultIdentifiers = 10_000
-
 // Upper bounds of the two counts, past which the function would only starve
 // itself: Lambda gives a process 1,024 file descriptors.
 const (
@@ -107,7 +104,7 @@ func (r *reader) set(name string) apisecret.Set {
 }
 
 func (r *reader) list(name string) []apisecret.Identifier {
-	list, err := r.set(name).Identifiers(MaxDefaultIdentifiers)
+	list, err := r.set(name).Identifiers(apisecret.MaxIdentifiers)
 	if err != nil {
 		r.fault(name, "%w", err)
 	}

@@ -76,6 +76,21 @@ func TestLoad_readsEachVariable(t *testing.T) {
 	}
 }
 
+func TestLoad_takesWhatCanBeUsed(t *testing.T) {
+	for name, values := range map[string]string{ // separated by |
+		"SEGURA_CREDENTIALS_TTL": "1ns|1h30m|0.5h|", "SEGURA_ATTEMPT_TIMEOUT": "1m|2s500ms|", "SEGURA_MAX_ATTEMPTS": "1|10|100|", "SEGURA_MAX_CONCURRENCY": "1|100|900|",
+		"SEGURA_ALLOWED_IDENTIFIERS":   "5|5-5|1-9223372036854775807|100-199,1-10,5-7,5|9223372036854775807,5|",
+		"SEGURA_DEFAULT_IDENTIFIERS":   "1-5000,2000-10000|9223372036854775807|",
+		"SEGURA_ALLOWED_EVENT_SOURCES": "aws.events,com.example.app|",
+	} {
+		for value := range strings.SplitSeq(values, "|") {
+			if _, err := config.Load(environment(map[string]string{name: value})); err != nil {
+				t.Errorf("%s=%q: got %v", name, value, err)
+			}
+		}
+	}
+}
+
 func TestLoad_takesAsManyDefaultIdentifiersAsAnEvent(t *testing.T) {
 	got, err := config.Load(environment(map[string]string{"SEGURA_DEFAULT_IDENTIFIERS": "1-10000"}))
 
@@ -87,11 +102,11 @@ func TestLoad_takesAsManyDefaultIdentifiersAsAnEvent(t *testing.T) {
 func TestLoad_namesTheVariableThatCannotBeUsed(t *testing.T) {
 	for _, row := range []struct{ name, values string }{ // values are separated by |
 		{"SEGURA_SECRET_ID", "| |\t\n"},
-		{"SEGURA_CREDENTIALS_TTL", "0|0s|-5m|5|five minutes|5 m|m|1e9h"},
+		{"SEGURA_CREDENTIALS_TTL", "0|0s|-5m|5|five minutes|5 m|m|1e9h|1d|5m | 5m|1e3s|5M|NaN|9999999999h|-0.5h"},
 		{"SEGURA_ATTEMPT_TIMEOUT", "0|0s|-1ns|10|soon|10S| "},
-		{"SEGURA_MAX_ATTEMPTS", "0|-1|1.5|four|101|99999999999999999999| 4|0x4|4 "},
+		{"SEGURA_MAX_ATTEMPTS", "0|-1|1.5|four|101|99999999999999999999| 4|0x4|4 |1e3|1_000|٤"},
 		{"SEGURA_MAX_CONCURRENCY", "0|-8|8.0|many|901|1e2"},
-		{"SEGURA_ALLOWED_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|5;6|05|9223372036854775808"},
+		{"SEGURA_ALLOWED_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|5;6|05|9223372036854775808|,5|5,,6|-5|5-6-7|1.5|5-9223372036854775808|0-5|5 6|5,x|٥|5–7|+5|0x5|1e3"},
 		{"SEGURA_DEFAULT_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|1-10001|1-9223372036854775807|1-6000,7000-11000"},
 		{"SEGURA_ALLOWED_EVENT_SOURCES", ",|a,|,a|a,,b| |a, ,b"},
 	} {

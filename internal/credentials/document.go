@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,7 +10,7 @@ import (
 
 // Parse reads the document in the AWS secret. Unknown fields are ignored; an
 // optional field that is null or empty counts as absent. Whether the values can
-// be used is for segura.New to tell. Errors name the field and repeat no value.
+// be used is for segura.New to judge. Errors name the field and repeat no value.
 func Parse(document []byte) (segura.Credentials, error) {
 	members, err := strictjson.Object(document)
 	if err != nil {
@@ -29,7 +28,7 @@ func Parse(document []byte) (segura.Credentials, error) {
 		}
 		set(&c, text)
 	}
-	return c, required(members)
+	return c, nil
 }
 
 // withoutName keeps a repeated name out of the error unless it is one of ours: it
@@ -57,18 +56,3 @@ var fields = map[string]func(*segura.Credentials, string){
 	"disable_path":       func(c *segura.Credentials, v string) { c.DisablePath = v },
 	"auth_style":         func(c *segura.Credentials, v string) { c.AuthStyle = segura.AuthStyle(v) },
 }
-
-func required(members []strictjson.Member) error {
-	present := map[string]bool{}
-	for _, member := range members {
-		present[member.Name] = !isEmpty(member.Value)
-	}
-	for _, name := range []string{"base_url", "client_id", "client_secret"} {
-		if !present[name] {
-			return fmt.Errorf("%s is missing", name)
-		}
-	}
-	return nil
-}
-
-func isEmpty(value json.RawMessage) bool { return string(value) == "null" || string(value) == `""` }

@@ -2,34 +2,65 @@ package credentials
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go/logging"
 )
 
 // maxReply bounds a reply of Secrets Manager, in bytes; a secret has at most
 // 64 KiB.
 const maxReply = 1 << 20
 
-// NewSecretsManager returns a client of AWS Secrets Manager, configured by the
-// environment as the AWS SDK defines it, but with credentials from variables alone.
-// The error is one of configuration and can be shown.
-func NewSecretsManager(attemptTimeout time.Duration) (*secretsmanager.Client, error) {
-	e := &environment{}
-	options := e.options()
-	options.HTTPClient = &httpClient{http.Client{
-		Transport:     e.transport(),
+// NewSecretsManager returns a client of AWS Secrets Manager, configured as the AWS
+// SDK defines it. The error is one of configuration, names the variable, and can be
+// shown.
+func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration) (*secretsmanager.Client, error) {
+	c, err := loadConfig(ctx)
+	var noProfile config.SharedConfigProfileNotExistError
+	if errors.As(err, &noProfile) && os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") != "" {
+		// A stray variable: the keys are Lambda's, and there are no profiles.
+		_ = os.Unsetenv("AWS_PROFILE")
+		c, err = loadConfig(ctx)
+	}
+	switch {
+	case err == nil:
+	case errors.As(err, &noProfile):
+		return nil, fmt.Errorf("AWS configuration: AWS_PROFILE: %w", err)
+	case os.Getenv("AWS_CA_BUNDLE") != "" && !strings.Contains(err.Error(), "AWS_"):
+		return nil, fmt.Errorf("AWS configuration: AWS_CA_BUNDLE: %w", err)
+	default:
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	buildable, ok := c.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, errors.New("AWS configuration: the SDK has an HTTP client of another kind")
+	}
+	c.HTTPClient = &httpClient{http.Client{
+		Transport:     buildable.GetTransport(), // with the authorities of AWS_CA_BUNDLE
 		Timeout:       attemptTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	if e.fault != nil {
-		return nil, e.fault
-	}
-	return secretsmanager.New(options), nil
+	return secretsmanager.NewFromConfig(c), nil
+}
+
+func loadConfig(ctx context.Context) (aws.Config, error) {
+	return config.LoadDefaultConfig(ctx,
+		config.WithHTTPClient(awshttp.NewBuildableClient()),
+		config.WithEC2IMDSClientEnableState(imds.ClientDisabled), // Lambda has none
+		config.WithLogger(logging.Nop{}),                         // its lines are no JSON
+	)
 }
 
 // httpClient notes attempts that fail on their own, and bounds what is read.
@@ -54,7 +85,7 @@ func (c *httpClient) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// attempts tells whether an attempt of one read failed while there was time left.
+// attempts reports whether an attempt of one read failed while there was time left.
 type attempts struct{ n atomic.Int32 }
 
 func (a *attempts) failed() bool { return a.n.Load() > 0 }

@@ -3,7 +3,9 @@ package credentials_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -34,7 +36,7 @@ func overNetwork(t *testing.T, endpoint string, attemptTimeout time.Duration) (*
 	} {
 		t.Setenv(name, value)
 	}
-	client, err := credentials.NewSecretsManager(attemptTimeout)
+	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,14 +145,22 @@ func TestReread_judgesEveryErrorOfTheSDK(t *testing.T) {
 	}
 }
 
+// Read to its end, the reply would be a good one.
 func TestReread_boundsAReply(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	server := startManager(t)
-	source, _ := overNetwork(t, server.URL(), 5*time.Second)
-	server.Fail(secretsmanager.GiantBody, 1)
+	document, _ := json.Marshal(secret("MARKER"))
+	for padding, isRead := range map[int]bool{0: true, 2 << 20: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"SecretString":%s,"Name":"%s"}`, document, strings.Repeat("x", padding))
+		}))
+		defer server.Close()
+		source, _ := overNetwork(t, server.URL, 5*time.Second)
 
-	if client, fault := source.Reread(t.Context()); client != nil || fault == nil || fault.Code != apisecret.CredentialsUnavailable {
-		t.Errorf("got %v, want credentials_unavailable", fault)
+		client, fault := source.Reread(t.Context())
+
+		if (client != nil) != isRead || fault != nil && fault.Code != apisecret.CredentialsUnavailable {
+			t.Errorf("a reply of %d bytes and a little: got %v, want it read: %t", padding, fault, isRead)
+		}
 	}
 }
 
@@ -198,26 +208,49 @@ func TestReread_leavesRepetitionToTheSDK(t *testing.T) {
 }
 
 func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
-	server := startManager(t)
-	source, _ := overNetwork(t, server.URL(), 5*time.Second)
-	server.Fail(secretsmanager.Hang, -1)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
+	for _, row := range []struct {
+		first secretsmanager.Fault
+		left  time.Duration
+		want  apisecret.Code
+	}{
+		{secretsmanager.Hang, 200 * time.Millisecond, apisecret.DeadlineExceeded},
+		{secretsmanager.Unavailable, time.Second, apisecret.CredentialsUnavailable},
+		{secretsmanager.Reset, time.Second, apisecret.CredentialsUnavailable},
+	} {
+		server := startManager(t)
+		source, _ := overNetwork(t, server.URL(), 5*time.Second)
+		server.Fail(row.first, 1)
+		server.Fail(secretsmanager.Hang, -1)
+		ctx, cancel := context.WithTimeout(t.Context(), row.left)
 
-	_, late := source.Reread(ctx)
+		_, fault := source.Reread(ctx)
+		cancel()
 
-	server.ClearFaults()
-	server.Fail(secretsmanager.Unavailable, 1)
-	server.Fail(secretsmanager.Hang, -1)
-	longer, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, broken := source.Reread(longer)
-
-	if late == nil || late.Code != apisecret.DeadlineExceeded || !late.Retryable {
-		t.Errorf("without an answer: got %+v, want deadline_exceeded", late)
+		if fault == nil || fault.Code != row.want || !fault.Retryable {
+			t.Errorf("%s, and then no answer: got %+v, want %s, retryable", row.first, fault, row.want)
+		}
 	}
-	if broken == nil || broken.Code != apisecret.CredentialsUnavailable || !broken.Retryable {
-		t.Errorf("after a 503: got %+v, want credentials_unavailable, retryable", broken)
+}
+
+// Something in between may answer in AWS's place, in no form of AWS's.
+func TestReread_goesByTheStatusOfWhatIsNoAnswerOfAWS(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	for status, retryable := range map[int]bool{429: true, 502: true, 503: true, 403: false, 404: false, 407: false} {
+		for kind, body := range map[string]string{"text/html": "<html>MARKER</html>", "application/x-amz-json-1.1": `{"__type":"MARKERException","message":"MARKER"}`} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			}))
+			defer server.Close()
+			source, _ := overNetwork(t, server.URL, 5*time.Second)
+
+			_, fault := source.Reread(t.Context())
+
+			if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable != retryable || strings.Contains(fault.Message, "MARKER") {
+				t.Errorf("%d as %s: got %+v, want credentials_unavailable, retryable %t", status, kind, fault, retryable)
+			}
+		}
 	}
 }
 
@@ -234,20 +267,5 @@ func TestReread_followsNoRedirect(t *testing.T) {
 
 	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
 		t.Errorf("got %v, followed: %t", fault, followed)
-	}
-}
-
-func TestNewSecretsManager_refusesAnEnvironmentThatTheSDKCannotUse(t *testing.T) {
-	for name, value := range map[string]string{"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "sometimes", "AWS_CA_BUNDLE": "/nowhere/at/all.pem"} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("AWS_REGION", "eu-west-1")
-			t.Setenv(name, value)
-
-			client, err := credentials.NewSecretsManager(time.Second)
-
-			if client != nil || err == nil || !strings.Contains(err.Error(), "AWS") {
-				t.Errorf("%s=%s: got %v", name, value, err)
-			}
-		})
 	}
 }

@@ -4,6 +4,7 @@ package credentials
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"sync"
@@ -41,9 +42,9 @@ type Source struct {
 // copyOfSecret is what the last successful read found; without a client it is
 // none.
 type copyOfSecret struct {
-	credentials func() segura.Credentials // a function, where no print finds them
-	client      *segura.Client
-	readAt      time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+	digest [sha256.Size]byte // of the credentials
+	client *segura.Client
+	readAt time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
 }
 
 // Client returns a client made of the AWS secret. An expired copy of it goes on
@@ -150,8 +151,8 @@ func (s *Source) use(document []byte) (*segura.Client, *apisecret.Error) {
 		return nil, unusable(err)
 	}
 	held := s.held()
-	next := copyOfSecret{credentials: func() segura.Credentials { return parsed }, client: held.client, readAt: time.Now().Round(0)}
-	if held.client == nil || !held.credentials().Equal(parsed) {
+	next := copyOfSecret{digest: parsed.Digest(), client: held.client, readAt: time.Now().Round(0)}
+	if held.client == nil || held.digest != next.digest {
 		if next.client, err = segura.New(parsed, s.Segura); err != nil {
 			return nil, unusable(err)
 		}

@@ -426,3 +426,14 @@ func TestClient_passesOnNothingThatTheSDKSays(t *testing.T) {
 		t.Errorf("got %v and the log %s", fault, log)
 	}
 }
+
+// Of the name of an error of AWS's, letters and digits are logged.
+func TestClient_logsNothingOfAnErrorsNameThatIsNoName(t *testing.T) {
+	source, _, log := given(apiError("Some\x1b[31m Thing\n{\"a\":1}" + strings.Repeat("x", 100)))
+
+	_, fault := source.Client(t.Context())
+
+	if want := `"aws_error":"Some31mThinga1` + strings.Repeat("x", 64-len("Some31mThinga1")) + `"`; fault == nil || !strings.Contains(log.String(), want) {
+		t.Errorf("got %v and the log %s, want %s in it", fault, log, want)
+	}
+}

@@ -24,13 +24,9 @@ type envelope struct {
 // detail-type, source and detail. Other fields of the envelope may come and go:
 // a replayed event has replay-name.
 func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
-	members, err := strictjson.Object(payload)
+	byName, err := strictjson.Map(payload)
 	if err != nil {
 		return envelope{}, false, err
-	}
-	byName := map[string]json.RawMessage{}
-	for _, member := range members {
-		byName[member.Name] = member.Value
 	}
 	for _, name := range []string{"detail-type", "source", "detail"} {
 		if _, ok := byName[name]; !ok {
@@ -51,7 +47,7 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 // one else can: PutEvents refuses sources that begin with "aws.".
 func (e envelope) isScheduled() bool { return e.source == "aws.events" || e.source == "aws.scheduler" }
 
-// isBare tells whether detail is an empty object; Scheduler's default payload
+// isBare reports whether detail is an empty object; Scheduler's default payload
 // has one as a string.
 func (e envelope) isBare() bool {
 	detail := []byte(e.detail)

@@ -19,13 +19,13 @@ const requestID = "8f5d3b1c-0000-4000-8000-000000000001"
 // world is a door with all that is behind it.
 type world struct {
 	*activationtest.World
-	door *event.Door
+	door *event.Handler
 }
 
 func newWorld(t testing.TB, o seguratest.Options) *world {
 	t.Helper()
 	w := activationtest.Start(t, o, "EventFunction")
-	return &world{w, &event.Door{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}}
+	return &world{w, &event.Handler{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}}
 }
 
 // answer is what became of an invocation: a document, or a function error whose

@@ -5,11 +5,11 @@ package function
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -50,10 +50,10 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	log.SetOutput(telemetry.StandardLog{Log: logger})
 	settings, err := config.Load(getenv)
 	if err != nil {
-		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", oneLine(err))
+		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Parts{}, err
 	}
-	secretsManager, err := credentials.NewSecretsManager(settings.AttemptTimeout)
+	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)
 	if err != nil {
 		logger.ErrorContext(ctx, "the AWS configuration cannot be used", "cause", err.Error())
 		return Parts{}, err
@@ -70,10 +70,9 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	return parts, nil
 }
 
-// readAuthorities reads the system's list of trusted authorities, three tenths of the
-// CPU time of a cold start, while the rest of start-up goes on: where there is a
-// second CPU, that takes a twentieth off it. The first TLS handshake finds the list
-// read, or waits for it; an error comes back there.
+// readAuthorities reads the system's list of trusted authorities, a large part of the
+// CPU time of a cold start, while the rest of init goes on. The first TLS handshake
+// finds the list read, or waits for it; an error comes back there.
 func readAuthorities() { _, _ = x509.SystemCertPool() }
 
 func wire(c config.Config, version string, api credentials.SecretsManager, logger *slog.Logger, o telemetry.Options) Parts {
@@ -118,20 +117,4 @@ func (p Parts) warm(ctx context.Context) {
 		p.Log.WarnContext(ctx, "start-up could not obtain a token ahead; the first invocation tries again",
 			"code", fault.Code, "cause", fault.Message)
 	}
-}
-
-// oneLine joins the lines of a joined error.
-func oneLine(err error) string {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return err.Error()
-	}
-	text := ""
-	for at, one := range joined.Unwrap() {
-		if at > 0 {
-			text += "; "
-		}
-		text += one.Error()
-	}
-	return text
 }

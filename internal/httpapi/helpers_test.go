@@ -19,13 +19,13 @@ const requestID = "8f5d3b1c-0000-4000-8000-000000000001"
 // world is a door with all that is behind it.
 type world struct {
 	*activationtest.World
-	door *httpapi.Door
+	door *httpapi.Handler
 }
 
 func newWorld(t testing.TB, o seguratest.Options) *world {
 	t.Helper()
 	w := activationtest.Start(t, o, "ApiFunction")
-	return &world{w, &httpapi.Door{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}}
+	return &world{w, &httpapi.Handler{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}}
 }
 
 // response is what API Gateway and function URLs read of a reply.
@@ -120,3 +120,6 @@ func with(event string, members ...string) string {
 	}
 	return string(text)
 }
+
+// fronts make the events of the two payload formats.
+var fronts = map[string]func(method, path, body string) string{"payload format 1.0": rest, "payload format 2.0": http2}

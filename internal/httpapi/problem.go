@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/strictjson"
 )
 
 // invalidRequest is the code of a request that cannot be understood. It belongs
@@ -87,7 +88,7 @@ func (p *problem) render(id string) response {
 	if id != "" {
 		p.Instance = "urn:uuid:" + id
 	}
-	r := response{StatusCode: p.Status, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: string(encode(p))}
+	r := response{StatusCode: p.Status, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: string(strictjson.Encode(p))}
 	if p.retryAfter > 0 {
 		r.Headers["Retry-After"] = strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds())))
 	}

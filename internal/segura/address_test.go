@@ -44,6 +44,11 @@ func TestNew_neverLeadsToTheRouteOfPasswords(t *testing.T) {
 		"/api/mysafe/secretapi/%252e%252e/password/active/{identifier}",
 		"/mysafe/secretapi/active/{identifier}/../../../password/active",
 		"/mysafe/password/../password/{identifier}",
+		"//mysafe/password/active/{identifier}",
+		"/api/x/../mysafe/password/active/{identifier}",
+		"/api%2fmysafe%2fpassword%2factive/{identifier}",
+		"/api/mysafe/passwor%64/active/{identifier}",
+		"/api/mysafe/secretapi/.%2E/password/active/{identifier}",
 	} {
 		for field, c := range map[string]segura.Credentials{
 			"enable_path":  at(func(c *segura.Credentials) { c.EnablePath = path }),
@@ -68,6 +73,14 @@ func TestNew_neverLeadsToTheRouteOfPasswords(t *testing.T) {
 	}
 }
 
+func TestNew_takesPathsThatMerelyLookLikeThatRoute(t *testing.T) {
+	for _, path := range []string{"/api/mysafe/passwords/active/{identifier}", "/api/mypassword/active/{identifier}", "/password/{identifier}"} {
+		if _, err := segura.New(at(func(c *segura.Credentials) { c.EnablePath = path }), options()); err != nil {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}
+
 func TestNew_neverLeadsToTheRouteOfPasswordsInTwoParts(t *testing.T) {
 	for _, row := range []struct{ base, path string }{
 		{"https://segura.example.com/api/mysafe/password", "/active/{identifier}"},
@@ -76,6 +89,7 @@ func TestNew_neverLeadsToTheRouteOfPasswordsInTwoParts(t *testing.T) {
 		{"https://segura.example.com/api/mysafe//", "/password/active/{identifier}"},
 		{"https://segura.example.com/api/mysafe", "//password/active/{identifier}"},
 		{"https://segura.example.com/api/my%73afe", "/%70assword/active/{identifier}"},
+		{"https://segura.example.com/api%2Fmysafe%2F", "/password/active/{identifier}"},
 	} {
 		if client, err := segura.New(at(func(c *segura.Credentials) { c.BaseURL, c.EnablePath = row.base, row.path }), options()); client != nil || err == nil {
 			t.Errorf("%s and %s: got a client", row.base, row.path)
@@ -120,7 +134,7 @@ func TestNew_refusesPathsWithoutTheIdentifierAsOneSegment(t *testing.T) {
 		"/active", "/active/", "/active/5", "/active/{Identifier}", "/active/{id}", "/active/{ identifier }", "/active/%7Bidentifier%7D",
 		"/active/{identifier}{identifier}", "/active/{identifier}/{identifier}", "/active/{identifier}/x{identifier}",
 		"/active/x{identifier}", "/active/{identifier}.json", "/active/{identifier};v=1", "/active/{{identifier}}",
-		"/active?id={identifier}", "/active/{identifier}?x=1", "/active/{identifier}#top", "/active#/{identifier}", "/active/{identifier}\\x", "\\active\\{identifier}",
+		"/active?id={identifier}", "/active/{identifier}?x=1", "/active/{identifier}#top", "/active#/{identifier}", "@evil.example/{identifier}", ".evil.example/{identifier}", "/api/mysafe\\password\\active/{identifier}", "/active/{identifier}\\x", "\\active\\{identifier}",
 		"/active/%zz/{identifier}", "/act\nive/{identifier}", "/active/../{identifier}", "/active/./{identifier}", "/{identifier}/..", "/%2e%2e/{identifier}", "/active/\x7f/{identifier}",
 	} {
 		for field, c := range map[string]segura.Credentials{
@@ -149,8 +163,9 @@ func TestNew_refusesOtherFieldsThatItCannotUse(t *testing.T) {
 		change func(*segura.Credentials)
 		want   string // the field in the error
 	}{
-		{"no client_id", func(c *segura.Credentials) { c.ClientID = "" }, "client_id"},
-		{"no client_secret", func(c *segura.Credentials) { c.ClientSecret = segura.Hide("") }, "client_secret"},
+		{"no base_url", func(c *segura.Credentials) { c.BaseURL = "" }, "base_url is missing"},
+		{"no client_id", func(c *segura.Credentials) { c.ClientID = "" }, "client_id is missing"},
+		{"no client_secret", func(c *segura.Credentials) { c.ClientSecret = segura.Hide("") }, "client_secret is missing"},
 		{"no client_secret at all", func(c *segura.Credentials) { c.ClientSecret = segura.Sensitive{} }, "client_secret"},
 		{"a referer with a line break", func(c *segura.Credentials) { c.Referer = "https://marker/\r\nX: y" }, "referer"},
 		{"a referer that is not ASCII", func(c *segura.Credentials) { c.Referer = "https://marker/é" }, "referer"},

@@ -2,7 +2,6 @@ package segura
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -194,7 +193,7 @@ func TestToken_expiresOnTheWallClock(t *testing.T) {
 	if got := time.Now().String(); !strings.Contains(got, "m=") {
 		t.Fatalf("the clock says %s, which has no monotonic part to begin with", got)
 	}
-	if got := newToken("token", json.RawMessage("60")).expires.String(); strings.Contains(got, "m=") {
+	if got := newToken("token", time.Minute).expires.String(); strings.Contains(got, "m=") {
 		t.Errorf("the token expires at %s, which has a monotonic part", got)
 	}
 	if got := wallClock().String(); strings.Contains(got, "m=") {
@@ -233,8 +232,8 @@ func TestToken_isRequestedAgainAgainstTransientFaultsOnly(t *testing.T) {
 			if (token == nil) != (row.code != "") || fault != nil && fault.Code != row.code || (fault == nil) != (row.code == "") {
 				t.Errorf("%s: got %v, want %q", row.name, fault, row.code)
 			}
-			if fault != nil && fault.RefusedCredentials != (row.code == apisecret.AuthenticationFailed) {
-				t.Errorf("%s: got refused credentials %t", row.name, fault.RefusedCredentials)
+			if fault != nil && fault.Refused == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
+				t.Errorf("%s: got refused credentials %t", row.name, fault.Refused == apisecret.CredentialsRefused)
 			}
 		})
 	}
@@ -341,7 +340,7 @@ func TestToken_waitsNoLongerForAnothersRequestThanItsOwnContext(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			answers(200, `{"access_token":"token"}`)(w, r)
 		})
-		leader := make(chan *Fault, 1)
+		leader := make(chan *apisecret.Error, 1)
 		go func() { _, fault := u.client.Token(t.Context(), nil); leader <- fault }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -363,7 +362,7 @@ func TestToken_isRequestedAnewWhenTheOneWhoRequestedItIsGone(t *testing.T) {
 		u.plays(hangs, answers(200, `{"access_token":"token"}`))
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		leader := make(chan *Fault, 1)
+		leader := make(chan *apisecret.Error, 1)
 		go func() { _, fault := u.client.Token(short, nil); leader <- fault }()
 		synctest.Wait()
 
@@ -426,6 +425,31 @@ func TestToken_neverHandsOutTheRefusedOne(t *testing.T) {
 	})
 }
 
+// Whoever begins the flight anew, after the time of the one ahead ran out, finds the
+// token that came in spite of that.
+func TestToken_isNotRequestedAgainByWhoComesLate(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, u *upstream) {
+		u.plays(answers(200, `{"access_token":"second"}`))
+		first := newToken("first", time.Hour)
+		ahead, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go func() {
+			_, _ = u.client.flight.Do(ahead, func(ctx context.Context) (*Token, error) {
+				<-ctx.Done()
+				u.client.keep(first)
+				return nil, ctx.Err()
+			})
+		}()
+		synctest.Wait()
+
+		got, fault := u.client.Token(t.Context(), nil)
+
+		if fault != nil || got != first || len(u.requests()) > 0 {
+			t.Errorf("got %v and %v after %d requests, want the token at hand", got, fault, len(u.requests()))
+		}
+	})
+}
+
 func TestFreshToken_replacesAGoodOne(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 		u.plays(answers(200, `{"access_token":"first"}`), answers(200, `{"access_token":"second"}`))
@@ -459,6 +483,54 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 
 		if early != 1 || u.connections != 2 {
 			t.Errorf("got %d connections after a rest of 40 s and %d after one of 61 s, want 1 and 2", early, u.connections)
+		}
+	})
+}
+
+// What is no HTTP is a reply, if no good one: somebody is there.
+func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
+	for _, said := range []string{"no HTTP\r\n\r\n", "HTTP/1.1 twohundred OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n"} {
+		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
+			u.plays(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(conn, said)
+				_ = conn.Close()
+			})
+
+			_, fault := u.client.Do(t.Context(), apisecret.Enable, 5, &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)})
+
+			if fault == nil || fault.Code != apisecret.UnexpectedResponse || fault.NoReply {
+				t.Errorf("%q: got %+v, want unexpected_response", said, fault)
+			}
+		})
+	}
+}
+
+// Where one connection broke, the idle ones beside it are not trusted either.
+func TestDo_opensAnotherConnectionAfterOneBroke(t *testing.T) {
+	inBubble(t, Options{AttemptTimeout: 3 * time.Second}, func(t *testing.T, u *upstream) {
+		const already = `{"response":{"status":200,"message":"Api secret has already been activated","error":false}}`
+		slow := func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second); answers(200, already)(w, r) }
+		u.plays(slow, slow, hangs, answers(200, already))
+		token := &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)}
+		var group sync.WaitGroup
+		for range 2 { // so that there are two connections
+			group.Go(func() { _, _ = u.client.Do(t.Context(), apisecret.Enable, 5, token) })
+		}
+		group.Wait()
+		if u.connections != 2 {
+			t.Fatalf("got %d connections for two calls at once, want 2", u.connections)
+		}
+
+		_, first := u.client.Do(t.Context(), apisecret.Enable, 5, token)
+		_, second := u.client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if first == nil || !first.NoReply || second != nil || u.connections != 3 {
+			t.Errorf("got %v, then %v, over %d connections; want the second call over a third one", first, second, u.connections)
 		}
 	})
 }
@@ -504,14 +576,24 @@ func TestWait_growsWithFullJitter(t *testing.T) {
 	})
 }
 
-func TestWait_addsWhatTheUpstreamAskedFor(t *testing.T) {
+func TestWait_addsItsJitterToWhatTheUpstreamAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
+		for _, asked := range []time.Duration{firstBackoff / 2, time.Minute} {
+			var longest time.Duration
+			for range 200 {
+				began := time.Now()
 
-		again := Retry{MaxAttempts: 2}.Wait(t.Context(), 1, time.Minute)
+				again := Retry{MaxAttempts: 2}.Wait(t.Context(), 1, asked)
 
-		if took := time.Since(began); !again || took < time.Minute || took > time.Minute+firstBackoff {
-			t.Errorf("got %t after %s, want another attempt after a minute and a little", again, took)
+				took := time.Since(began)
+				if !again || took < asked || took > asked+firstBackoff {
+					t.Fatalf("asked for %s: got %t after %s, want another attempt then and a little later", asked, again, took)
+				}
+				longest = max(longest, took)
+			}
+			if longest < asked+firstBackoff*9/10 {
+				t.Errorf("asked for %s: got %s at most in 200 waits, want up to %s more", asked, longest, firstBackoff)
+			}
 		}
 	})
 }

@@ -21,10 +21,10 @@ type Answer struct {
 // Source: Segura's pages "POST | Enable API secret" and "POST | Disable API
 // secret", whose word for it is to activate and to deactivate. Both are
 // idempotent, so that a call may be repeated after any fault.
-func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Identifier, t *Token) (Answer, *Fault) {
+func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Identifier, t *Token) (Answer, *apisecret.Error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.access().addresses.call(action, i), http.NoBody)
 	if err != nil {
-		return Answer{}, internalFault()
+		return Answer{}, apisecret.NewError(apisecret.InternalError, "")
 	}
 	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
 	r, fault := c.send(ctx, request)
@@ -32,7 +32,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 		return Answer{}, fault
 	}
 	said := readContent(r.body)
-	message, requestID := c.quote(r, said, t.secretTexts())
+	message, requestID := c.quote(r, said, t.texts)
 	outcome, fault := readCall(action, i, r, said)
 	if fault == nil {
 		return Answer{outcome, r.status, message, requestID}, nil
@@ -43,14 +43,14 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 
 // Connect opens a new connection to the base URL and sends one HEAD; any reply
 // is a success.
-func (c *Client) Connect(ctx context.Context) *Fault {
+func (c *Client) Connect(ctx context.Context) *apisecret.Error {
 	config := c.transport.TLSClientConfig.Clone()
 	config.ClientSessionCache = nil
 	fresh := &Client{options: c.options, access: c.access, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
 	fresh.transport.DisableKeepAlives = true
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.access().addresses.base.String(), http.NoBody)
 	if err != nil {
-		return internalFault()
+		return apisecret.NewError(apisecret.InternalError, "")
 	}
 	_, fault := fresh.send(ctx, request)
 	return fault
@@ -66,10 +66,4 @@ func (c *Client) quote(r reply, said content, more *secretTexts) (message, reque
 		}
 	}
 	return c.options.Redactor.redact(said.message, more), requestID[:min(len(requestID), maxRequestID)]
-}
-
-// internalFault is the fault of a request that could not even be made, which New
-// excludes.
-func internalFault() *Fault {
-	return NewFault(apisecret.InternalError)
 }

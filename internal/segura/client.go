@@ -70,8 +70,13 @@ const idleTimeout = 50 * time.Second
 // New returns a client, or an error that names the field of the credentials that
 // cannot be used and repeats no value. It connects to nothing.
 func New(c Credentials, o Options) (*Client, error) {
-	if c.ClientID == "" || c.ClientSecret.Reveal() == "" {
-		return nil, errors.New("client_id and client_secret are required")
+	switch {
+	case c.BaseURL == "":
+		return nil, errors.New("base_url is missing")
+	case c.ClientID == "":
+		return nil, errors.New("client_id is missing")
+	case c.ClientSecret.Reveal() == "":
+		return nil, errors.New("client_secret is missing")
 	}
 	addresses, err := newAddresses(c)
 	if err != nil {
@@ -149,7 +154,7 @@ func newTransport(config *tls.Config, o Options) *http.Transport {
 // send sends a request and reads its whole reply, within one attempt's timeout.
 // Redirects are replies like any other. The fault says that there was no reply;
 // one that came is for the caller to judge.
-func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault) {
+func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apisecret.Error) {
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
@@ -162,7 +167,7 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *Fault
 	c.replied.Store(true)
 	defer func() { _ = response.Body.Close() }()
 	if response.ProtoMajor == 1 && over.isStale() {
-		return reply{}, NewFault(apisecret.UpstreamInvalidResponse)
+		return reply{}, apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 	r := reply{status: response.StatusCode, header: response.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {

@@ -1,6 +1,7 @@
 package segura
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,20 +36,16 @@ type Credentials struct {
 	AuthStyle         AuthStyle
 }
 
-// Equal tells whether both are the same in every field.
-func (c Credentials) Equal(other Credentials) bool {
-	secret, key := c.ClientSecret.Reveal() == other.ClientSecret.Reveal(), c.ClientKey.Reveal() == other.ClientKey.Reveal()
-	c.ClientSecret, c.ClientKey = Sensitive{}, Sensitive{}
-	other.ClientSecret, other.ClientKey = Sensitive{}, Sensitive{}
-	return secret && key && c.plain() == other.plain()
-}
-
-// plain returns the fields that compare with ==.
-func (c Credentials) plain() [10]string {
-	return [...]string{
-		c.BaseURL, c.TokenURL, c.ClientID, c.Tenant, c.CACertificate, c.ClientCertificate,
-		c.Referer, c.EnablePath, c.DisablePath, string(c.AuthStyle),
+// Digest tells credentials apart that differ in any value, without keeping them.
+func (c Credentials) Digest() [sha256.Size]byte {
+	h := sha256.New()
+	for _, value := range []string{
+		c.BaseURL, c.TokenURL, c.ClientID, c.ClientSecret.Reveal(), c.Tenant, c.CACertificate, c.ClientCertificate,
+		c.ClientKey.Reveal(), c.Referer, c.EnablePath, c.DisablePath, string(c.AuthStyle),
+	} {
+		_, _ = fmt.Fprintf(h, "%d:%s,", len(value), value) // a hash takes everything
 	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // secretTexts returns every text that must not be seen outside. Certificates are

@@ -95,7 +95,7 @@ type verdict struct {
 func succeeded(outcome apisecret.Outcome) verdict { return verdict{outcome: outcome, httpStatus: 200} }
 
 // verdictOf is the verdict of a call's two results.
-func verdictOf(answer segura.Answer, fault *segura.Fault) verdict {
+func verdictOf(answer segura.Answer, fault *apisecret.Error) verdict {
 	if fault == nil {
 		return verdict{outcome: answer.Outcome, httpStatus: answer.HTTPStatus}
 	}

@@ -2,7 +2,9 @@ package segura
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -94,7 +96,7 @@ func readReply(action apisecret.Action, status int, body []byte) read {
 	if fault == nil {
 		return read{outcome: outcome, httpStatus: status}
 	}
-	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.RefusedToken}
+	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Refused == apisecret.TokenRefused}
 }
 
 // Reading a reply never panics; it is a success only if the status is 200 and the
@@ -260,5 +262,63 @@ func TestRetryAfter_takesTheFirstHeaderThatSaysAnything(t *testing.T) {
 		if got := retryAfter(row.header, now); got != row.want {
 			t.Errorf("%v: got %s, want %s", row.header, got, row.want)
 		}
+	}
+}
+
+func TestRedact_findsASecretInEveryForm(t *testing.T) {
+	for name, row := range map[string]struct {
+		secret, quoted string
+		shows          bool
+	}{
+		"as it is":                   {"Zr9Vb3LpTqXw7YcN", "Zr9Vb3LpTqXw7YcN", false},
+		"of seven bytes":             {"Zr9Vb3L", "Zr9Vb3L", false},
+		"of five bytes":              {"Zr9Vb", "Zr9Vb", false},
+		"of four bytes, too common":  {"Zr9V", "Zr9V", true},
+		"in base64":                  {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("Zr9Vb3LpTqXw7YcN")), false},
+		"in base64, behind a byte":   {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("xZr9Vb3LpTqXw7YcN"))[4:], false},
+		"in base64, behind two":      {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("xyZr9Vb3LpTqXw7YcN"))[4:], false},
+		"in base64 for URLs":         {"~~~???~~~???~~~???", base64.URLEncoding.EncodeToString([]byte("~~~???~~~???~~~???")), false},
+		"in base64 for URLs, behind": {"~~~???~~~???~~~???", base64.URLEncoding.EncodeToString([]byte("xyz~~~???~~~???~~~???"))[4:], false},
+	} {
+		var r Redactor
+		r.addCredentials(newSecretTexts(row.secret))
+
+		got := r.redact("it is "+row.quoted+" .", nil)
+
+		if shows := strings.Contains(got, row.quoted[:4]); shows != row.shows || !strings.HasPrefix(got, "it is ") {
+			t.Errorf("%s: got %q, want %s in it: %t", name, got, row.quoted[:4], row.shows)
+		}
+	}
+}
+
+// Behind a proxy there is no other handshake to be made.
+func TestDo_looksForNoAlertPastAProxy(t *testing.T) {
+	direct, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = direct.Close() }()
+	dialed := make(chan struct{}, 10)
+	go func() {
+		for {
+			conn, err := direct.Accept()
+			if err != nil {
+				return
+			}
+			dialed <- struct{}{}
+			_ = conn.Close()
+		}
+	}()
+	client, err := New(Credentials{BaseURL: "https://" + direct.Addr().String(), ClientID: "id", ClientSecret: Hide("secret")}, Options{AttemptTimeout: 5 * time.Second, Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse("http://127.0.0.1:1") }
+	client.certificateAsked.Store(true)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, newToken("token", 0))
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || len(dialed) > 0 {
+		t.Errorf("got %v and %d connections past the proxy, want none", fault, len(dialed))
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // readCall returns how a call that asks for the action ended, or its fault.
-func readCall(action apisecret.Action, i apisecret.Identifier, r reply, c content) (apisecret.Outcome, *Fault) {
+func readCall(action apisecret.Action, i apisecret.Identifier, r reply, c content) (apisecret.Outcome, *apisecret.Error) {
 	if outcome, ok := readOutcome(action, i, c.message); ok && isWholeSuccess(r, c) {
 		if !isContradicted(action, c) {
 			return outcome, nil

@@ -30,7 +30,7 @@ type Redactor struct {
 // How many sets of credentials and how many tokens are remembered.
 const (
 	maxCredentials = 4
-	maxTokens      = 16
+	maxTokens      = 8
 )
 
 func (r *Redactor) addCredentials(t *secretTexts) { remember(&r.credentials, t, maxCredentials) }
@@ -49,35 +49,37 @@ func remember(list *atomic.Pointer[[]*secretTexts], t *secretTexts, most int) {
 	}
 }
 
-// secretTexts are the texts of one set of credentials, or of one token. They are
-// never changed.
+// secretTexts are the texts of one set of credentials, or of one token, in each form
+// in which somebody may quote them. They are never changed.
 type secretTexts struct {
-	texts []string // in each form in which somebody may quote them
-
-	// seen has a bit for a hash of each window of the texts, so that text without
-	// any is passed at the cost of a look.
-	seen [1 << (hashBits - 6)]uint64
+	windows map[uint64]struct{} // every eight bytes in a row
+	shorts  []string            // whole, where they are shorter than that
 }
 
-const hashBits = 16
-
 func newSecretTexts(secrets ...string) *secretTexts {
-	t := &secretTexts{}
+	t := &secretTexts{windows: map[uint64]struct{}{}}
 	for _, secret := range secrets {
 		for _, form := range forms(secret) {
-			t.texts = append(t.texts, form)
-			if bare, _ := bareText(form); bare != form && len(bare) >= shortest {
-				t.texts = append(t.texts, bare)
+			t.add(form)
+			if bare, _ := bareText(form); bare != form {
+				t.add(bare)
 			}
 		}
 	}
-	for _, text := range t.texts {
-		for at := 0; at+window <= len(text); at++ {
-			h := hash(text[at:])
-			t.seen[h>>6] |= 1 << (h & 63)
-		}
-	}
 	return t
+}
+
+func (t *secretTexts) add(text string) {
+	for at := 0; at+window <= len(text); at++ {
+		t.windows[windowAt(text, at)] = struct{}{}
+	}
+	if len(text) >= shortest && len(text) < window {
+		t.shorts = append(t.shorts, text)
+	}
+}
+
+func windowAt(text string, at int) uint64 {
+	return binary.LittleEndian.Uint64([]byte(text[at : at+window]))
 }
 
 // bareText returns what is left of a text without what isPlain drops, and where
@@ -99,11 +101,6 @@ func bareText(text string) (bare string, at []int) {
 // the only text of the upstream's that callers see.
 func isPlain(b byte) bool {
 	return b > ' ' && b <= '~' && b != '"' && b != '\\' && b != '<' && b != '>'
-}
-
-// hash is one of the first eight bytes.
-func hash(text string) uint64 {
-	return binary.LittleEndian.Uint64([]byte(text[:window])) * 0x9E3779B97F4A7C15 >> (64 - hashBits)
 }
 
 // forms returns a text as it is, escaped for a URL, and as it looks inside
@@ -146,29 +143,17 @@ func (t *secretTexts) mark(masked []bool, text string, positions []int) {
 		}
 	}
 	for at := 0; at+window <= len(text); at++ {
-		if h := hash(text[at:]); t.seen[h>>6]&(1<<(h&63)) != 0 && t.has(text[at:at+window]) {
+		if _, secret := t.windows[windowAt(text, at)]; secret {
 			found(at, window)
 		}
 	}
-	for _, short := range t.texts {
-		if len(short) >= window {
-			continue
-		}
+	for _, short := range t.shorts {
 		for at := 0; at+len(short) <= len(text); at++ {
 			if text[at:at+len(short)] == short {
 				found(at, len(short))
 			}
 		}
 	}
-}
-
-func (t *secretTexts) has(part string) bool {
-	for _, text := range t.texts {
-		if strings.Contains(text, part) {
-			return true
-		}
-	}
-	return false
 }
 
 // redact returns text with everything masked that it has in common with a secret

@@ -3,6 +3,8 @@ package segura
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"segura-enable/internal/apisecret"
 	"segura-enable/internal/strictjson"
 )
 
@@ -18,8 +21,22 @@ type reply struct {
 	status     int
 	header     http.Header
 	body       []byte
-	incomplete *Fault // why the body could not be read to its end; nil if it was
+	incomplete *apisecret.Error // why the body could not be read to its end; nil if it was
 }
+
+// response returns the reply in the form in which net/http hands it on.
+func (r reply) response(request *http.Request) *http.Response {
+	body := io.Reader(bytes.NewReader(r.body))
+	if r.incomplete != nil {
+		body = io.MultiReader(body, failing{r.incomplete})
+	}
+	return &http.Response{StatusCode: r.status, Header: r.header, Body: io.NopCloser(body), Request: request}
+}
+
+// failing is a reader that fails.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // content is what a reply says, whichever generation of Segura or of the gateway
 // in front of it wrote it; the zero value says nothing. The pages "POST | Enable API secret" of versions 3.32
@@ -176,7 +193,7 @@ func isWholeSuccess(r reply, c content) bool {
 	return r.status == http.StatusOK && r.incomplete == nil && c.enveloped
 }
 
-// says tells whether any text of the reply holds the phrase, which is in lower
+// says reports whether any text of the reply holds the phrase, which is in lower
 // case; letter case and white space do not matter.
 func (c content) says(phrase string) bool {
 	for _, text := range c.texts {
@@ -193,23 +210,16 @@ func fold(text string) string { return strings.Join(strings.Fields(strings.ToLow
 // object decodes a JSON object; a repeated name makes it unreadable, since what
 // it says would depend on the order.
 func object(value json.RawMessage) (map[string]json.RawMessage, bool) {
-	members, err := strictjson.Object(value)
-	if err != nil {
-		return nil, false
-	}
-	byName := make(map[string]json.RawMessage, len(members))
-	for _, member := range members {
-		byName[member.Name] = member.Value
-	}
-	return byName, true
+	members, err := strictjson.Map(value)
+	return members, err == nil
 }
 
-// isPrefix tells whether text is the beginning of JSON rather than no JSON.
+// isPrefix reports whether text is the beginning of JSON rather than no JSON.
 func isPrefix(text []byte) bool {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var value json.RawMessage
 	err := decoder.Decode(&value)
-	return err != nil && strings.Contains(err.Error(), "unexpected EOF")
+	return errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // number decodes a whole number, as a JSON number or a string.

@@ -17,7 +17,7 @@ func BenchmarkReply(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token := newToken(strings.Repeat("t", 700), nil)
+	token := newToken(strings.Repeat("t", 700), 0)
 	client.keep(token)
 	for _, row := range []struct {
 		name   string
@@ -33,7 +33,7 @@ func BenchmarkReply(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				said := readContent(r.body)
-				if message, _ := client.quote(r, said, token.secretTexts()); message == "" {
+				if message, _ := client.quote(r, said, token.texts); message == "" {
 					b.Fatal("got no message")
 				}
 				_, _ = readCall(apisecret.Enable, 5, r, said)

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura"
 	"segura-enable/simulated/seguratest"
 )
 
@@ -68,6 +68,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"an envelope that is no object", json(200, `{"code":200,"response":"`+activated+`","message":"`+activated+`"}`), unexpected(200)},
 		{"in plain text", text(200, activated), unexpected(200)},
 		{"as a JSON string", json(200, `"`+activated+`"`), unexpected(200)},
+		{"in the detail only", json(200, `{"code":200,"response":{"status":200,"detail":"`+activated+`","error":false}}`), unexpected(200)},
 		{"no message", json(200, `{"code":200,"response":{"status":200,"error":false}}`), unexpected(200)},
 		{"a message that is no string", json(200, `{"code":200,"response":{"status":200,"message":{"a":"`+activated+`"},"error":false}}`), unexpected(200)},
 		{"flagged an error", json(200, `{"code":200,"response":{"status":200,"message":"`+activated+`","error":true}}`), unexpected(200)},
@@ -112,6 +113,12 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"500 in a 200", seguratest.Envelope(200, 500, "Unexpected error."), transient(apisecret.UpstreamError, 500)},
 		{"a 400 with another text", seguratest.Envelope(400, 400, "Invalid parameter"), unexpected(400)},
 		{"a 400 in a 200", seguratest.Envelope(200, 400, "Invalid parameter"), unexpected(400)},
+		{"a 302 in a 200", seguratest.Envelope(200, 302, "Moved"), unexpected(302)},
+		{"a status beyond HTTP's in a 200", seguratest.Envelope(200, 600, "Whatever"), unexpected(200)},
+		{"a 503 of Segura's", seguratest.Envelope(503, 503, "Service unavailable"), transient(apisecret.UpstreamError, 503)},
+		{"a 404 of Segura's that is about no token", seguratest.Envelope(404, 404, "Not found"), unexpected(404)},
+		{"1006 as the error_code with 1005 in the message", json(400, `{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true,"error_code":1006,"cod_erro":1006}}`), notFound},
+		{"1005 as the error_code only", json(400, `{"code":400,"response":{"status":400,"message":"Something","error":true,"error_code":1005,"cod_erro":1005}}`), unexpected(400)},
 
 		{"not authorized in 401", seguratest.NotAuthorized(401), denied(0, 401)},
 		{"not authorized in 403", seguratest.NotAuthorized(403), denied(0, 403)},
@@ -125,6 +132,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"address not allowed", seguratest.GatewayForbiddenIP403(), denied(0, 403)},
 		{"403 in HTML", seguratest.HTML(403), denied(0, 403)},
 		{"403 in a 200", seguratest.Envelope(200, 403, "Forbidden"), denied(0, 403)},
+		{"another 403 of the gateway's", seguratest.Gateway(403, "You cannot consume this service"), denied(0, 403)},
+		{"not authorized in plain text", text(403, "You are not authorized to access this resource\n"), denied(0, 403)},
 
 		{"no route", seguratest.GatewayNoRoute404(), refusedWith(404)},
 		{"refused token", seguratest.TokenRefused(seguratest.RefusedAuthentication), refusedWith(401)},
@@ -138,8 +147,18 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"429", seguratest.Gateway429(), transient(apisecret.RateLimited, 429)},
 		{"429 in HTML", seguratest.HTML(429), transient(apisecret.RateLimited, 429)},
 		{"429 in a 200", seguratest.Envelope(200, 429, "Too many requests"), transient(apisecret.RateLimited, 429)},
+		{"429 in an envelope", seguratest.Envelope(429, 429, "API rate limit exceeded"), transient(apisecret.RateLimited, 429)},
+		{"429 without a body", seguratest.Empty(429), transient(apisecret.RateLimited, 429)},
+		{"501", seguratest.Empty(501), transient(apisecret.UpstreamError, 501)},
+		{"502 without a body", seguratest.Empty(502), transient(apisecret.UpstreamInvalidResponse, 502)},
+		{"503 without a body", seguratest.Empty(503), transient(apisecret.UpstreamError, 503)},
+		{"520 in HTML", seguratest.HTML(520), transient(apisecret.UpstreamError, 520)},
+		{"599 of garbage", json(599, "\x00\x01{{{"), transient(apisecret.UpstreamError, 599)},
 		{"gateway's 500", seguratest.Gateway500(), transient(apisecret.UpstreamError, 500)},
 		{"gateway's 502", seguratest.Gateway502(), transient(apisecret.UpstreamInvalidResponse, 502)},
+		{"a gateway's words for a 502 in a 500", seguratest.Gateway(500, "An invalid response was received from the upstream server"), transient(apisecret.UpstreamInvalidResponse, 500)},
+		{"a gateway's words for a 504 in a 500", seguratest.Gateway(500, "The upstream server is timing out"), transient(apisecret.UpstreamTimeout, 500)},
+		{"a gateway's words for a 429 in a 403", seguratest.Gateway(403, "API rate limit exceeded"), transient(apisecret.RateLimited, 403)},
 		{"gateway's 503", seguratest.Gateway503(), transient(apisecret.UpstreamError, 503)},
 		{"gateway's 504", seguratest.Gateway504(), transient(apisecret.UpstreamTimeout, 504)},
 		{"502 in HTML", seguratest.HTML(502), transient(apisecret.UpstreamInvalidResponse, 502)},
@@ -154,6 +173,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"plain text, no route", text(404, "no Route matched with those values\nrequest_id: abc\n"), refusedWith(404)},
 		{"plain text, 502", text(502, "An invalid response was received from the upstream server\nrequest_id: abc"), transient(apisecret.UpstreamInvalidResponse, 502)},
 		{"plain text, 429", text(429, "API rate limit exceeded\n"), transient(apisecret.RateLimited, 429)},
+		{"plain text, 503", text(503, "failure to get a peer from the ring-balancer\nrequest_id: abc\n"), transient(apisecret.UpstreamError, 503)},
+		{"plain text, 504", text(504, "The upstream server is timing out\nrequest_id: abc\n"), transient(apisecret.UpstreamTimeout, 504)},
 
 		{"cut JSON", seguratest.CutJSON(), transient(apisecret.UpstreamInvalidResponse, 200)},
 		{"cut JSON in a 400", json(400, `{"response":{"status":400,"mess`), transient(apisecret.UpstreamInvalidResponse, 400)},
@@ -168,11 +189,15 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"a web page that says so", seguratest.Reply(200, "text/html", "<html>"+activated+"</html>"), unexpected(200)},
 		{"binary", seguratest.Binary(), unexpected(200)},
 		{"an array", json(200, `["`+activated+`"]`), unexpected(200)},
+		{"an array around an envelope", json(200, "["+in(activated)+"]"), unexpected(200)},
+		{"an empty object", json(200, `{}`), unexpected(200)},
+		{"a 404 without a body", seguratest.Empty(404), unexpected(404)},
 		{"null", json(200, `null`), unexpected(200)},
 		{"a number", json(200, `200`), unexpected(200)},
 		{"no JSON", json(200, `{"message" = "`+activated+`"}`), unexpected(200)},
 		{"a redirect", seguratest.Redirect(302, "https://example.com/"), unexpected(302)},
 		{"a 404 of something else", seguratest.HTML(404), unexpected(404)},
+		{"a web page that speaks of routes", seguratest.Reply(404, "text/html", "<html>no Route matched with those values</html>"), unexpected(404)},
 		{"405", seguratest.Gateway(405, "Method not allowed"), unexpected(405)},
 		{"a status nobody listed", seguratest.Empty(418), unexpected(418)},
 		{"a status beyond HTTP's", seguratest.Empty(799), unexpected(799)},
@@ -185,8 +210,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		if got := verdictOf(answer, fault); got != row.want {
 			t.Errorf("%s: got %+v, want %+v", row.name, got, row.want)
 		}
-		if fault != nil && (fault.RefusedToken != (row.want.code == apisecret.AuthenticationFailed) || fault.RefusedCredentials || fault.NoReply) {
-			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.RefusedToken, fault.RefusedCredentials, fault.NoReply)
+		if fault != nil && (fault.Refused == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Refused == apisecret.CredentialsRefused || fault.NoReply) {
+			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Refused == apisecret.TokenRefused, fault.Refused == apisecret.CredentialsRefused, fault.NoReply)
 		}
 		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "example.com")) {
 			t.Errorf("%s: got the message %q, want a sentence of our own", row.name, fault.Message)
@@ -224,13 +249,28 @@ func TestDo_understandsEveryGeneration(t *testing.T) {
 					t.Errorf("generation %d, older gateway %t, %s %d: got %+v, want %+v", generation, older, row.action, row.i, got, row.want)
 				}
 			}
+			for _, row := range []struct {
+				reply seguratest.Fault
+				want  verdict
+			}{
+				{seguratest.Unexpected500(), transient(apisecret.UpstreamError, 500)},
+				{seguratest.NotAuthorized(404), denied(0, 404)},
+				{seguratest.Envelope(200, 429, "API rate limit exceeded"), transient(apisecret.RateLimited, 429)},
+				{seguratest.NotFound1005WithoutException(), verdict{apisecret.Failed, apisecret.NotFound, false, 1005, 400}},
+				{seguratest.Envelope(400, 400, "1099: Something new"), verdict{apisecret.Failed, apisecret.UnexpectedResponse, false, 1099, 400}},
+			} {
+				server.Fail(seguratest.Match{Kind: seguratest.KindDisable}, row.reply, 1)
+				if got := verdictOf(client.Do(t.Context(), apisecret.Disable, 5, token)); got != row.want {
+					t.Errorf("generation %d, %s: got %+v, want %+v", generation, row.reply, got, row.want)
+				}
+			}
 			server.RevokeTokens()
 			for _, style := range []seguratest.RefusalStyle{
 				seguratest.RefusedByGateway, seguratest.RefusedAuthentication, seguratest.RefusedInactive,
 				seguratest.RefusedAuthenticationAs200, seguratest.RefusedInactiveAs200,
 			} {
 				server.RefuseToken(style)
-				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || !fault.RefusedToken || fault.Code != apisecret.AuthenticationFailed {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Refused != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
 					t.Errorf("generation %d, older gateway %t, refusal %d: got %+v, want a refused token", generation, older, style, fault)
 				}
 			}
@@ -249,11 +289,12 @@ func TestDo_takesNoOtherSentenceForSuccess(t *testing.T) {
 		"API SECRET ACTIVATED", "Api-secret activated", "Activated: Api secret",
 		"Apisecret activated", "Api secret 5 activated", `Api secret "5" successfully activated`, "Api\u00a0secret\u3000activated\n", "5: Api secret activated",
 	}
-	alreadyEnabled := []string{"Api secret already activated", "Api secret «5» has already been activated!", "API  secret was already activated", "Already activated: api secret"}
-	disabled := []string{"Api secret deactivated", "Api secret successfully deactivated", "The API secret has been DEACTIVATED."}
+	alreadyEnabled := []string{"Api secret already activated", "API SECRET HAS ALREADY BEEN ACTIVATED", "Api secret «5» has already been activated!", "API  secret was already activated", "Already activated: api secret"}
+	disabled := []string{"Api secret deactivated", "API secret  successfully\tDEACTIVATED", "Api secret successfully deactivated", "The API secret has been DEACTIVATED."}
 	alreadyDisabled := []string{"Api secret has already been deactivated", "api secret already deactivated"}
 	neither := []string{
-		"", "activated", "Api activated", "Secret activated", "Api key activated", "OK", "Success", "Api secret", "true",
+		"", "activated", "Activated successfully", "Successfully deactivated", "Api activated", "Api secret found", "Api secret is active", "Api secret ativada com sucesso",
+		"Api secret could not be deactivated", "Api secret can’t be deactivated", "Api secret was never activated", "Secret activated", "Api key activated", "OK", "Success", "Api secret", "true",
 		"Password successfully activated", "Password has already been activated", "Password of the api secret activated",
 		"Password successfully deactivated", "Api secret password deactivated",
 		"Api secret not activated", "Api secret was not activated", "Api secret has not been activated", "Api secret not successfully activated",
@@ -404,6 +445,35 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 	}
 }
 
+// How long the gateway asks to wait counts where it limits the rate or is out of
+// order for a while.
+func TestDo_tellsHowLongTheGatewayAsksToWait(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	for status, want := range map[int]time.Duration{429: 7 * time.Second, 503: 7 * time.Second, 500: 0, 403: 0} {
+		server.Fail(enableCalls, seguratest.HTML(status).WithHeader("Retry-After", "7"), 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if fault == nil || fault.RetryAfter != want {
+			t.Errorf("%d with Retry-After: got %+v, want a wait of %s", status, fault, want)
+		}
+	}
+}
+
+func TestDo_namesBothCausesOfTheGateways404(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	server.Fail(enableCalls, seguratest.GatewayNoRoute404(), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, mustToken(t, client))
+
+	for _, want := range []string{"credentials", "base_url", "path"} {
+		if fault == nil || !strings.Contains(fault.Message, want) {
+			t.Errorf("got %v, want %s in it", fault, want)
+		}
+	}
+}
+
 func TestDo_keepsTheUpstreamsTextForTheLogOnly(t *testing.T) {
 	server, client := start(t, seguratest.Options{})
 	token := mustToken(t, client)
@@ -417,16 +487,5 @@ func TestDo_keepsTheUpstreamsTextForTheLogOnly(t *testing.T) {
 	}
 	if second != nil || answer.Message != activated || answer.RequestID == "" {
 		t.Errorf("of a success: got %+v, %v", answer, second)
-	}
-}
-
-func TestNewFault_hasASentenceForEachCodeOfACall(t *testing.T) {
-	for _, code := range []apisecret.Code{
-		apisecret.NotFound, apisecret.AccessDenied, apisecret.AuthenticationFailed, apisecret.RateLimited, apisecret.UpstreamError,
-		apisecret.UpstreamInvalidResponse, apisecret.UpstreamTimeout, apisecret.UnexpectedResponse, apisecret.DeadlineExceeded, apisecret.InternalError,
-	} {
-		if got := segura.NewFault(code); got.Message == "" || got.Code != code {
-			t.Errorf("%s: got %+v", code, got.AsError())
-		}
 	}
 }

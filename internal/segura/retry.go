@@ -16,7 +16,7 @@ const (
 // attempt included. The zero value allows none beyond it.
 type Retry struct{ MaxAttempts int }
 
-// Wait sleeps before the next attempt and tells whether there is to be one. It
+// Wait sleeps before the next attempt and reports whether there is to be one. It
 // waits for an exponentially growing time with full jitter, on top of what the
 // upstream asked for, if anything. It returns false, at once, if the attempts
 // made are all that are allowed or if the wait would not end before ctx does.
@@ -28,7 +28,7 @@ func (r Retry) Wait(ctx context.Context, made int, asked time.Duration) bool {
 	return Sleep(ctx, asked+rand.N(longest)) //nolint:gosec // G404: jitter needs no secrecy.
 }
 
-// Sleep waits for d and tells whether it did; it returns false, at once, if ctx
+// Sleep waits for d and reports whether it did; it returns false, at once, if ctx
 // would end before.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {

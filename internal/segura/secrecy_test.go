@@ -227,7 +227,7 @@ func TestDo_quotesNothingOfWhatItSent(t *testing.T) {
 
 			text := fmt.Sprintf("%+v %+v", answer, fault)
 			if fault != nil {
-				text += fmt.Sprintf("%+v %#v %s", *fault.AsError(), *fault.AsError(), fault)
+				text += fmt.Sprintf("%+v %#v %s", *fault, *fault, fault)
 			}
 			for _, secret := range []string{markedSecret, markedID, markedTenant, value, key, url.QueryEscape(markedSecret), base64.StdEncoding.EncodeToString([]byte(pair))} {
 				if got := longestCommon(quoted, text); len(got) >= 8 && strings.Contains(secret, got) {
@@ -276,6 +276,22 @@ func TestDo_quotesNoSecretThatWasTakenApart(t *testing.T) {
 					t.Errorf("%q taken apart with %q in %s: got %q", taken, with, where, shown)
 				}
 			}
+		}
+	}
+}
+
+// Addresses are not for the log either: they lie in the AWS secret.
+func TestDo_quotesNothingOfTheAddressesInTheSecret(t *testing.T) {
+	server := seguratest.Start(t, seguratest.Options{TokenPath: "/idp-Ra8v2Wq9/token", EnablePath: "/on-Gm4t7Bx3/{identifier}", DisablePath: "/off-Lk5s1Zd6/{identifier}"})
+	client := newClient(t, credentialsOf(t, server))
+	token := mustToken(t, client)
+	for _, secret := range []string{server.URL(), server.TokenURL(), "/on-Gm4t7Bx3/{identifier}", "/off-Lk5s1Zd6/{identifier}"} {
+		server.Fail(enableCalls, seguratest.Envelope(400, 400, "called "+secret), 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if got := longestCommon(secret, fault.UpstreamMessage); len(got) >= 8 {
+			t.Errorf("%s: got %q of it in %q", secret, got, fault.UpstreamMessage)
 		}
 	}
 }
@@ -357,7 +373,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 			t.Errorf("%s: got a token", reply)
 			continue
 		}
-		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault.AsError(), *fault.AsError(), fault)
+		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault, *fault, fault)
 		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token"} {
 			if got := longestCommon(secret, text); len(got) >= 8 {
 				t.Errorf("%s: got %q of a credential: %s", reply, got, text)

@@ -1,11 +1,9 @@
 package segura
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,19 +28,11 @@ const (
 // their pointers are.
 type Token struct {
 	value   Sensitive
-	hidden  func() *secretTexts // the value; behind a function, where no print finds it
+	texts   *secretTexts // the value's; nil: there is none
 	expires time.Time
 }
 
-// secretTexts returns the token as a text that must not be seen; nil if it has none.
-func (t *Token) secretTexts() *secretTexts {
-	if t.hidden == nil {
-		return nil
-	}
-	return t.hidden()
-}
-
-// Expired tells whether the token has expired or is about to.
+// Expired reports whether the token has expired or is about to.
 func (t *Token) Expired() bool { return !wallClock().Before(t.expires) }
 
 // wallClock returns the time without its monotonic part.
@@ -75,7 +65,7 @@ func newTokenForm(c Credentials, address string) (*clientcredentials.Config, err
 // Token returns an access token: the cached one, unless it has expired or is the
 // refused one, else a new one. However many callers wait, one request is made at
 // a time, and each waits no longer than its own context. refused may be nil.
-func (c *Client) Token(ctx context.Context, refused *Token) (*Token, *Fault) {
+func (c *Client) Token(ctx context.Context, refused *Token) (*Token, *apisecret.Error) {
 	if t := c.cached.Load(); t != nil && t != refused && !t.Expired() {
 		return t, nil
 	}
@@ -86,7 +76,7 @@ func (c *Client) Token(ctx context.Context, refused *Token) (*Token, *Fault) {
 			}
 			return c.fetchToken(ctx)
 		})
-		var fault *Fault
+		var fault *apisecret.Error
 		switch {
 		case err == nil && t == refused:
 			// It was handed out by somebody to whom it had not been refused.
@@ -95,20 +85,20 @@ func (c *Client) Token(ctx context.Context, refused *Token) (*Token, *Fault) {
 		case errors.As(err, &fault):
 			return nil, fault
 		default:
-			return nil, NewFault(apisecret.DeadlineExceeded)
+			return nil, apisecret.NewError(apisecret.DeadlineExceeded, "")
 		}
 	}
 }
 
 // FreshToken returns a new token even if the cache holds one, which it replaces.
-func (c *Client) FreshToken(ctx context.Context) (*Token, *Fault) {
+func (c *Client) FreshToken(ctx context.Context) (*Token, *apisecret.Error) {
 	return c.Token(ctx, c.cached.Load())
 }
 
 // fetchToken requests a token, repeatedly against transient faults, and caches
 // it.
 func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
-	var last *Fault
+	var last *apisecret.Error
 	for made := 1; ; made++ {
 		began := time.Now()
 		t, fault := c.requestToken(ctx)
@@ -130,39 +120,38 @@ func (c *Client) fetchToken(ctx context.Context) (*Token, error) {
 
 // keep caches a token.
 func (c *Client) keep(t *Token) {
-	c.options.Redactor.addToken(t.secretTexts())
+	c.options.Redactor.addToken(t.texts)
 	c.cached.Store(t)
 }
 
 // requestToken makes one token request.
 //
 // Source: Segura's page "Authentication", a client credentials grant (RFC 6749,
-// 4.4). The request is made by golang.org/x/oauth2; its reply is read here, like
-// every other, because that package loses the status of a garbled one, takes a
-// lifetime that is no number for an error, and quotes the body in its errors.
-func (c *Client) requestToken(ctx context.Context) (*Token, *Fault) {
-	var t *Token
-	var fault *Fault
-	exchange := roundTripper(func(request *http.Request) (*http.Response, error) {
-		r, noReply := c.send(ctx, request)
-		if noReply != nil {
-			fault = noReply
+// 4.4). golang.org/x/oauth2 makes the request and reads the token. Of other replies
+// it loses the status and the body where a 2xx is no token in the form that it
+// expects, and it takes a lifetime that is no number for an error: what is not a
+// token to it is read here, like every other reply.
+func (c *Client) requestToken(ctx context.Context) (*Token, *apisecret.Error) {
+	var r reply
+	var fault *apisecret.Error
+	send := roundTripper(func(request *http.Request) (*http.Response, error) {
+		if r, fault = c.send(request.Context(), request); fault != nil {
 			return nil, fault
 		}
-		if t, fault = c.readToken(r); fault != nil {
-			return nil, fault
-		}
-		return tokenResponse(request), nil
+		return r.response(request), nil
 	})
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: exchange})
-	_, err := c.access().form.Token(ctx)
+	neverRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: send, CheckRedirect: neverRedirect})
+	t, err := c.access().form.Token(ctx)
 	switch {
 	case fault != nil:
 		return nil, fault
-	case err != nil || t == nil:
-		return nil, internalFault()
+	case r.status == 0:
+		return nil, apisecret.NewError(apisecret.InternalError, "")
+	case err == nil && r.status == http.StatusOK && isBearer(t.AccessToken, t.TokenType):
+		return newToken(t.AccessToken, time.Until(t.Expiry)), nil
 	default:
-		return t, nil
+		return c.readToken(r)
 	}
 }
 
@@ -170,55 +159,41 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// tokenResponse tells golang.org/x/oauth2 that all went well. The token itself
-// does not go through it.
-func tokenResponse(request *http.Request) *http.Response {
-	return &http.Response{
-		StatusCode: http.StatusOK,
-		Header:     http.Header{"Content-Type": {"application/json"}},
-		Body:       io.NopCloser(bytes.NewReader([]byte(`{"access_token":"read elsewhere","token_type":"Bearer"}`))),
-		Request:    request,
-	}
-}
-
 // readToken reads the reply to a token request.
-func (c *Client) readToken(r reply) (*Token, *Fault) {
+func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 	said := readContent(r.body)
 	token, _ := strictjson.String(said.members["access_token"])
-	if r.status == http.StatusOK && r.incomplete == nil && isBearer(token, said.members["token_type"]) {
-		return newToken(token, said.members["expires_in"]), nil
+	kind, _ := strictjson.String(said.members["token_type"])
+	if r.status == http.StatusOK && r.incomplete == nil && !said.flagged && isBearer(token, kind) {
+		seconds, _ := number(said.members["expires_in"])
+		return newToken(token, time.Duration(min(seconds, math.MaxInt32))*time.Second), nil
 	}
 	fault := replyFault(r, said, time.Now())
 	switch code, _ := strictjson.String(said.members["error"]); {
-	case fault.RefusedToken:
-		fault.RefusedToken, fault.RefusedCredentials = false, true
+	case fault.Refused == apisecret.TokenRefused:
+		fault.Refused = apisecret.CredentialsRefused
 	case code == "unauthorized_client" || code == "invalid_grant":
-		refused := NewFault(apisecret.AuthenticationFailed)
-		refused.HTTPStatus, refused.RefusedCredentials = fault.HTTPStatus, true
+		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
+		refused.HTTPStatus, refused.Refused = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
 	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))
 	return nil, fault
 }
 
-// isBearer tells whether the token can be sent as a Bearer token: RFC 6750 allows
+// isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.
-func isBearer(value string, kind json.RawMessage) bool {
-	if text, ok := strictjson.String(kind); ok && text != "" && !strings.EqualFold(text, "Bearer") {
-		return false
-	}
-	return value != "" && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
+func isBearer(value, kind string) bool {
+	return value != "" && (kind == "" || strings.EqualFold(kind, "Bearer")) &&
+		!strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func newToken(value string, expiresIn json.RawMessage) *Token {
-	lifetime := unknownLifetime
-	if seconds, ok := number(expiresIn); ok && seconds > 0 {
-		lifetime = longestLifetime
-		if seconds < int(longestLifetime/time.Second) {
-			lifetime = time.Duration(seconds) * time.Second
-		}
+// newToken returns a token of that lifetime; a lifetime of zero or less is unknown.
+func newToken(value string, lifetime time.Duration) *Token {
+	if lifetime <= 0 {
+		lifetime = unknownLifetime
 	}
+	lifetime = min(lifetime, longestLifetime)
 	margin := min(longestMargin, lifetime/10)
-	texts := newSecretTexts(value)
-	return &Token{value: Hide(value), hidden: func() *secretTexts { return texts }, expires: wallClock().Add(lifetime - margin)}
+	return &Token{value: Hide(value), texts: newSecretTexts(value), expires: wallClock().Add(lifetime - margin)}
 }

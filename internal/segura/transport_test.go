@@ -70,11 +70,11 @@ func TestToken_tellsARejectedCertificateFromABadConnection(t *testing.T) {
 		{"another host's", with(seguratest.TLSOptions{Certificate: seguratest.CertificateWrongHost}), credentialsOf, unreachable(false), "another host", false},
 		{"expired", with(seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}), credentialsOf, unreachable(false), "expired", false},
 		{"not yet valid", with(seguratest.TLSOptions{Certificate: seguratest.CertificateNotYetValid}), credentialsOf, unreachable(false), "not valid yet", false},
-		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "ca_certificate", false},
-		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "ca_certificate", false},
-		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS version", false},
-		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS version", false},
+		{"self-signed", with(seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of an unknown authority", with(seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}), credentialsOf, unreachable(false), "authority is not trusted", false},
+		{"of a private authority, without ca_certificate", seguratest.Options{}, systemRoots, unreachable(false), "authority is not trusted", false},
+		{"TLS 1.1 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS11}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
+		{"TLS 1.0 at most", with(seguratest.TLSOptions{MaxVersion: tls.VersionTLS10}), credentialsOf, unreachable(false), "TLS 1.2 or newer", false},
 
 		{"our certificate, asked for", asked, clientCertificate, verdict{outcome: "token"}, "", false},
 		{"our certificate, asked for over TLS 1.2", askedOver12, clientCertificate, verdict{outcome: "token"}, "", false},
@@ -133,6 +133,10 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
 		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
+		{"cut short", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutShort(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut after the JSON", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutAfterJSON(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"cut chunked", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutChunked(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
+		{"reset in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetMidBody(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200), unreachable(true)}, "", true},
 		{"endless headers", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessHeaders(), -1) }, []verdict{unexpected(0), unreachable(true), timedOut}, "", true},
 		{"endless early hints", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.EndlessEarlyHints(), -1) }, []verdict{unexpected(0)}, "", true},
 		{"not HTTP", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.NotHTTP(), -1) }, []verdict{unexpected(0), unreachable(true)}, "", true},
@@ -162,6 +166,20 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The alert of a server that rejects our certificate is looked for with a handshake
+// more. It cannot be what broke a connection once any reply has come.
+func TestDo_looksForNoAlertOnceAReplyHasCome(t *testing.T) {
+	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	server.Fail(enableCalls, seguratest.CloseConnection(), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Connections() != 1 {
+		t.Errorf("got %v over %d connections, want upstream_unreachable over the one there was", fault, server.Connections())
 	}
 }
 
@@ -307,6 +325,34 @@ func TestDo_holdsNoMoreConnectionsThanCalls(t *testing.T) {
 		if got := server.Connections(); got > 4 || !http1 && got != 1 {
 			t.Errorf("HTTP/1.1 %t: got %d connections for 4 calls at once", http1, got)
 		}
+	}
+}
+
+func TestDo_keepsTheConnectionsOfAllCallsAtOnce(t *testing.T) {
+	server, client := start(t, seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	for round := range apisecret.Identifier(3) {
+		ready := make(chan struct{})
+		server.ClearFaults()
+		server.Fail(enableCalls, seguratest.Normally().Until(ready), -1)
+		var group sync.WaitGroup
+		for i := range apisecret.Identifier(4) {
+			group.Go(func() {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 1000+4*round+i, token); fault != nil {
+					t.Error(fault)
+				}
+			})
+		}
+		err := server.Await(t.Context(), seguratest.KindEnable, 4*int(round+1))
+		close(ready)
+		group.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if got := server.Connections(); got != 4 {
+		t.Errorf("got %d connections in three rounds of four calls at once, want the first four to be used again", got)
 	}
 }
 

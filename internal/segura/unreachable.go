@@ -19,13 +19,13 @@ import (
 // sendFault judges an error of the transport: no reply came. Its sentences are
 // all our own, because Go's name hosts and certificates, which the AWS secret
 // holds. ctx is the caller's, attempt the one with the attempt's limit.
-func (c *Client) sendFault(ctx, attempt context.Context, err error) *Fault {
+func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.Error {
 	var timeout net.Error
 	switch text := err.Error(); {
 	case ctx.Err() != nil:
-		return NewFault(apisecret.DeadlineExceeded)
+		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
-		fault := NewFault(apisecret.UpstreamTimeout)
+		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
 		fault.NoReply = true
 		return fault
 	case c.rejected(err) != "":
@@ -33,30 +33,32 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *Fault {
 		fault.Retryable = false
 		return fault
 	case strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list"):
-		return NewFault(apisecret.UnexpectedResponse)
+		return apisecret.NewError(apisecret.UnexpectedResponse, "")
 	case errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
-		return NewFault(apisecret.UpstreamInvalidResponse) // it ended within the header
+		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "") // it ended within the header
 	default:
 		return unreachable(describe(err))
 	}
 }
 
 // readFault judges an error in the middle of a reply's body.
-func readFault(ctx, attempt context.Context) *Fault {
+func readFault(ctx, attempt context.Context) *apisecret.Error {
 	switch {
 	case ctx.Err() != nil:
-		return NewFault(apisecret.DeadlineExceeded)
+		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil:
-		fault := NewFault(apisecret.UpstreamTimeout)
+		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
 		fault.NoReply = true
 		return fault
 	default:
-		return NewFault(apisecret.UpstreamInvalidResponse)
+		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 }
 
-func unreachable(cause string) *Fault {
-	return &Fault{failure: apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause), NoReply: true}
+func unreachable(cause string) *apisecret.Error {
+	fault := apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause)
+	fault.NoReply = true
+	return fault
 }
 
 // describe says what kept a connection from being made, and what to do about it.
@@ -136,7 +138,7 @@ func (c *Client) withAlert(ctx context.Context, request *http.Request, err error
 func (c *Client) rejectedByPeer(err error) string {
 	text := err.Error()
 	if strings.Contains(text, "unsupported protocol version") || strings.Contains(text, "protocol version not supported") {
-		return "it speaks no TLS version from 1.2 on. Update Segura's TLS settings; older versions are never spoken."
+		return "it does not support TLS 1.2 or newer. Update Segura's TLS settings; older versions are never spoken."
 	}
 	var operation *net.OpError
 	if !errors.As(err, &operation) || operation.Op != "remote error" {

@@ -61,7 +61,7 @@ func (e *exchange) watch(ctx context.Context) context.Context {
 	}})
 }
 
-// isStale tells whether an HTTP/1.1 reply was there before its request, and closes
+// isStale reports whether an HTTP/1.1 reply was there before its request, and closes
 // the connection then, on which replies and requests are out of step.
 func (e *exchange) isStale() bool {
 	w := e.wire.Load()

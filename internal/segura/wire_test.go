@@ -119,7 +119,7 @@ func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
 	}
 	server := &scripted{says: make(chan string), closed: make(chan struct{}), reply: success}
 	client.transport.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return &wire{Conn: server}, nil }
-	token := newToken("token", nil)
+	token := newToken("token", 0)
 	if answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault != nil || answer.Outcome != apisecret.Enabled {
 		t.Fatalf("the first call: got %v, %v", answer, fault)
 	}

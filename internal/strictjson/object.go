@@ -1,6 +1,6 @@
 // Package strictjson reads a JSON object without the leniency of encoding/json:
 // names are exact, a repeated name is an error, and so is anything behind the
-// object. What the members mean is left to the caller.
+// object. What the members mean is left to the caller. It also writes JSON text.
 package strictjson
 
 import (
@@ -31,8 +31,7 @@ type Member struct {
 }
 
 // Object returns the members of the one JSON object that data holds, in their
-// order. The values share data's memory no longer than the call: they are
-// copies. Errors never repeat a value.
+// order. The values are copies. Errors never repeat a value.
 func Object(data []byte) ([]Member, error) {
 	if !utf8.Valid(data) {
 		return nil, ErrNotUTF8
@@ -40,18 +39,22 @@ func Object(data []byte) ([]Member, error) {
 	if !json.Valid(data) {
 		return nil, ErrNotJSON
 	}
-	data = bytes.TrimSpace(bytes.Clone(data))
-	if data[0] != '{' {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
 		return nil, ErrNotObject
 	}
 	var members []Member
 	seen := map[string]bool{}
-	for rest := inside(data); len(rest) > 0; {
-		var name, value []byte
-		name, rest = cut(rest)
-		value, rest = cut(rest)
-		member := Member{Value: value}
-		member.Name, _ = String(name)
+	for decoder.More() {
+		var member Member
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, ErrNotJSON
+		}
+		member.Name, _ = name.(string) // the name of a member is one
+		if err := decoder.Decode(&member.Value); err != nil {
+			return nil, ErrNotJSON
+		}
 		if seen[member.Name] {
 			return nil, &RepeatedError{member.Name}
 		}
@@ -61,39 +64,29 @@ func Object(data []byte) ([]Member, error) {
 	return members, nil
 }
 
-// inside returns what stands between the brackets of a valid object or array.
-func inside(text []byte) []byte { return bytes.TrimSpace(text[1 : len(text)-1]) }
-
-// cut splits the inside of a valid object or array at its first colon or comma
-// that is not in a string or in brackets of its own. Where JSON is known to be
-// valid, that finds its parts in a fraction of a decoder's time.
-func cut(text []byte) (part, rest []byte) {
-	depth := 0
-	for at := 0; at < len(text); at++ {
-		switch text[at] {
-		case '"':
-			at = closingQuote(text, at)
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		case ':', ',':
-			if depth == 0 {
-				return bytes.TrimSpace(text[:at]), bytes.TrimSpace(text[at+1:])
-			}
-		}
+// Map is Object for those who do not care for the order.
+func Map(data []byte) (map[string]json.RawMessage, error) {
+	members, err := Object(data)
+	if err != nil {
+		return nil, err
 	}
-	return text, nil
+	byName := make(map[string]json.RawMessage, len(members))
+	for _, member := range members {
+		byName[member.Name] = member.Value
+	}
+	return byName, nil
 }
 
-// closingQuote returns where the string ends that begins at a quote.
-func closingQuote(text []byte, at int) int {
-	for at++; text[at] != '"'; at++ {
-		if text[at] == '\\' {
-			at++
-		}
+// Encode returns v as JSON text without escapes for HTML. It is for types that
+// always encode; of any other it makes null.
+func Encode(v any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return []byte("null")
 	}
-	return at
+	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
 // maxQuoted bounds what Quote repeats of a text from outside, in bytes.
@@ -110,36 +103,26 @@ func Quote(text string) string {
 
 // String decodes a JSON string; ok is false for any other value.
 func String(value json.RawMessage) (text string, ok bool) {
-	if len(value) < 2 || value[0] != '"' {
+	if len(value) == 0 || value[0] != '"' {
 		return "", false
-	}
-	if inner := value[1 : len(value)-1]; isPlain(inner) && value[len(value)-1] == '"' {
-		return string(inner), true
 	}
 	return text, json.Unmarshal(value, &text) == nil
 }
 
-// isPlain tells whether a string's inside stands for itself: almost every one does.
-func isPlain(inner []byte) bool {
-	for _, b := range inner {
-		if b < ' ' || b > '~' || b == '"' || b == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
 // Array returns the undecoded elements of a JSON array; ok is false for any other
 // value. It stops behind the first element that is one too many, which is the last
-// one then. The elements share the value's memory.
+// one then.
 func Array(value json.RawMessage, most int) (elements []json.RawMessage, ok bool) {
-	if len(value) == 0 || value[0] != '[' || !json.Valid(value) {
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	if opening, err := decoder.Token(); err != nil || opening != json.Delim('[') {
 		return nil, false
 	}
 	elements = []json.RawMessage{}
-	for rest := inside(bytes.TrimRight(value, " \t\r\n")); len(rest) > 0 && len(elements) <= most; {
-		var element []byte
-		element, rest = cut(rest)
+	for decoder.More() && len(elements) <= most {
+		var element json.RawMessage
+		if err := decoder.Decode(&element); err != nil {
+			return nil, false
+		}
 		elements = append(elements, element)
 	}
 	return elements, true

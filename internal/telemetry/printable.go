@@ -16,7 +16,7 @@ type printable struct{ out io.Writer }
 
 // Write implements io.Writer; a line is written whole.
 func (p printable) Write(line []byte) (int, error) {
-	if isPlain(line) || bytes.IndexFunc(line, isHidden) < 0 {
+	if bytes.IndexFunc(line, isHidden) < 0 {
 		return p.out.Write(line)
 	}
 	var b strings.Builder
@@ -34,17 +34,6 @@ func (p printable) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
-}
-
-// isPlain tells whether the line holds nothing but printable ASCII, as almost
-// every line does; looking at runes takes as long as making the line.
-func isPlain(line []byte) bool {
-	for _, b := range line {
-		if (b < ' ' || b > '~') && b != '\n' {
-			return false
-		}
-	}
-	return true
 }
 
 func isHidden(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }

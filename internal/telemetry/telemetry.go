@@ -120,11 +120,12 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	text("caller", e.Caller)
 	text("event_source", e.EventSource)
 	text("event_id", e.EventID)
-	text("requestId", requestID(ctx))
+	text("requestId", RequestID(ctx))
 	t.audit.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
 }
 
-func requestID(ctx context.Context) string {
+// RequestID returns the id of the invocation that ctx belongs to; empty outside one.
+func RequestID(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return lc.AwsRequestID
 	}

@@ -19,6 +19,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/telemetry"
+	"segura-enable/simulated/stage"
 )
 
 const request = "8f5d3b1c-0000-4000-8000-000000000001"
@@ -341,7 +342,7 @@ func TestCounting_outsideOfAnInvocationDoesNothing(t *testing.T) {
 }
 
 func TestTelemetry_keepsInvocationsApart(t *testing.T) {
-	out := &lockedBuffer{}
+	out := &stage.Buffer{}
 	tm := telemetry.New(telemetry.Options{Out: out, Format: "JSON", Function: "f"})
 	var group sync.WaitGroup
 
@@ -378,23 +379,6 @@ func TestTelemetry_keepsInvocationsApart(t *testing.T) {
 			t.Errorf("request %d: got %d audit lines", n, got)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestStandardLog_makesEachLineOneOfTheLogs(t *testing.T) {

@@ -19,22 +19,23 @@ import (
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/stage"
 )
 
 var bootstrap string
 
 func TestMain(m *testing.M) {
+	const function = "./simulated/runtimeapi/testdata/function"
+	var built map[string]string
 	dir, err := os.MkdirTemp("", "runtimeapi")
-	if err != nil {
-		panic(err)
+	if err == nil {
+		built, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, function)
 	}
-	bootstrap = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/function")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the test function: %v\n%s", err, out)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	bootstrap = built[function]
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -397,7 +398,7 @@ func TestStart_refusesABootstrapThatIsNotThere(t *testing.T) {
 }
 
 func TestStart_copiesEachLineToTheOutput(t *testing.T) {
-	var output safeBuffer
+	var output stage.Buffer
 	f := start(t, runtimeapi.Options{Output: &output})
 
 	inv := invoke(t, f, `{"text":"hello"}`)
@@ -426,7 +427,7 @@ func TestParent(t *testing.T) {
 func TestStart_leavesNoProcessBehindWhenItsParentIsKilled(t *testing.T) {
 	parent := exec.Command(os.Args[0], "-test.run=^TestParent$", "-test.v")
 	parent.Env = append(os.Environ(), "RUNTIMEAPI_PARENT="+bootstrap)
-	var output safeBuffer
+	var output stage.Buffer
 	parent.Stdout = &output
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
@@ -469,21 +470,4 @@ func waitFor(t *testing.T, condition func() bool) {
 			t.Fatal("waited in vain")
 		}
 	}
-}
-
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -3,10 +3,12 @@ package stage
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -31,35 +33,93 @@ func Root() (string, error) {
 	}
 }
 
-// Build compiles functions for this machine, otherwise as they are compiled for
-// Lambda, and returns the path of each one's bootstrap under dir.
-func Build(ctx context.Context, dir string, names ...string) (map[string]string, error) {
+// BuildOptions say how to compile. The zero value compiles as for Lambda, but for
+// this machine.
+type BuildOptions struct {
+	// Flags of go build, besides the build tag for Lambda and -trimpath.
+	Flags []string
+
+	// Env is added to the environment of go build and wins: GOOS=linux, for example.
+	Env []string
+
+	// Overlay names files that are compiled in place of others or besides them, by
+	// the path of what they replace; both from the repository's root, or absolute.
+	Overlay map[string]string
+}
+
+// Build compiles programs and returns the path of each one's bootstrap under dir.
+// A program is the name of a function, or the folder of another one from the
+// repository's root, such as ./test/bench/peers/hello.
+func Build(ctx context.Context, dir string, o BuildOptions, programs ...string) (map[string]string, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err
 	}
-	// One command for all, so that what they share is compiled once.
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-X main.version=local",
-		"-o", dir + string(filepath.Separator)}
-	for _, name := range names {
-		args = append(args, "./functions/"+name)
+	args := append([]string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", dir + string(filepath.Separator)}, o.Flags...)
+	if len(o.Overlay) > 0 {
+		overlay, err := writeOverlay(root, dir, o.Overlay)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	for _, program := range programs {
+		// One command for all, so that what they share is compiled once.
+		args = append(args, folder(program))
 	}
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	command.Env = append(command.Env, o.Env...)
 	if output, err := command.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("compile the functions: %w\n%s", err, strings.TrimSpace(string(output)))
+		return nil, fmt.Errorf("compile %s: %w\n%s", strings.Join(programs, ", "), err, strings.TrimSpace(string(output)))
 	}
+	return moveToBootstraps(dir, programs)
+}
+
+func folder(program string) string {
+	if strings.HasPrefix(program, "./") {
+		return program
+	}
+	return "./functions/" + program
+}
+
+// moveToBootstraps gives each program a folder of its own, which becomes its
+// LAMBDA_TASK_ROOT.
+func moveToBootstraps(dir string, programs []string) (map[string]string, error) {
 	bootstraps := map[string]string{}
-	for _, name := range names {
-		// Each gets a folder of its own, which becomes its LAMBDA_TASK_ROOT.
-		bootstraps[name] = filepath.Join(dir, name+".function", "bootstrap")
-		if err := os.MkdirAll(filepath.Dir(bootstraps[name]), 0o755); err != nil {
-			return nil, fmt.Errorf("make a folder for function %s: %w", name, err)
+	for _, program := range programs {
+		name := path.Base(program)
+		bootstraps[program] = filepath.Join(dir, name+".function", "bootstrap")
+		if err := os.MkdirAll(filepath.Dir(bootstraps[program]), 0o755); err != nil {
+			return nil, fmt.Errorf("make a folder for %s: %w", program, err)
 		}
-		if err := os.Rename(filepath.Join(dir, name), bootstraps[name]); err != nil {
-			return nil, fmt.Errorf("move function %s: %w", name, err)
+		if err := os.Rename(filepath.Join(dir, name), bootstraps[program]); err != nil {
+			return nil, fmt.Errorf("move %s: %w", program, err)
 		}
 	}
 	return bootstraps, nil
+}
+
+// writeOverlay writes what go help build says of -overlay.
+func writeOverlay(root, dir string, files map[string]string) (string, error) {
+	absolute := func(file string) string {
+		if filepath.IsAbs(file) {
+			return file
+		}
+		return filepath.Join(root, file)
+	}
+	replace := map[string]string{}
+	for replaced, file := range files {
+		replace[absolute(replaced)] = absolute(file)
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", fmt.Errorf("write the overlay: %w", err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		return "", fmt.Errorf("write the overlay: %w", err)
+	}
+	return overlay, nil
 }

@@ -2,12 +2,9 @@ package stage
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -112,157 +109,8 @@ func FunctionFor(event []byte) string {
 	return Event
 }
 
-// Answer is what a function said, read alike for both functions.
-type Answer struct {
-	// Status and Header are those of the HTTP response; zero for [Event].
-	Status int
-	Header http.Header
-
-	// ErrorType is that of a function error; empty for a success.
-	ErrorType string
-
-	// Document is the result, the item, the problem or the check as JSON; where
-	// there is none, the text that there is.
-	Document []byte
-
-	// Outcome and Items are read from the document. Outcome is empty for a
-	// single item and for a problem.
-	Outcome string
-	Items   []Item
-
-	// Check and Steps are the outcome of a self-check.
-	Check string
-	Steps []string // "credentials passed" and so on
-}
-
-// Item is what came of one identifier.
-type Item struct {
-	Identifier int64  `json:"identifier"`
-	Outcome    string `json:"outcome"`
-	Error      *struct {
-		Code string `json:"code"`
-	} `json:"error"`
-}
-
-// String is "5 enabled" or "7 failed not_found".
-func (i Item) String() string {
-	text := fmt.Sprintf("%d %s", i.Identifier, i.Outcome)
-	if i.Error != nil {
-		text += " " + i.Error.Code
-	}
-	return text
-}
-
-// document has the fields of all documents that the functions answer with.
-type document struct {
-	Item
-	Outcome *string `json:"outcome"`
-	Results []Item  `json:"results"`
-	Code    string  `json:"code"` // of a problem
-	Check   string  `json:"check"`
-	Steps   []struct{ Name, Outcome string }
-}
-
-// Answer reads what the function said. An error means that it is not in the
-// form that Lambda or API Gateway needs, or that the function did not answer.
-func (x Exchange) Answer() (Answer, error) {
-	inv := x.Invocation
-	answer := Answer{ErrorType: inv.ErrorType, Document: inv.Payload}
-	switch {
-	case inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura."):
-		return answer, fmt.Errorf("the function did not answer: %s: %s", inv.ErrorType, inv.ErrorMessage)
-	case inv.FunctionError:
-		answer.Document = []byte(inv.ErrorMessage)
-	case x.Function == API:
-		if err := answer.readResponse(inv.Payload); err != nil {
-			return answer, err
-		}
-	}
-	answer.readDocument()
-	return answer, nil
-}
-
-// readResponse opens the HTTP response of a payload.
-func (a *Answer) readResponse(payload []byte) error {
-	response, err := readHTTPResponse(payload)
-	if err != nil {
-		return err
-	}
-	a.Status, a.Header, a.Document = response.status, response.header, response.body
-	return nil
-}
-
-// readDocument takes what it knows from the document; an error in words has
-// nothing of it.
-func (a *Answer) readDocument() {
-	var d document
-	if json.Unmarshal(a.Document, &d) != nil {
-		return
-	}
-	a.Check = d.Check
-	for _, step := range d.Steps {
-		a.Steps = append(a.Steps, step.Name+" "+step.Outcome)
-	}
-	switch {
-	case d.Identifier == 0 && d.Outcome != nil:
-		a.Outcome, a.Items = *d.Outcome, d.Results
-	case d.Identifier != 0 && d.Outcome != nil:
-		a.Items = []Item{{Identifier: d.Identifier, Outcome: *d.Outcome}}
-	case d.Identifier != 0 && d.Code != "":
-		failed := Item{Identifier: d.Identifier, Outcome: "failed"}
-		failed.Error = &struct {
-			Code string `json:"code"`
-		}{d.Code}
-		a.Items = []Item{failed}
-	}
-}
-
-// httpResponse is a response as API Gateway reads it.
-type httpResponse struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// readHTTPResponse reads the response formats of payload 1.0 and 2.0, which
-// agree but for the cookies and headers with several values.
-func readHTTPResponse(payload []byte) (httpResponse, error) {
-	var raw struct {
-		StatusCode        int
-		Headers           map[string]string
-		MultiValueHeaders map[string][]string
-		Cookies           []string
-		Body              string
-		IsBase64Encoded   bool
-	}
-	if err := json.Unmarshal(payload, &raw); err != nil {
-		return httpResponse{}, fmt.Errorf("read the HTTP response of the function: %w", err)
-	}
-	if raw.StatusCode < 100 || raw.StatusCode > 599 {
-		return httpResponse{}, errors.New("read the HTTP response of the function: it has no status code")
-	}
-	response := httpResponse{status: raw.StatusCode, header: http.Header{}, body: []byte(raw.Body)}
-	for name, value := range raw.Headers {
-		response.header.Set(name, value)
-	}
-	for name, values := range raw.MultiValueHeaders {
-		response.header.Del(name)
-		for _, value := range values {
-			response.header.Add(name, value)
-		}
-	}
-	for _, cookie := range raw.Cookies {
-		response.header.Add("Set-Cookie", cookie)
-	}
-	if raw.IsBase64Encoded {
-		body, err := base64.StdEncoding.DecodeString(raw.Body)
-		if err != nil {
-			return httpResponse{}, fmt.Errorf("read the HTTP response of the function: %w", err)
-		}
-		response.body = body
-	}
-	return response, nil
-}
+// Answer reads what the function said: see [ReadAnswer].
+func (x Exchange) Answer() (Answer, error) { return ReadAnswer(x.Function, x.Invocation) }
 
 // Changes are the states that differ between Before and After, in order of the
 // identifiers, as "5 active".

@@ -79,42 +79,6 @@ func gatewayRequestID() string {
 	return base64.URLEncoding.EncodeToString(id[:])
 }
 
-// httpEvent is payload format 2.0.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-type httpEvent struct {
-	Version               string             `json:"version"`
-	RouteKey              string             `json:"routeKey"`
-	RawPath               string             `json:"rawPath"`
-	RawQueryString        string             `json:"rawQueryString"`
-	Cookies               []string           `json:"cookies,omitempty"`
-	Headers               map[string]string  `json:"headers"`
-	QueryStringParameters map[string]string  `json:"queryStringParameters,omitempty"`
-	RequestContext        httpRequestContext `json:"requestContext"`
-	Body                  string             `json:"body,omitempty"`
-	IsBase64Encoded       bool               `json:"isBase64Encoded"`
-}
-
-type httpRequestContext struct {
-	AccountID    string      `json:"accountId"`
-	APIID        string      `json:"apiId"`
-	DomainName   string      `json:"domainName"`
-	DomainPrefix string      `json:"domainPrefix"`
-	HTTP         httpRequest `json:"http"`
-	RequestID    string      `json:"requestId"`
-	RouteKey     string      `json:"routeKey"`
-	Stage        string      `json:"stage"`
-	Time         string      `json:"time"`
-	TimeEpoch    int64       `json:"timeEpoch"`
-}
-
-type httpRequest struct {
-	Method    string `json:"method"`
-	Path      string `json:"path"`
-	Protocol  string `json:"protocol"`
-	SourceIP  string `json:"sourceIp"`
-	UserAgent string `json:"userAgent"`
-}
-
 // httpAPIEvent makes the event. The path is decoded, as an HTTP API decodes it,
 // up to a question mark that comes to light by that.
 func httpAPIEvent(r *http.Request, body []byte, now time.Time, id string) ([]byte, error) {
@@ -125,19 +89,27 @@ func httpAPIEvent(r *http.Request, body []byte, now time.Time, id string) ([]byt
 	path, _, _ := strings.Cut(r.URL.Path, "?")
 	domain, _, _ := strings.Cut(r.Host, ":")
 	prefix, _, _ := strings.Cut(domain, ".")
-	event := httpEvent{
-		Version: "2.0", RouteKey: "$default", RawPath: path, RawQueryString: r.URL.RawQuery,
-		Cookies: cookies(r), Headers: lowerCased(r, len(body)), QueryStringParameters: joined(query),
-		RequestContext: httpRequestContext{
-			AccountID: "123456789012", APIID: "local", DomainName: domain, DomainPrefix: prefix,
-			HTTP:      httpRequest{r.Method, path, r.Proto, sourceIP(r), r.UserAgent()},
-			RequestID: id, RouteKey: "$default", Stage: "$default",
-			Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
+	event := HTTPEvent(r.Method, path, "", lowerCased(r, len(body)))
+	event["rawQueryString"] = r.URL.RawQuery
+	event["requestContext"] = map[string]any{
+		"accountId": "123456789012", "apiId": "local", "domainName": domain, "domainPrefix": prefix,
+		"http": map[string]any{
+			"method": r.Method, "path": path, "protocol": r.Proto, "sourceIp": sourceIP(r), "userAgent": r.UserAgent(),
 		},
-		Body: string(body),
+		"requestId": id, "routeKey": "$default", "stage": "$default",
+		"time": now.UTC().Format("02/Jan/2006:15:04:05 -0700"), "timeEpoch": now.UnixMilli(),
 	}
-	if len(body) > 0 && !isText(r.Header.Get("Content-Type")) {
-		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	if len(query) > 0 {
+		event["queryStringParameters"] = joined(query)
+	}
+	if sent := cookies(r); len(sent) > 0 {
+		event["cookies"] = sent
+	}
+	if len(body) > 0 {
+		event["body"] = string(body)
+		if !isText(r.Header.Get("Content-Type")) {
+			event["body"], event["isBase64Encoded"] = base64.StdEncoding.EncodeToString(body), true
+		}
 	}
 	return json.Marshal(event)
 }

@@ -107,12 +107,12 @@ func (s Sample) Faults(x Exchange) []string {
 	}
 	compare("HTTP status", answer.Status, s.Want.Status)
 	compare("function error", answer.ErrorType, s.Want.ErrorType)
-	compare("results", answer.Items, s.Want.Results)
-	if answer.Outcome != "" {
-		compare("outcome", answer.Outcome, s.Want.outcome())
+	compare("results", answer.Items(), s.Want.Results)
+	if answer.Result != nil {
+		compare("outcome", answer.Result.Outcome, s.Want.outcome())
 	}
 	compare("leaks", x.Leaks, nil)
-	compare("steps of the self-check", answer.Steps, s.Want.Steps)
+	compare("steps of the self-check", answer.steps(), s.Want.Steps)
 	calls, changes := s.Want.effects()
 	compare("calls to Segura", x.Calls(), calls)
 	compare("API secrets changed", x.Changes(), changes)

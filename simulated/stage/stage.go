@@ -2,7 +2,7 @@
 // Secrets Manager endpoint with its access key, and the compiled functions
 // under a Lambda Runtime API, on loopback and without an AWS account.
 //
-// It stands behind the command segura-local and the tests that run the compiled
+// It stands behind the command segura-local and all tests that run the compiled
 // functions from end to end. It knows the functions only as Lambda does, by
 // their environment, their input and their output: nothing of their code is
 // imported here.
@@ -19,6 +19,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
@@ -38,6 +39,9 @@ const (
 	AllowedIdentifiers = "1-999"
 	DefaultIdentifiers = "100-102"
 )
+
+// Unset takes a variable of the environment away that has it for a value.
+const Unset = "\x00"
 
 // functions says under which name and with which timeout each one is deployed.
 var functions = map[string]struct {
@@ -76,6 +80,9 @@ type Options struct {
 	// SecretsPort is the port of Secrets Manager. Zero means any free one.
 	SecretsPort int
 
+	// SecretsTLS has Secrets Manager speak TLS, with the certificate of Segura.
+	SecretsTLS bool
+
 	// Timeout of the functions. Zero means the one that each is deployed with.
 	Timeout time.Duration
 
@@ -94,9 +101,13 @@ type Stack struct {
 	Segura  *seguratest.Server
 	Secrets *secretsmanager.Server
 
-	options   Options
-	functions map[string]*runtimeapi.Function
-	workspace string // of the functions compiled here
+	options    Options
+	bootstraps map[string]string
+	functions  map[string]*runtimeapi.Function // those of Start
+	workspace  string                          // of the functions compiled here
+
+	mu      sync.Mutex
+	started []*runtimeapi.Function // all
 }
 
 // Start starts the stack and waits until each function has asked for its first
@@ -117,20 +128,18 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context) error {
-	bootstraps, err := s.compile(ctx)
-	if err != nil {
+	if err := s.compile(ctx); err != nil {
 		return err
 	}
 	if err := s.startServices(ctx); err != nil {
 		return err
 	}
 	for _, name := range s.options.Functions {
-		f, err := runtimeapi.Start(ctx, runtimeapi.Options{
-			Bootstrap: bootstraps[name], FunctionName: functions[name].name, Env: s.Env(),
-			Timeout: s.timeout(name), MaxConcurrency: s.options.MaxConcurrency, Output: s.options.Log,
+		f, err := s.StartFunction(ctx, name, runtimeapi.Options{
+			Env: s.Env(), Timeout: s.options.Timeout, MaxConcurrency: s.options.MaxConcurrency, Output: s.options.Log,
 		})
 		if err != nil {
-			return fmt.Errorf("start function %s: %w", name, err)
+			return err
 		}
 		s.functions[name] = f
 	}
@@ -142,31 +151,56 @@ func (s *Stack) start(ctx context.Context) error {
 	return nil
 }
 
-// compile returns a bootstrap for each function.
-func (s *Stack) compile(ctx context.Context) (map[string]string, error) {
-	bootstraps := maps.Clone(s.options.Bootstraps)
+// StartFunction starts one more process of a function, whether Start has started
+// one or not, and returns at once: see [runtimeapi.Function.WaitReady]. It ends with
+// the stack. What the options leave open is as it is deployed; their environment is
+// added to what tells the function where the stack is, and wins over that.
+func (s *Stack) StartFunction(ctx context.Context, name string, o runtimeapi.Options) (*runtimeapi.Function, error) {
+	if o.Bootstrap == "" {
+		o.Bootstrap = s.bootstraps[name]
+	}
+	o.FunctionName = functions[name].name
+	if o.Timeout == 0 {
+		o.Timeout = functions[name].timeout
+	}
+	env := s.surroundings()
+	env["SSL_CERT_FILE"], env["SSL_CERT_DIR"] = os.DevNull, "/nonexistent" // no system roots: they cost time and must not matter
+	maps.Copy(env, o.Env)
+	maps.DeleteFunc(env, func(_, value string) bool { return value == Unset })
+	o.Env = env
+	f, err := runtimeapi.Start(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("start function %s: %w", name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = append(s.started, f)
+	return f, nil
+}
+
+// compile compiles the functions that have no bootstrap yet.
+func (s *Stack) compile(ctx context.Context) error {
+	s.bootstraps = map[string]string{}
+	maps.Copy(s.bootstraps, s.options.Bootstraps)
 	var missing []string
 	for _, name := range s.options.Functions {
 		if _, known := functions[name]; !known {
-			return nil, fmt.Errorf("there is no function %q", name)
+			return fmt.Errorf("there is no function %q", name)
 		}
-		if bootstraps[name] == "" {
+		if s.bootstraps[name] == "" {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) == 0 {
-		return bootstraps, nil
+		return nil
 	}
 	var err error
 	if s.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
-		return nil, fmt.Errorf("make a folder to compile to: %w", err)
+		return fmt.Errorf("make a folder to compile to: %w", err)
 	}
-	compiled, err := Build(ctx, s.workspace, missing...)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(compiled, bootstraps)
-	return compiled, nil
+	compiled, err := Build(ctx, s.workspace, BuildOptions{}, missing...)
+	maps.Copy(s.bootstraps, compiled)
+	return err
 }
 
 func (s *Stack) startServices(ctx context.Context) (err error) {
@@ -181,22 +215,19 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 	if s.Segura, err = seguratest.New(o.Segura); err != nil {
 		return fmt.Errorf("start the simulated Segura: %w", err)
 	}
-	s.Secrets, err = secretsmanager.Start(ctx, secretsmanager.Options{
+	secrets := secretsmanager.Options{
 		Address:       net.JoinHostPort(o.ListenHost, strconv.Itoa(o.SecretsPort)),
 		AdvertiseHost: o.AdvertiseHost,
-	})
-	if err != nil {
+	}
+	if o.SecretsTLS {
+		certificate := s.Segura.ServerCertificate()
+		secrets.Certificate = &certificate
+	}
+	if s.Secrets, err = secretsmanager.Start(ctx, secrets); err != nil {
 		return err
 	}
 	s.PutSecret(nil)
 	return nil
-}
-
-func (s *Stack) timeout(function string) time.Duration {
-	if s.options.Timeout > 0 {
-		return s.options.Timeout
-	}
-	return functions[function].timeout
 }
 
 // PutSecret writes the AWS secret for Segura as it is now, as after a rotation.
@@ -220,19 +251,24 @@ func (s *Stack) advertised(address string) string {
 	return u.String()
 }
 
-// Env is what the stack configures the functions with, Lambda's own variables
+// Env is what the functions of Start are configured with, Lambda's own variables
 // apart.
 func (s *Stack) Env() map[string]string {
-	env := map[string]string{
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Secrets.URL(),
-		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
-		"AWS_LAMBDA_LOG_LEVEL":             "INFO",
-		"SEGURA_SECRET_ID":                 SecretName,
-		"SEGURA_ALLOWED_IDENTIFIERS":       AllowedIdentifiers,
-		"SEGURA_DEFAULT_IDENTIFIERS":       DefaultIdentifiers,
-	}
+	env := s.surroundings()
+	env["AWS_LAMBDA_LOG_LEVEL"] = "INFO"
+	env["SEGURA_ALLOWED_IDENTIFIERS"] = AllowedIdentifiers
+	env["SEGURA_DEFAULT_IDENTIFIERS"] = DefaultIdentifiers
 	maps.Copy(env, s.options.Env)
 	return env
+}
+
+// surroundings is what every function has to know to find its way on the stack.
+func (s *Stack) surroundings() map[string]string {
+	return map[string]string{
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Secrets.URL(),
+		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
+		"SEGURA_SECRET_ID":                 SecretName,
+	}
 }
 
 // Function is a started function; nil where it was not asked for.
@@ -269,8 +305,11 @@ func (s *Stack) Confidential() map[string]string {
 // Close ends everything and waits until no process is left. It may be called
 // again.
 func (s *Stack) Close() error {
+	s.mu.Lock()
+	started := s.started
+	s.mu.Unlock()
 	var faults []error
-	for _, f := range s.functions {
+	for _, f := range started {
 		faults = append(faults, f.Close())
 	}
 	if s.Secrets != nil {

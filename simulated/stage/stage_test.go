@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,7 +28,7 @@ var bootstraps map[string]string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "local")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.API, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -116,20 +115,12 @@ func checkLogs(t *testing.T, sample stage.Sample, x stage.Exchange) {
 	t.Helper()
 	var audited []string
 	for _, text := range x.Invocation.Logs {
-		var line struct {
-			Timestamp, Level, Message, RequestID, Outcome, Code, Source, Action string
-			Identifier                                                          int64
-			AWS                                                                 json.RawMessage `json:"_aws"`
+		line, err := stage.ReadLine(text)
+		if err != nil || line.Text("requestId") != x.Invocation.RequestID {
+			t.Errorf("line %s: %v, or another request id", text, err)
 		}
-		if err := json.Unmarshal([]byte(text), &line); err != nil {
-			t.Errorf("line %s: %v", text, err)
-			continue
-		}
-		if line.Timestamp == "" || line.Level == "" || line.Message == "" && line.AWS == nil || line.RequestID != x.Invocation.RequestID {
-			t.Errorf("line %s lacks timestamp, level, message or request id", text)
-		}
-		if line.Identifier != 0 && line.Action != "" && line.Source == sample.Function {
-			audited = append(audited, strings.TrimSpace(fmt.Sprintf("%d %s %s", line.Identifier, line.Outcome, line.Code)))
+		if line.IsAudit() && line.Text("source") == sample.Function {
+			audited = append(audited, strings.TrimSpace(fmt.Sprint(line["identifier"], " ", line.Text("outcome"), " ", line.Text("code"))))
 		}
 	}
 	want := slices.Clone(sample.Want.Results)
@@ -266,8 +257,8 @@ func TestSend_showsFaultsOfEachPart(t *testing.T) {
 	x := send(t, stack, stage.Event, `{"identifier": 5}`)
 
 	answer, err := x.Answer()
-	if err != nil || fmt.Sprint(answer.Items) != "[5 enabled]" || len(x.Calls()) != 2 {
-		t.Errorf("got %v %v after calls %q", answer.Items, err, x.Calls())
+	if err != nil || fmt.Sprint(answer.Items()) != "[5 enabled]" || len(x.Calls()) != 2 {
+		t.Errorf("got %v %v after calls %q", answer.Items(), err, x.Calls())
 	}
 	if err := stack.Reset(); err != nil {
 		t.Fatal(err)
@@ -332,5 +323,38 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 		if got := strings.Join(sample.Faults(x), "; "); !strings.Contains(got, table[name].want) {
 			t.Errorf("%s: got %q, want %q", name, got, table[name].want)
 		}
+	}
+}
+
+func TestStartFunction_startsOneMoreOnTheSameSurroundings(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}})
+
+	more, err := stack.StartFunction(t.Context(), stage.API, runtimeapi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := stack.StartFunction(t.Context(), stage.Event, runtimeapi.Options{Env: map[string]string{"SEGURA_SECRET_ID": stage.Unset}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := more.WaitReady(t.Context()); err != nil || stack.Secrets.Reads() != 2 {
+		t.Errorf("got %v after %d secret reads, want 2", err, stack.Secrets.Reads())
+	}
+	if initError := (*runtimeapi.InitError)(nil); !errors.As(lost.WaitReady(t.Context()), &initError) {
+		t.Errorf("without its variable: got %v", initError)
+	}
+	if err := stack.Close(); err != nil || more.WaitReady(t.Context()) == nil {
+		t.Errorf("closing the stack: got %v, and the function goes on", err)
+	}
+}
+
+func TestBuild_compilesTheOverlayAndSaysWhatIsWrongWithIt(t *testing.T) {
+	overlay := map[string]string{"functions/event/more.go": "simulated/stage/testdata/refused/nothing.go"}
+
+	_, err := stage.Build(t.Context(), t.TempDir(), stage.BuildOptions{Overlay: overlay}, stage.Event)
+
+	if err == nil || !strings.Contains(err.Error(), "compile event") || !strings.Contains(err.Error(), "nothing.go") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -16,7 +16,7 @@ var bootstraps map[string]string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "statemachine")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.Event)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

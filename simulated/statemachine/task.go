@@ -71,7 +71,7 @@ func (r Retrier) delay(n int) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// matches tells whether an error is among the names; the one for all leaves out
+// matches reports whether an error is among the names; the one for all leaves out
 // those that no one can deal with.
 func matches(names []string, name string) bool {
 	return slices.Contains(names, name) ||

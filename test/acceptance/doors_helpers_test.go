@@ -7,14 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // anyIdentifier is a Segura that has every API secret but a few.
@@ -50,57 +49,7 @@ func (w *world) refuses(t *testing.T, about, payload string) runtimeapi.Invocati
 	return inv
 }
 
-// refusesHTTP is refuses for the API function: a problem of this status.
-func (w *world) refusesHTTP(t *testing.T, about string, e map[string]any, statuses ...int) httpAnswer {
-	t.Helper()
-	before := w.segura.Count("")
-	a := w.httpEvent(e)
-	p := a.problem
-	if !slices.Contains(statuses, a.status) || p.Code != "invalid_request" || p.Retryable || p.Title == "" || p.Detail == "" || p.Type == "" {
-		t.Errorf("%s: got %d %.500s; want %v and a whole problem with code invalid_request, not retryable", about, a.status, a.body, statuses)
-	}
-	if a.header.Get("Retry-After") != "" {
-		t.Errorf("%s: got Retry-After %q for a request that is not worth repeating", about, a.header.Get("Retry-After"))
-	}
-	if n := w.segura.Count("") - before; n != 0 {
-		t.Errorf("%s: Segura got %d requests, want none", about, n)
-	}
-	return a
-}
-
-// accepts checks that the event function enables exactly these identifiers, in
-// this order, because of the payload.
-func (w *world) accepts(t *testing.T, about, payload string, want ...int64) invocation {
-	t.Helper()
-	w.segura.Reset()
-	inv := w.invoke(payload)
-	if inv.FunctionError {
-		t.Errorf("%s: %.300s: got %s %.300s; want %v enabled", about, payload, inv.ErrorType, inv.ErrorMessage, want)
-		return inv
-	}
-	if got := identifiers(inv.result.Results); !slices.Equal(got, want) {
-		t.Errorf("%s: %.300s: got results for %v, want %v", about, payload, got, want)
-	}
-	w.wasAsked(t, about, "enable", want...)
-	return inv
-}
-
-// wasAsked checks which calls Segura got, in any order, each once.
-func (w *world) wasAsked(t *testing.T, about, action string, want ...int64) {
-	t.Helper()
-	var calls []string
-	for _, identifier := range want {
-		calls = append(calls, action+" "+strconv.FormatInt(identifier, 10))
-	}
-	got := w.sent()
-	slices.Sort(got)
-	slices.Sort(calls)
-	if !slices.Equal(got, calls) {
-		t.Errorf("%s: Segura got the calls %v, want %v", about, got, calls)
-	}
-}
-
-func identifiers(items []item) []int64 {
+func identifiers(items []stage.Item) []int64 {
 	var all []int64
 	for _, i := range items {
 		all = append(all, i.Identifier)
@@ -168,7 +117,7 @@ func within(e map[string]any, path ...string) map[string]any {
 
 // functionURL is the event of a function URL without authentication.
 func functionURL(method, path, body string, header map[string]string) map[string]any {
-	e := v2(method, path, body, header)
+	e := stage.HTTPEvent(method, path, body, header)
 	context := within(e, "requestContext")
 	context["accountId"] = "anonymous"
 	context["domainName"] = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws"
@@ -178,21 +127,16 @@ func functionURL(method, path, body string, header map[string]string) map[string
 
 // httpFronts are the three ways to the API function.
 var httpFronts = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"REST API": v1, "HTTP API": v2, "function URL": functionURL,
-}
-
-// payloads are the two forms of events that they use.
-var payloads = map[string]func(method, path, body string, header map[string]string) map[string]any{
-	"payload 1.0": v1, "payload 2.0": v2,
+	"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent, "function URL": functionURL,
 }
 
 // auditOf are the audit lines of one invocation, by identifier; one that is
 // there twice is an error.
-func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
+func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]stage.Line {
 	t.Helper()
-	lines := map[int64]line{}
-	for _, l := range pick(parse(t, inv.Logs), line.isAudit) {
-		n, ok := l.number("identifier")
+	lines := map[int64]stage.Line{}
+	for _, l := range pick(parse(t, inv.Logs), stage.Line.IsAudit) {
+		n, ok := l.Number("identifier")
 		if !ok {
 			t.Errorf("identifier of the audit line %v is no JSON number", l)
 		}
@@ -205,7 +149,7 @@ func auditOf(t *testing.T, inv runtimeapi.Invocation) map[int64]line {
 }
 
 // audited is the only audit line of one invocation.
-func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
+func audited(t *testing.T, about string, inv runtimeapi.Invocation) stage.Line {
 	t.Helper()
 	lines := auditOf(t, inv)
 	if len(lines) != 1 {
@@ -214,7 +158,7 @@ func audited(t *testing.T, about string, inv runtimeapi.Invocation) line {
 	for _, l := range lines {
 		return l
 	}
-	return line{}
+	return stage.Line{}
 }
 
 // said is all that came out of the function.
@@ -272,5 +216,5 @@ func merged(a, b map[string]string) map[string]string {
 // header of one member.
 func header(name, value string) map[string]string { return map[string]string{name: value} }
 
-// isSuccess tells whether an HTTP status is one.
+// isSuccess reports whether an HTTP status is one.
 func isSuccess(status int) bool { return status/100 == http.StatusOK/100 }

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,17 +17,12 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
-
-// secretName is the SEGURA_SECRET_ID of every world.
-const secretName = "segura/mysafe-access-key"
 
 // alwaysExpired, as SEGURA_CREDENTIALS_TTL, is over before the next invocation
 // begins, however quick the machine is.
 const alwaysExpired = "1ns"
-
-// unset, as the value of a variable, takes away one that every world has.
-const unset = "\x00"
 
 // setup says what a world is like. The zero value is the event function with
 // everything in order.
@@ -37,7 +30,6 @@ type setup struct {
 	function string             // api or event; empty: event
 	segura   seguratest.Options // of its simulated Segura
 	secret   map[string]any     // overrides of the AWS secret's fields; nil removes one
-	document string             // the AWS secret itself, where fields are not enough
 	noSecret bool               // no AWS secret at all
 
 	env         map[string]string // added to the function's environment
@@ -47,8 +39,6 @@ type setup struct {
 	before    func(*world) // runs when everything but the function is up
 	initFails bool         // the process is expected to end: see world.initError
 	textLogs  bool         // AWS_LAMBDA_LOG_FORMAT is not JSON
-	timesOut  bool         // an invocation may be ended by Lambda
-	crashes   bool         // an invocation may end with an error of Lambda's own
 	chatter   bool         // libraries log too, which know of no invocation
 }
 
@@ -56,8 +46,9 @@ type setup struct {
 type world struct {
 	t         *testing.T
 	setup     setup
-	segura    *seguratest.Server
-	secrets   *secretsmanager.Server
+	stack     *stage.Stack
+	segura    *seguratest.Server     // the stack's
+	secrets   *secretsmanager.Server // the stack's
 	function  *runtimeapi.Function
 	initError *runtimeapi.InitError // where initFails was set
 
@@ -82,18 +73,17 @@ func start(t *testing.T, s setup) *world {
 	if s.segura.ClientSecret == "" {
 		s.segura.ClientSecret = "client-secret-" + marker(t)
 	}
-	w := &world{t: t, setup: s, segura: seguratest.Start(t, s.segura)}
-	secrets, err := secretsmanager.Start(context.Background(), secretsmanager.Options{})
+	stack, err := stage.Start(context.Background(), stage.Options{
+		Functions: []string{}, Bootstraps: bootstraps, Segura: s.segura,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.secrets = secrets
-	t.Cleanup(func() { _ = secrets.Close() })
-	switch {
-	case s.noSecret:
-	case s.document != "":
-		w.secrets.Put(secretName, s.document)
-	default:
+	t.Cleanup(func() { _ = stack.Close() })
+	w := &world{t: t, setup: s, stack: stack, segura: stack.Segura, secrets: stack.Secrets}
+	if s.noSecret {
+		w.secrets.Delete(secretName)
+	} else {
 		w.putSecret(s.secret)
 	}
 	if s.before != nil {
@@ -103,43 +93,17 @@ func start(t *testing.T, s setup) *world {
 	return w
 }
 
-// another starts one more function with the same Segura and Secrets Manager.
-func (w *world) another(s setup) *world {
-	w.t.Helper()
-	if s.function == "" {
-		s.function = w.setup.function
-	}
-	s.timeout, s.segura = w.setup.timeout, w.setup.segura
-	v := &world{t: w.t, setup: s, segura: w.segura, secrets: w.secrets, marked: w.marked}
-	v.startFunction()
-	return v
-}
-
 // putSecret writes the AWS secret for the simulated Segura as it is now.
-func (w *world) putSecret(overrides map[string]any) {
-	w.secrets.Put(secretName, w.segura.SecretJSON(overrides))
-}
+func (w *world) putSecret(overrides map[string]any) { w.stack.PutSecret(overrides) }
 
 func (w *world) startFunction() {
 	w.t.Helper()
-	env := map[string]string{
-		"SEGURA_SECRET_ID":                 secretName,
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": w.secrets.URL(),
-		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
-		"SSL_CERT_FILE":                    "/dev/null", // no system roots: they cost time and must not matter
-		"SSL_CERT_DIR":                     "/nonexistent",
-	}
+	env := w.setup.env
 	if w.setup.textLogs {
-		delete(env, "AWS_LAMBDA_LOG_FORMAT")
+		env = merged(header("AWS_LAMBDA_LOG_FORMAT", unset), env)
 	}
-	maps.Copy(env, w.setup.env)
-	maps.DeleteFunc(env, func(_, value string) bool { return value == unset })
-	f, err := runtimeapi.Start(context.Background(), runtimeapi.Options{
-		Bootstrap:      bootstraps[w.setup.function],
-		FunctionName:   w.functionName(),
-		Env:            env,
-		Timeout:        w.setup.timeout,
-		MaxConcurrency: w.setup.concurrency,
+	f, err := w.stack.StartFunction(context.Background(), w.setup.function, runtimeapi.Options{
+		Env: env, Timeout: w.setup.timeout, MaxConcurrency: w.setup.concurrency,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -158,13 +122,6 @@ func (w *world) startFunction() {
 	case w.setup.initFails:
 		w.t.Fatalf("init succeeded, want it to fail\n%s", strings.Join(f.Logs(), "\n"))
 	}
-}
-
-func (w *world) functionName() string {
-	if w.setup.function == api {
-		return "ApiFunction"
-	}
-	return "EventFunction"
 }
 
 // mark names values that must show in no log, reply or error of this world.
@@ -187,72 +144,11 @@ func marker(t *testing.T) string {
 	return fmt.Sprintf("MARKER%04dx%x", markers.n, time.Now().UnixNano())
 }
 
-// The document that a function answers with, or that is in its error. Fields
-// that are not here are an error where one is decoded.
-type result struct {
-	Outcome         string         `json:"outcome"`
-	Requested       int            `json:"requested"`
-	Enabled         *int           `json:"enabled"`
-	AlreadyEnabled  *int           `json:"already_enabled"`
-	Disabled        *int           `json:"disabled"`
-	AlreadyDisabled *int           `json:"already_disabled"`
-	Failed          int            `json:"failed"`
-	FailedByCode    map[string]int `json:"failed_by_code"`
-	Omitted         *omitted       `json:"omitted"`
-	Results         []item         `json:"results"`
-}
-
-type omitted struct {
-	Succeeded int `json:"succeeded"`
-	Failed    int `json:"failed"`
-}
-
-type item struct {
-	Identifier int64  `json:"identifier"`
-	Outcome    string `json:"outcome"`
-	Attempts   int    `json:"attempts"`
-	Error      *fault `json:"error"`
-}
-
-type fault struct {
-	Code              string `json:"code"`
-	Message           string `json:"message"`
-	Retryable         bool   `json:"retryable"`
-	SeguraCode        int    `json:"segura_code"`
-	HTTPStatus        int    `json:"http_status"`
-	UpstreamRequestID string `json:"upstream_request_id"`
-}
-
-type problem struct {
-	Type       string `json:"type"`
-	Title      string `json:"title"`
-	Status     int    `json:"status"`
-	Detail     string `json:"detail"`
-	Instance   string `json:"instance"`
-	Code       string `json:"code"`
-	Retryable  bool   `json:"retryable"`
-	Identifier int64  `json:"identifier"`
-	SeguraCode int    `json:"segura_code"`
-}
-
-// check document of a self-check.
-type checkReport struct {
-	Check string      `json:"check"`
-	Steps []checkStep `json:"steps"`
-}
-
-type checkStep struct {
-	Name       string `json:"name"`
-	Outcome    string `json:"outcome"`
-	DurationMS *int64 `json:"duration_ms"`
-	Error      *fault `json:"error"`
-}
-
 // invocation is an invocation of the event function, read.
 type invocation struct {
 	runtimeapi.Invocation
-	result result // where there is one
-	text   string // the document: the payload, or the error's message
+	result stage.Result // where there is one
+	text   string       // the document: the payload, or the error's message
 }
 
 // raw invokes the function with any payload.
@@ -273,15 +169,16 @@ func (w *world) raw(payload []byte, options ...runtimeapi.InvokeOption) runtimea
 func (w *world) invoke(document string, options ...runtimeapi.InvokeOption) invocation {
 	w.t.Helper()
 	inv := invocation{Invocation: w.raw([]byte(document), options...)}
-	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.timesOut && !w.setup.crashes {
+	if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") {
 		w.t.Fatalf("invoke with %.200s: got %s after %v: %s", document, inv.ErrorType, inv.Duration, inv.ErrorMessage)
 	}
-	inv.text = string(inv.Payload)
-	if inv.FunctionError {
-		inv.text = inv.ErrorMessage
-	}
-	if !inv.FunctionError || inv.ErrorType == "Segura.TransientError" || inv.ErrorType == "Segura.PermanentError" {
-		decode(w.t, inv.text, &inv.result)
+	answer, err := stage.ReadAnswer(event, inv.Invocation)
+	inv.text = string(answer.Text)
+	switch {
+	case answer.Result != nil && err == nil:
+		inv.result = *answer.Result
+	case !inv.FunctionError || inv.ErrorType == "Segura.TransientError" || inv.ErrorType == "Segura.PermanentError":
+		w.t.Fatalf("invoke with %.200s: no result: %v: %.2000s", document, err, inv.text)
 	}
 	return inv
 }
@@ -293,7 +190,7 @@ func (w *world) enable(identifiers ...int64) invocation {
 }
 
 // one enables one identifier by the event function and returns its item.
-func (w *world) one(identifier int64) item {
+func (w *world) one(identifier int64) stage.Item {
 	w.t.Helper()
 	inv := w.enable(identifier)
 	if len(inv.result.Results) != 1 {
@@ -303,16 +200,14 @@ func (w *world) one(identifier int64) item {
 }
 
 // selfCheck runs the self-check.
-func (w *world) selfCheck(options ...runtimeapi.InvokeOption) (checkReport, runtimeapi.Invocation) {
+func (w *world) selfCheck(options ...runtimeapi.InvokeOption) (stage.SelfCheck, runtimeapi.Invocation) {
 	w.t.Helper()
 	inv := w.raw([]byte(`{"check": true}`), options...)
-	text := string(inv.Payload)
-	if inv.FunctionError {
-		text = inv.ErrorMessage
+	answer, err := stage.ReadAnswer(event, inv)
+	if err != nil || answer.SelfCheck == nil {
+		w.t.Fatalf("no report of a self-check: %v: %.2000s", err, answer.Text)
 	}
-	var report checkReport
-	decode(w.t, text, &report)
-	return report, inv
+	return *answer.SelfCheck, inv
 }
 
 // list is the document of a request.
@@ -345,13 +240,8 @@ func upTo(first, last int64) []int64 {
 // decode decodes one JSON document without tolerating fields that are not known.
 func decode(t *testing.T, text string, into any) {
 	t.Helper()
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		t.Fatalf("decode %.2000s: %v", text, err)
-	}
-	if decoder.More() {
-		t.Fatalf("decode %.2000s: something follows the document", text)
+	if err := stage.Decode([]byte(text), into); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -361,24 +251,24 @@ type httpAnswer struct {
 	status  int
 	header  http.Header // single and multiple values alike
 	body    string
-	item    item    // of a 200 for one identifier
-	result  result  // of a 200 or 207 for several
-	problem problem // of everything else
+	item    stage.Item    // of a 200 for one identifier
+	result  stage.Result  // of a 200 or 207 for several
+	problem stage.Problem // of everything else
 }
 
 // http sends a request as an HTTP API does (payload format 2.0).
 func (w *world) http(method, path, body string, header map[string]string) httpAnswer {
 	w.t.Helper()
-	return w.httpEvent(v2(method, path, body, header))
+	return w.httpEvent(stage.HTTPEvent(method, path, body, header))
 }
 
 // rest sends a request as a REST API does (payload format 1.0).
 func (w *world) rest(method, path, body string, header map[string]string) httpAnswer {
 	w.t.Helper()
-	return w.httpEvent(v1(method, path, body, header))
+	return w.httpEvent(stage.RESTEvent(method, path, body, header))
 }
 
-// httpEvent sends an event that v1 or v2 made, perhaps with changes.
+// httpEvent sends an event of the stage, perhaps with changes.
 func (w *world) httpEvent(e map[string]any, options ...runtimeapi.InvokeOption) httpAnswer {
 	w.t.Helper()
 	payload, err := json.Marshal(e)
@@ -388,65 +278,6 @@ func (w *world) httpEvent(e map[string]any, options ...runtimeapi.InvokeOption) 
 	return readHTTP(w.t, w.raw(payload, options...))
 }
 
-// v2 is the event of an HTTP API, and nearly that of a function URL. Header
-// names are in lower case there.
-func v2(method, path, body string, header map[string]string) map[string]any {
-	headers := map[string]any{"host": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"}
-	if body != "" {
-		headers["content-type"] = "application/json"
-	}
-	for name, value := range header {
-		headers[strings.ToLower(name)] = value
-	}
-	e := map[string]any{
-		"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
-		"requestContext": map[string]any{
-			"accountId": "123456789012", "apiId": "a1b2c3d4e5", "stage": "$default", "routeKey": "$default",
-			"domainName": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com", "domainPrefix": "a1b2c3d4e5",
-			"requestId": "P8zkDiQ8oAMEJsQ=", "time": "21/Nov/2026:08:15:30 +0000", "timeEpoch": 1795248930512,
-			"http": map[string]any{
-				"method": method, "path": path, "protocol": "HTTP/1.1",
-				"sourceIp": "203.0.113.24", "userAgent": "curl/8.14.1",
-			},
-		},
-		"isBase64Encoded": false,
-	}
-	if body != "" {
-		e["body"] = body
-	}
-	return e
-}
-
-// v1 is the event of a REST API.
-func v1(method, path, body string, header map[string]string) map[string]any {
-	headers := map[string]any{"Host": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"}
-	if body != "" {
-		headers["Content-Type"] = "application/json"
-	}
-	for name, value := range header {
-		maps.DeleteFunc(headers, func(key string, _ any) bool { return strings.EqualFold(key, name) })
-		headers[name] = value
-	}
-	multi := map[string]any{}
-	for name, value := range headers {
-		multi[name] = []any{value}
-	}
-	e := map[string]any{
-		"resource": "/{proxy+}", "path": path, "httpMethod": method, "headers": headers, "multiValueHeaders": multi,
-		"queryStringParameters": nil, "multiValueQueryStringParameters": nil, "pathParameters": nil, "stageVariables": nil,
-		"requestContext": map[string]any{
-			"resourcePath": "/{proxy+}", "httpMethod": method, "path": "/prod" + path, "stage": "prod",
-			"accountId": "123456789012", "apiId": "a1b2c3d4e5", "requestId": "0fdbf7c5-4b5f-4a0f-8b8e-5f3a7c1d2e90",
-			"identity": map[string]any{"sourceIp": "203.0.113.24", "userAgent": "curl/8.14.1"},
-		},
-		"body": nil, "isBase64Encoded": false,
-	}
-	if body != "" {
-		e["body"] = body
-	}
-	return e
-}
-
 func readHTTP(t *testing.T, inv runtimeapi.Invocation) httpAnswer {
 	t.Helper()
 	a := httpAnswer{Invocation: inv, header: http.Header{}}
@@ -454,37 +285,17 @@ func readHTTP(t *testing.T, inv runtimeapi.Invocation) httpAnswer {
 		t.Errorf("the API function ended in a function error: %s: %s", inv.ErrorType, inv.ErrorMessage)
 		return a
 	}
-	var response struct {
-		StatusCode        int                 `json:"statusCode"`
-		Headers           map[string]string   `json:"headers"`
-		MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
-		Body              string              `json:"body"`
-		IsBase64Encoded   bool                `json:"isBase64Encoded"`
-		Cookies           []string            `json:"cookies"`
+	answer, err := stage.ReadAnswer(api, inv)
+	if err != nil {
+		t.Fatal(err)
 	}
-	decode(t, string(inv.Payload), &response)
-	a.status, a.body = response.StatusCode, response.Body
-	if response.IsBase64Encoded {
-		body, err := base64.StdEncoding.DecodeString(response.Body)
-		if err != nil {
-			t.Fatalf("the body is not base64: %v", err)
-		}
-		a.body = string(body)
-	}
-	for name, value := range response.Headers {
-		a.header.Add(name, value)
-	}
-	for name, values := range response.MultiValueHeaders {
-		for _, value := range values {
-			a.header.Add(name, value)
-		}
-	}
-	a.read(t)
+	a.status, a.header, a.body = answer.Status, answer.Header, string(answer.Text)
+	a.check(t, answer)
 	return a
 }
 
-// read reads the body, and checks what every response must have.
-func (a *httpAnswer) read(t *testing.T) {
+// check checks what every response must have, and takes its document.
+func (a *httpAnswer) check(t *testing.T, answer stage.Answer) {
 	t.Helper()
 	if got, want := a.header.Get("Cache-Control"), "no-store"; got != want {
 		t.Errorf("Cache-Control of a %d: got %q, want %q", a.status, got, want)
@@ -492,51 +303,27 @@ func (a *httpAnswer) read(t *testing.T) {
 	if got, want := a.header.Get("X-Request-Id"), a.RequestID; got != want {
 		t.Errorf("X-Request-Id of a %d: got %q, want %q", a.status, got, want)
 	}
-	contentType := a.header.Get("Content-Type")
-	if a.status != 200 && a.status != 207 {
-		if contentType != "application/problem+json" {
-			t.Errorf("Content-Type of a %d: got %q, want application/problem+json", a.status, contentType)
-		}
-		decode(t, a.body, &a.problem)
+	contentType, want := a.header.Get("Content-Type"), "application/json"
+	success := a.status == 200 || a.status == 207
+	switch {
+	case success && answer.Result != nil:
+		a.result = *answer.Result
+	case success && answer.Item != nil:
+		a.item = *answer.Item
+	case !success && answer.Problem != nil:
+		a.problem, want = *answer.Problem, "application/problem+json"
 		if a.problem.Status != a.status {
 			t.Errorf("status in the problem: got %d, want that of the response, %d", a.problem.Status, a.status)
 		}
 		if got, want := a.problem.Instance, "urn:uuid:"+a.RequestID; got != want {
 			t.Errorf("instance of the problem: got %q, want %q", got, want)
 		}
-		return
+	default:
+		t.Fatalf("the body of a %d is another document: %.2000s", a.status, a.body)
 	}
-	if contentType != "application/json" {
-		t.Errorf("Content-Type of a %d: got %q, want application/json", a.status, contentType)
+	if contentType != want {
+		t.Errorf("Content-Type of a %d: got %q, want %s", a.status, contentType, want)
 	}
-	var shape map[string]json.RawMessage
-	decode(t, a.body, &shape)
-	if _, several := shape["results"]; several {
-		decode(t, a.body, &a.result)
-	} else {
-		decode(t, a.body, &a.item)
-	}
-}
-
-// line is a log line, decoded.
-type line map[string]any
-
-func (l line) text(key string) string {
-	text, _ := l[key].(string)
-	return text
-}
-
-// number is a JSON number's value; ok is false for anything else.
-func (l line) number(key string) (float64, bool) {
-	n, ok := l[key].(float64)
-	return n, ok
-}
-
-func (l line) isAudit() bool {
-	_, identifier := l["identifier"]
-	_, outcome := l["outcome"]
-	_, attempts := l["attempts"]
-	return identifier && outcome && attempts
 }
 
 // auditLines counts audit lines without reading them, of which there may be many.
@@ -550,19 +337,17 @@ func auditLines(texts []string) int {
 	return n
 }
 
-func (l line) isMetric() bool { return l["_aws"] != nil }
-
 // logs are all lines so far, as JSON.
-func (w *world) logs() []line { return parse(w.t, w.function.Logs()) }
+func (w *world) logs() []stage.Line { return parse(w.t, w.function.Logs()) }
 
 // audit are the audit lines so far.
-func (w *world) audit() []line { return pick(w.logs(), line.isAudit) }
+func (w *world) audit() []stage.Line { return pick(w.logs(), stage.Line.IsAudit) }
 
 // metrics are the metric lines so far.
-func (w *world) metrics() []line { return pick(w.logs(), line.isMetric) }
+func (w *world) metrics() []stage.Line { return pick(w.logs(), stage.Line.IsMetric) }
 
-func pick(lines []line, keep func(line) bool) []line {
-	var kept []line
+func pick(lines []stage.Line, keep func(stage.Line) bool) []stage.Line {
+	var kept []stage.Line
 	for _, l := range lines {
 		if keep(l) {
 			kept = append(kept, l)
@@ -571,11 +356,11 @@ func pick(lines []line, keep func(line) bool) []line {
 	return kept
 }
 
-func parse(t *testing.T, texts []string) []line {
+func parse(t *testing.T, texts []string) []stage.Line {
 	t.Helper()
-	var lines []line
+	var lines []stage.Line
 	for _, text := range texts {
-		var l line
+		var l stage.Line
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Errorf("log line %.500q is no JSON object: %v", text, err)
 			continue
@@ -596,7 +381,7 @@ func (w *world) check() {
 		w.checkLines()
 	}
 	if w.t.Failed() {
-		w.t.Logf("the last lines of %s, metrics left out:\n%s", w.functionName(), lastLines(w.function.Logs(), 12))
+		w.t.Logf("the last lines of %s, metrics left out:\n%s", stage.FunctionName(w.setup.function), lastLines(w.function.Logs(), 12))
 	}
 }
 
@@ -612,10 +397,10 @@ func lastLines(all []string, n int) string {
 
 func (w *world) checkInvocations() {
 	for _, inv := range w.invocations {
-		if inv.TimedOut && !w.setup.timesOut {
+		if inv.TimedOut {
 			w.t.Errorf("invocation %s was ended by Lambda after %v", inv.RequestID, inv.Duration)
 		}
-		if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") && !w.setup.crashes && !w.setup.timesOut {
+		if inv.FunctionError && !strings.HasPrefix(inv.ErrorType, "Segura.") {
 			w.t.Errorf("invocation %s ended with errorType %q, want one of ours: %s", inv.RequestID, inv.ErrorType, inv.ErrorMessage)
 		}
 		if inv.FunctionError && w.setup.function == api {
@@ -671,69 +456,14 @@ func (w *world) checkLines() {
 // checkLine checks the form of one line; requestID is empty outside an
 // invocation.
 func (w *world) checkLine(text, requestID string) {
-	names, l, err := members(text)
+	l, err := stage.ReadLine(text)
 	if err != nil {
-		w.t.Errorf("log line %.500q is not one JSON object: %v", text, err)
+		w.t.Errorf("log line %.500q: %v", text, err)
 		return
 	}
-	if twice := repeated(names); twice != "" {
-		w.t.Errorf("log line %.500s has the key %q twice", text, twice)
+	if requestID != "" && l.Text("requestId") != requestID && (!w.setup.chatter || l.Text("requestId") != "") {
+		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.Text("requestId"), requestID)
 	}
-	if _, err := time.Parse(time.RFC3339Nano, l.text("timestamp")); err != nil {
-		w.t.Errorf("log line %.500s: timestamp: %v", text, err)
-	}
-	if !slices.Contains([]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}, l.text("level")) {
-		w.t.Errorf("log line %.500s: level is none of Lambda's", text)
-	}
-	if l.text("message") == "" {
-		w.t.Errorf("log line %.500s has no message", text)
-	}
-	if requestID != "" && l.text("requestId") != requestID && (!w.setup.chatter || l.text("requestId") != "") {
-		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.text("requestId"), requestID)
-	}
-}
-
-// members are the names of the one object that the text is, repeated ones too,
-// and its texts.
-func members(text string) (names []string, texts line, err error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, nil, fmt.Errorf("no object: %w", err)
-	}
-	texts = line{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return nil, nil, err
-		}
-		name, _ := token.(string)
-		names = append(names, name)
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, nil, err
-		}
-		var text string
-		if json.Unmarshal(value, &text) == nil {
-			texts[name] = text
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, nil, err
-	}
-	if decoder.More() {
-		return nil, nil, errors.New("something follows the object")
-	}
-	return names, texts, nil
-}
-
-func repeated(names []string) string {
-	slices.Sort(names)
-	for i := 1; i < len(names); i++ {
-		if names[i] == names[i-1] {
-			return names[i]
-		}
-	}
-	return ""
 }
 
 // checkSecrecy looks for parts of secret values in everything that came out of
@@ -819,8 +549,8 @@ func parts(value string) []string {
 	return all
 }
 
-// expect compares the parts of an item that a test is about.
-func (i item) is(t *testing.T, about, outcome, code string, retryable bool, attempts int) {
+// is compares the parts of an item that a test is about.
+func is(t *testing.T, i stage.Item, about, outcome, code string, retryable bool, attempts int) {
 	t.Helper()
 	got := fmt.Sprintf("%s, %d attempts", i.Outcome, i.Attempts)
 	want := fmt.Sprintf("%s, %d attempts", outcome, attempts)

@@ -1,23 +1,25 @@
 package acceptance
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"segura-enable/simulated/stage"
 )
 
-// The functions, by the names of their folders.
+// Words of the stage.
 const (
-	api   = "api"
-	event = "event"
+	api        = stage.API
+	event      = stage.Event
+	secretName = stage.SecretName
+	unset      = stage.Unset
 )
 
 // bootstraps are the compiled functions, by name.
-var bootstraps = map[string]string{}
+var bootstraps map[string]string
 
 // atOnce is how many tests run at once: they wait far more than they compute.
 const atOnce = "12"
@@ -37,7 +39,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := build(dir); err != nil {
+	if bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, api, event); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -48,26 +50,4 @@ func given(name string) bool {
 	found := false
 	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
 	return found
-}
-
-// build compiles both functions as they are compiled for Lambda, but for this
-// machine; by one command, so that what they share is compiled and linked once.
-func build(dir string) error {
-	command := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-o", dir+string(filepath.Separator),
-		"./functions/"+api, "./functions/"+event)
-	command.Dir = filepath.Join("..", "..")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile the functions: %w\n%s", err, strings.TrimSpace(string(output)))
-	}
-	for _, name := range []string{api, event} {
-		bootstraps[name] = filepath.Join(dir, name+".function", "bootstrap")
-		if err := os.Mkdir(filepath.Dir(bootstraps[name]), 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(dir, name), bootstraps[name]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,8 +3,11 @@ package acceptance
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"segura-enable/simulated/secretsmanager"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // payloadSize is a little less than the most that Lambda passes on, in bytes.
@@ -36,7 +39,7 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 				w := start(t, setup{function: door, segura: anyIdentifier})
 				payload := document
 				if door == api {
-					payload = encoded(t, v2("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
+					payload = encoded(t, stage.HTTPEvent("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
 				}
 				calls := w.segura.Count("")
 
@@ -66,11 +69,56 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	before := w.function.MaxRSS()
 	w.secrets.Fail(secretsmanager.GiantBody, -1)
 
-	w.one(5).is(t, "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
+	is(t, w.one(5), "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
 
 	if got := w.function.MaxRSS() - before; got > 12<<20 {
 		t.Errorf("got %.1f MiB more of memory for a reply of 16 MiB, want it read to 1 MiB", float64(got)/(1<<20))
 	}
 	w.secrets.ClearFaults()
-	w.one(5).is(t, "afterwards", "enabled", "", false, 1)
+	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
+}
+
+func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	table := []struct {
+		about string
+		reply seguratest.Fault
+	}{
+		{"a body without end", seguratest.GiantBody(-1)},
+		{"a body of 64 MiB", seguratest.GiantBody(64)},
+		{"a gzip bomb", seguratest.GzipBomb(512)},
+		{"headers without end", seguratest.EndlessHeaders()},
+		{"interim replies without end", seguratest.EndlessEarlyHints()},
+		{"no HTTP", seguratest.NotHTTP()},
+	}
+	for _, protocol := range []string{"HTTP/2", "HTTP/1.1"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{
+				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: protocol == "HTTP/1.1"}},
+				env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
+			})
+			for i, row := range table {
+				identifier := int64(1001 + i)
+				w.segura.Fail(seguratest.Match{Identifier: identifier}, row.reply, -1)
+
+				inv := w.enable(identifier)
+
+				got := inv.result.Results[0]
+				if got.Outcome != "failed" || got.Error == nil || got.Error.Code == "internal_error" {
+					t.Errorf("%s: got %+v (%+v), want a failure of Segura's", row.about, got, got.Error)
+				}
+				if inv.Duration > 5*time.Second {
+					t.Errorf("%s: took %v, want two attempts of 1s at most", row.about, inv.Duration)
+				}
+				w.segura.ClearFaults()
+				if got := w.one(identifier + 100); got.Outcome == "failed" {
+					t.Errorf("%s, afterwards: got %+v (%+v)", row.about, got, got.Error)
+				}
+			}
+			if got := w.function.MaxRSS() >> 20; got >= 80 {
+				t.Errorf("got %d MiB of memory, want under 80", got)
+			}
+		})
+	}
 }

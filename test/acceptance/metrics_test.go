@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // metricUnits are the metrics and their units.
@@ -32,7 +32,7 @@ type directive struct {
 
 // checkMetricLine checks a line against CloudWatch's specification of the
 // embedded metric format, and returns its directives.
-func checkMetricLine(t *testing.T, l line, function string) []directive {
+func checkMetricLine(t *testing.T, l stage.Line, function string) []directive {
 	t.Helper()
 	var aws struct {
 		Timestamp         json.Number
@@ -54,7 +54,7 @@ func checkMetricLine(t *testing.T, l line, function string) []directive {
 				t.Errorf("got dimensions %v, want Function, or Function and Code", set)
 			}
 			for _, name := range set {
-				if value := l.text(name); value == "" || len(value) > 1024 || strings.HasPrefix(value, ":") {
+				if value := l.Text(name); value == "" || len(value) > 1024 || strings.HasPrefix(value, ":") {
 					t.Errorf("the dimension %s is %q", name, value)
 				}
 			}
@@ -63,13 +63,13 @@ func checkMetricLine(t *testing.T, l line, function string) []directive {
 			checkMetric(t, l, m.Name, m.Unit)
 		}
 	}
-	if got := l.text("Function"); got != function {
+	if got := l.Text("Function"); got != function {
 		t.Errorf("got Function %q, want %q", got, function)
 	}
 	return aws.CloudWatchMetrics
 }
 
-func checkMetric(t *testing.T, l line, name, unit string) {
+func checkMetric(t *testing.T, l stage.Line, name, unit string) {
 	t.Helper()
 	if want, known := metricUnits[name]; !known || unit != want {
 		t.Errorf("metric %s has the unit %q, want %q", name, unit, want)
@@ -92,7 +92,7 @@ func checkMetric(t *testing.T, l line, name, unit string) {
 
 // tally adds up metric lines as CloudWatch would, as "Failed Function" and
 // "Failed Function+not_found"; latencies are counted.
-func tally(t *testing.T, lines []line, function string) map[string]float64 {
+func tally(t *testing.T, lines []stage.Line, function string) map[string]float64 {
 	t.Helper()
 	sums := map[string]float64{}
 	for _, l := range lines {
@@ -100,7 +100,7 @@ func tally(t *testing.T, lines []line, function string) map[string]float64 {
 			for _, set := range d.Dimensions {
 				key := "Function"
 				if slices.Contains(set, "Code") {
-					key += "+" + l.text("Code")
+					key += "+" + l.Text("Code")
 				}
 				for _, m := range d.Metrics {
 					sums[m.Name+" "+key] += amount(m.Unit, l[m.Name])
@@ -132,9 +132,9 @@ func amount(unit string, value any) float64 {
 	return sum
 }
 
-func (w *world) tallies(t *testing.T, about string, inv []line, want map[string]float64) {
+func (w *world) tallies(t *testing.T, about string, inv []stage.Line, want map[string]float64) {
 	t.Helper()
-	got := tally(t, inv, w.functionName())
+	got := tally(t, inv, stage.FunctionName(w.setup.function))
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%s: got %v, want %v", about, got, want)
 	}
@@ -156,10 +156,10 @@ func TestMetrics_countWhatHappenedInAnInvocation(t *testing.T) {
 		t.Errorf("got %d metric lines, want one for the invocation and one for each of 4 codes", n)
 	}
 	inv := w.invoke(`{"identifiers":[5,12,13],"action":"disable"}`)
-	w.tallies(t, "disable", pick(parse(t, inv.Logs), line.isMetric), map[string]float64{
+	w.tallies(t, "disable", pick(parse(t, inv.Logs), stage.Line.IsMetric), map[string]float64{
 		"Disabled Function": 1, "AlreadyDisabled Function": 2, "Attempts Function": 3, "CallLatency Function": 3,
 	})
-	if n := len(pick(parse(t, inv.Logs), line.isMetric)); n != 1 {
+	if n := len(pick(parse(t, inv.Logs), stage.Line.IsMetric)); n != 1 {
 		t.Errorf("got %d metric lines for one invocation without failures, want 1", n)
 	}
 }
@@ -172,12 +172,12 @@ func TestMetrics_ofTheAPIFunction(t *testing.T) {
 		"Enabled Function": 1, "Attempts Function": 1, "CallLatency Function": 1, "TokenLatency Function": 1, "CredentialRefresh Function": 1,
 	})
 	a := w.rest("POST", "/api-secrets/enable", `{"identifiers":[7,8,5]}`, nil)
-	w.tallies(t, "three", pick(parse(t, a.Logs), line.isMetric), map[string]float64{
+	w.tallies(t, "three", pick(parse(t, a.Logs), stage.Line.IsMetric), map[string]float64{
 		"AlreadyEnabled Function": 1, "Failed Function": 2, "Attempts Function": 3, "CallLatency Function": 3,
 		"Failed Function+not_found": 1, "Failed Function+access_denied": 1,
 	})
 	a = w.http("POST", "/api-secrets/5/disable", "", nil)
-	w.tallies(t, "disable", pick(parse(t, a.Logs), line.isMetric), map[string]float64{
+	w.tallies(t, "disable", pick(parse(t, a.Logs), stage.Line.IsMetric), map[string]float64{
 		"Disabled Function": 1, "Attempts Function": 1, "CallLatency Function": 1,
 	})
 }
@@ -191,28 +191,18 @@ func TestMetrics_countTokensAndReadsOfTheSecret(t *testing.T) {
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Unexpected500(), 1)
 	inv := w.enable(5)
 	tokens := w.segura.Count(seguratest.KindToken) - before
-	w.tallies(t, "revoked", pick(parse(t, inv.Logs), line.isMetric), map[string]float64{
+	w.tallies(t, "revoked", pick(parse(t, inv.Logs), stage.Line.IsMetric), map[string]float64{
 		"AlreadyEnabled Function": 1, "Attempts Function": 2, "CallLatency Function": 2, "TokenLatency Function": float64(tokens), "CredentialRefresh Function": 1,
 	})
 	if tokens != 2 {
 		t.Errorf("got %d token requests, want 2", tokens)
 	}
-	total := tally(t, w.metrics(), w.functionName())
+	total := tally(t, w.metrics(), stage.FunctionName(w.setup.function))
 	if got, want := total["CredentialRefresh Function"], float64(w.secrets.Reads()); got != want {
 		t.Errorf("got CredentialRefresh %v over the whole life, want the %v reads that there were", got, want)
 	}
 	if got, want := total["TokenLatency Function"], float64(w.segura.Count(seguratest.KindToken)); got != want {
 		t.Errorf("got %v values of TokenLatency over the whole life, want %v", got, want)
-	}
-}
-
-func TestMetrics_failuresBeforeAnyCallAreCounted(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{before: func(w *world) { w.secrets.Fail(secretsmanager.AccessDenied, 0) }})
-	inv := w.enable(5, 6, 7)
-	got := tally(t, pick(parse(t, inv.Logs), line.isMetric), "EventFunction")
-	if got["Failed Function"] != 3 || got["Failed Function+credentials_unavailable"] != 3 || got["Attempts Function"] != 0 {
-		t.Errorf("got %v, want three failures without an attempt", got)
 	}
 }
 
@@ -231,46 +221,6 @@ func TestMetrics_latenciesAreOfTheCalls(t *testing.T) {
 		}
 		if ms, _ := token[0].(float64); ms < 60 || ms > 3000 {
 			t.Errorf("got TokenLatency %v ms for a token of 60 ms", ms)
-		}
-	}
-}
-
-// Whatever an invocation is, it has no more than one line besides those of the
-// codes.
-func TestMetrics_areOneLineForAnyInvocation(t *testing.T) {
-	t.Parallel()
-	events := start(t, setup{segura: anyIdentifier})
-	for _, payload := range []string{`{`, `{"check":true}`, `{"identifier":5}`, `{"identifier":0}`, scheduled("aws.events", `{}`)} {
-		inv := events.raw([]byte(payload))
-		lines := pick(parse(t, inv.Logs), line.isMetric)
-		if len(lines) > 1 {
-			t.Errorf("%s: got %d metric lines, want 1", payload, len(lines))
-		}
-		tally(t, lines, "EventFunction")
-	}
-	requests := start(t, setup{function: api, segura: anyIdentifier})
-	for _, e := range []map[string]any{v2("GET", "/", "", nil), {}, v1("POST", "/api-secrets/5/enable", "", nil)} {
-		a := requests.httpEvent(e)
-		lines := pick(parse(t, a.Logs), line.isMetric)
-		if len(lines) > 1 {
-			t.Errorf("%v: got %d metric lines, want 1", e, len(lines))
-		}
-		tally(t, lines, "ApiFunction")
-	}
-}
-
-func TestMetrics_everyCodeHasItsLine(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999"}})
-	for _, row := range failures {
-		if row.fault != nil {
-			w.segura.Fail(seguratest.Match{Identifier: row.identifier}, *row.fault, 1)
-		}
-		inv := w.enable(row.identifier)
-		lines := pick(parse(t, inv.Logs), line.isMetric)
-		got := tally(t, lines, "EventFunction")
-		if len(lines) != 2 || got["Failed Function"] != 1 || got["Failed Function+"+row.code] != 1 {
-			t.Errorf("%s: got %d lines, %v; want one failure, and one of %s", row.name, len(lines), got, row.code)
 		}
 	}
 }

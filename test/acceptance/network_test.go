@@ -121,7 +121,7 @@ func TestProxy_isUsedAsTheStandardVariablesSay(t *testing.T) {
 			t.Parallel()
 			w, p := throughProxy(t, env)
 			w.mark("proxypassword-MARKER")
-			w.one(5).is(t, name, "enabled", "", false, 1)
+			is(t, w.one(5), name, "enabled", "", false, 1)
 			tunnels := p.tunnels()
 			if len(tunnels) == 0 || tunnels[0] != "CONNECT "+outside+":443" {
 				t.Errorf("got the tunnels %v, want one to %s:443", tunnels, outside)
@@ -165,13 +165,13 @@ func TestProxy_thatRefusesOrIsGoneMakesSeguraUnreachable(t *testing.T) {
 	t.Run("gone", func(t *testing.T) {
 		t.Parallel()
 		w, _ := throughProxy(t, map[string]string{"HTTPS_PROXY": "http://127.0.0.1:1"})
-		w.one(5).is(t, "gone", "failed", "upstream_unreachable", true, 0)
+		is(t, w.one(5), "gone", "failed", "upstream_unreachable", true, 0)
 	})
 	for _, status := range []int{403, 407, 502} {
 		w, p := throughProxy(t, map[string]string{"HTTPS_PROXY": "http://PROXY"})
 		w.segura.DropConnections()
 		p.refuse(status)
-		w.one(5).is(t, http.StatusText(status), "failed", "upstream_unreachable", true, 1)
+		is(t, w.one(5), http.StatusText(status), "failed", "upstream_unreachable", true, 1)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestProxy_verifiesTheCertificateAllTheSame(t *testing.T) {
 		w.setup.env = map[string]string{"HTTPS_PROXY": p.url()}
 		w.putSecret(map[string]any{"base_url": "https://" + outside + "/pam"})
 	}})
-	w.one(5).is(t, "another name", "failed", "upstream_unreachable", false, 0)
+	is(t, w.one(5), "another name", "failed", "upstream_unreachable", false, 0)
 	if len(p.tunnels()) == 0 {
 		t.Error("the proxy was not asked")
 	}
@@ -208,104 +208,11 @@ func TestProxy_isUsedForSecretsManagerToo(t *testing.T) {
 				w.setup.env = map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": unset, "HTTPS_PROXY": p.url(), "AWS_MAX_ATTEMPTS": "1"}
 				maps.Copy(w.setup.env, row.env)
 			}})
-			w.one(5).is(t, "a proxy that lets nobody through", "failed", "credentials_unavailable", true, 0)
+			is(t, w.one(5), "a proxy that lets nobody through", "failed", "credentials_unavailable", true, 0)
 			if got := p.tunnels(); len(got) == 0 || got[0] != row.want {
 				t.Errorf("got the tunnels %v, want %s", got, row.want)
 			}
 		})
-	}
-}
-
-func TestUnreachable_whateverKeepsAConnectionFromBeingMade(t *testing.T) {
-	t.Parallel()
-	for name, base := range map[string]string{
-		// A label of 64 letters cannot exist, so that no name server is asked.
-		"a name that cannot be resolved": "https://" + strings.Repeat("a", 64) + ".invalid/pam",
-		"a port where nobody listens":    "https://127.0.0.1:1/pam",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{secret: map[string]any{"base_url": base}, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "2"}})
-			w.one(5).is(t, name, "failed", "upstream_unreachable", true, 0)
-		})
-	}
-	t.Run("a name that cannot be resolved, with a token from elsewhere", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{
-			env: map[string]string{"SEGURA_MAX_ATTEMPTS": "2"},
-			before: func(w *world) {
-				w.putSecret(map[string]any{"base_url": "https://" + strings.Repeat("a", 64) + ".invalid/pam", "token_url": w.segura.TokenURL()})
-			},
-		})
-		w.one(5).is(t, "the call", "failed", "upstream_unreachable", true, 2)
-	})
-	t.Run("a server that speaks no TLS", func(t *testing.T) {
-		t.Parallel()
-		w := start(t, setup{before: func(w *world) { _ = w.segura.RefuseConnections(seguratest.PlainOnAccept) }})
-		w.one(5).is(t, "plain HTTP", "failed", "upstream_unreachable", true, 0)
-	})
-	t.Run("a certificate that turns bad between token and call", func(t *testing.T) {
-		t.Parallel()
-		bad := seguratest.Start(t, seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}})
-		w := start(t, setup{before: func(w *world) {
-			w.putSecret(map[string]any{
-				"base_url": bad.URL(), "token_url": w.segura.TokenURL(), "ca_certificate": bad.CACertificate() + w.segura.CACertificate(),
-			})
-		}})
-		w.one(5).is(t, "expired", "failed", "upstream_unreachable", false, 1)
-	})
-}
-
-func TestConnections_areReusedOverHTTP2(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}})
-	for i := range int64(10) {
-		w.one(1001 + i)
-	}
-	if n := w.segura.Connections(); n != 1 {
-		t.Errorf("got %d connections for ten invocations one after another, want 1", n)
-	}
-	w.enable(upTo(1101, 1200)...)
-	if n := w.segura.Connections(); n > 2 {
-		t.Errorf("got %d connections, want one or two", n)
-	}
-	for _, r := range w.segura.Requests() {
-		if r.Proto != "HTTP/2.0" {
-			t.Errorf("%s came over %s, want HTTP/2", r.Path, r.Proto)
-		}
-	}
-}
-
-func TestConnections_areReusedOverHTTP1(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: true}}})
-	for i := range int64(10) {
-		w.one(1001 + i)
-	}
-	if n := w.segura.Connections(); n != 1 {
-		t.Errorf("got %d connections for ten invocations one after another, want 1", n)
-	}
-	w.enable(upTo(1101, 1200)...)
-	w.enable(upTo(1201, 1300)...)
-	if n := w.segura.Connections(); n > 9 {
-		t.Errorf("got %d connections for eight calls at once, want at most 9", n)
-	}
-}
-
-func TestConnections_thatWereCutBetweenInvocationsAreNoLoss(t *testing.T) {
-	t.Parallel()
-	for _, http1 := range []bool{false, true} {
-		w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: http1}}})
-		for i := range int64(5) {
-			if got := w.one(1001 + i); got.Outcome != "enabled" {
-				t.Errorf("got %+v (%+v), want enabled", got, got.Error)
-			}
-			w.segura.DropConnections()
-		}
-		inv := w.enable(upTo(1101, 1120)...)
-		if *inv.result.Enabled != 20 {
-			t.Errorf("got %.300s", inv.text)
-		}
 	}
 }
 
@@ -392,12 +299,12 @@ func TestConnection_thatFallsSilentIsGivenUpForANewOne(t *testing.T) {
 					w.putSecret(map[string]any{"base_url": "https://" + u.listener.Addr().String() + "/pam"})
 				},
 			})
-			w.one(1001).is(t, "before", "enabled", "", false, 1)
+			is(t, w.one(1001), "before", "enabled", "", false, 1)
 			u.silence()
 			if got := w.one(1002); got.Outcome != "enabled" {
 				t.Errorf("got %+v (%+v), want one of four attempts on a new connection", got, got.Error)
 			}
-			w.one(1003).is(t, "afterwards", "enabled", "", false, 1)
+			is(t, w.one(1003), "afterwards", "enabled", "", false, 1)
 		})
 	}
 }
@@ -413,7 +320,7 @@ func freeze(w *world, d time.Duration) {
 func TestFrozenProcess_goesOnAfterwards(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 2 * time.Second}})
-	w.one(1001).is(t, "before", "enabled", "", false, 1)
+	is(t, w.one(1001), "before", "enabled", "", false, 1)
 	freeze(w, 2500*time.Millisecond)
 	w.segura.DropConnections()
 	if got := w.one(1002); got.Outcome != "enabled" {

@@ -309,35 +309,6 @@ func TestSecrecy_ofTokensThatWereReplaced(t *testing.T) {
 	}
 }
 
-// What is cut to a length must not be cut in the middle of a secret and then
-// taken for something else.
-func TestSecrecy_whereTheUpstreamsTextIsCut(t *testing.T) {
-	t.Parallel()
-	m := startMirror(t, true)
-	m.answers(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 500, `{}`) }, nil)
-	w := start(t, setup{secret: m.secret(), env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
-	var pads []int
-	for _, limit := range []int{64, 128, 256, 512, 1024} {
-		for pad := limit - 12; pad <= limit; pad++ {
-			pads = append(pads, pad)
-		}
-	}
-	for _, pad := range pads {
-		for _, value := range []string{m.v.token, m.v.secret} {
-			text := strings.Repeat(".", pad) + value
-			m.answers(func(w http.ResponseWriter, _ *http.Request) {
-				writeJSON(w, 500, `{"message":`+quoted(text)+`,"request_id":`+quoted(text)+`}`)
-			}, nil)
-			inv := w.raw([]byte(`{"identifier":5}`))
-			said := strings.Join(inv.Logs, "\n") + string(inv.Payload)
-			if strings.Contains(said, "."+value[:2]) {
-				at := strings.Index(said, "."+value[:2])
-				t.Errorf("behind %d dots a part of a secret shows: …%s…", pad, said[max(0, at-20):min(len(said), at+20)])
-			}
-		}
-	}
-}
-
 // net/http reports what it did not ask for, with the bytes that came.
 func TestSecrecy_whatTheHTTPClientComplainsAbout(t *testing.T) {
 	t.Parallel()
@@ -634,7 +605,7 @@ func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
 	w.segura.RotateClientSecret("next-" + marker(t))
 	w.segura.RevokeTokens()
 	w.putSecret(nil)
-	w.one(5).is(t, "after the rotation", "enabled", "", false, 1)
+	is(t, w.one(5), "after the rotation", "enabled", "", false, 1)
 	for _, value := range []string{former, token} {
 		apart := strings.Join(strings.Split(value, ""), " ")
 		w.segura.Fail(seguratest.Match{}, seguratest.Envelope(400, 400, value).WithHeader("X-Kong-Request-Id", value), 1)
@@ -667,4 +638,12 @@ func TestSecrecy_ofAWSCredentialsWhenInitFails(t *testing.T) {
 		}
 		parse(t, f.Logs())
 	}
+}
+
+func TestDebugging_ofTheGoRuntimeShowsNothing(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{env: map[string]string{"GODEBUG": "http2debug=2"}, chatter: true})
+	w.enable(5)
+	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.ResetStream(), 1)
+	w.enable(6)
 }

@@ -3,11 +3,9 @@
 package activationtest
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"segura-enable/internal/activation"
@@ -15,6 +13,7 @@ import (
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // World is a runner, the simulated Segura that it calls, and what it logs.
@@ -25,8 +24,8 @@ type World struct {
 	Telemetry *telemetry.Telemetry
 	Logger    *slog.Logger
 
-	Audit *Lines // audit and metric lines
-	Log   *Lines // all other lines
+	Audit *stage.Buffer // audit and metric lines
+	Log   *stage.Buffer // all other lines
 }
 
 // Start starts one for the function of the name, and ends it with the test.
@@ -41,7 +40,7 @@ func Start(t seguratest.TB, o seguratest.Options, function string) *World {
 		return nil
 	}
 	t.Cleanup(client.Close)
-	w := &World{Server: server, Source: &Source{Gives: client}, Audit: &Lines{}, Log: &Lines{}}
+	w := &World{Server: server, Source: &Source{Gives: client}, Audit: &stage.Buffer{}, Log: &stage.Buffer{}}
 	w.Telemetry = telemetry.New(telemetry.Options{Out: w.Audit, Format: "JSON", Function: function})
 	w.Logger = slog.New(slog.NewJSONHandler(w.Log, nil))
 	w.Runner = &activation.Runner{Clients: w.Source, Concurrency: 4, Retry: segura.Retry{MaxAttempts: 1}, Telemetry: w.Telemetry, Log: w.Logger}
@@ -76,30 +75,3 @@ func (s *Source) Client(context.Context) (*segura.Client, *apisecret.Error) {
 
 // Reread implements [activation.ClientSource].
 func (s *Source) Reread(ctx context.Context) (*segura.Client, *apisecret.Error) { return s.Client(ctx) }
-
-// Lines is a log that several goroutines write to.
-type Lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// String is all that was written since the last Reset.
-func (l *Lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// Reset forgets what was written.
-func (l *Lines) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}

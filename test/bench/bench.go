@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the stage's garbage waits: see stage.start
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the upstreams' garbage waits: see upstreams.start
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(stageMemory))
 	b := &bench{Options: o, dir: dir, report: &Report{Machine: machine()}}
 	if err := b.build(ctx); err != nil {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"maps"
 	"regexp"
 	"strconv"
 	"time"
@@ -18,19 +17,19 @@ type cause struct {
 
 // coldStartCauses measures cold starts that differ in one thing each.
 func (b *bench) coldStartCauses(ctx context.Context) error {
-	own, err := b.newStage(ctx, latencies{}, true)
+	own, err := b.startUpstreams(ctx, latencies{}, true)
 	if err != nil {
 		return err
 	}
 	defer own.close()
-	system, err := b.newStage(ctx, latencies{}, false)
+	system, err := b.startUpstreams(ctx, latencies{}, false)
 	if err != nil {
 		return err
 	}
 	defer system.close()
 	variants := []struct {
 		name      string
-		stage     *stage
+		upstreams *upstreams
 		contender string
 		env       map[string]string
 	}{
@@ -43,7 +42,7 @@ func (b *bench) coldStartCauses(ctx context.Context) error {
 	all := make([][]cold, len(variants))
 	for range b.Causes {
 		for at, v := range variants {
-			one, err := v.stage.coldStart(ctx, b.report.contender(v.contender), v.env)
+			one, err := v.upstreams.coldStart(ctx, b.report.contender(v.contender), v.env)
 			if err != nil {
 				return err
 			}
@@ -64,12 +63,10 @@ var initClock = regexp.MustCompile(`^init \S+ @.* ms, ([0-9.]+) ms clock`)
 
 // packageInit returns how long ours takes for the initialization of packages, by
 // the Go runtime's own account: the median of the sums.
-func (b *bench) packageInit(ctx context.Context, s *stage) (time.Duration, error) {
+func (b *bench) packageInit(ctx context.Context, s *upstreams) (time.Duration, error) {
 	var sums []time.Duration
 	for range b.Causes {
-		env := maps.Clone(s.env(b.report.contender(ours), nil))
-		env["GODEBUG"] = "inittrace=1"
-		p, err := s.start(ctx, b.report.contender(ours), env)
+		p, err := s.start(ctx, b.report.contender(ours), map[string]string{"GODEBUG": "inittrace=1"})
 		if err != nil {
 			return 0, err
 		}

@@ -4,12 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"segura-enable/simulated/stage"
 )
 
 // The contenders, by the names under which they are built.
@@ -35,7 +36,7 @@ const (
 	deployedFlags = "-s -w -buildid="
 )
 
-// calls tells whether the contender calls Segura at all.
+// calls reports whether the contender calls Segura at all.
 func (c contender) calls() bool { return c.name != hello }
 
 // build builds the contenders as they would be deployed, but for this machine.
@@ -55,14 +56,12 @@ func (b *bench) build(ctx context.Context) error {
 }
 
 func (b *bench) buildGo(ctx context.Context, name, title, source, flags string) (contender, error) {
-	c := contender{name: name, title: title, bootstrap: b.path(name, "bootstrap")}
-	command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", flags, "-o", c.bootstrap, source)
-	command.Dir = b.Root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if output, err := command.CombinedOutput(); err != nil {
-		return c, fmt.Errorf("build %s: %w\n%s", name, err, strings.TrimSpace(string(output)))
+	c := contender{name: name, title: title}
+	built, err := stage.Build(ctx, b.dir, stage.BuildOptions{Flags: []string{"-ldflags", flags}}, source)
+	if err != nil {
+		return c, err
 	}
-	var err error
+	c.bootstrap = built[source]
 	if c.size, err = fileSize(c.bootstrap); err != nil {
 		return c, err
 	}
@@ -90,7 +89,7 @@ func (b *bench) buildPython(ctx context.Context) error {
 		b.report.Skipped = append(b.report.Skipped, "the afternoon's Python: no boto3 and urllib3 for "+strings.Join(b.Python, ", "))
 		return nil
 	}
-	source := filepath.Join(b.Root, "internal", "bench", "peers", "python")
+	source := filepath.Join(b.Root, "test", "bench", "peers", "python")
 	loop, err := os.ReadFile(filepath.Join(source, "bootstrap.py"))
 	if err != nil {
 		return err

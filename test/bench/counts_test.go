@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -19,6 +18,7 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 const recorded = "testdata/counts.json"
@@ -88,12 +88,11 @@ func writeCounts(t *testing.T, counts map[string]float64) {
 func countLinked(t *testing.T, name string) map[string]float64 {
 	t.Helper()
 	platform := []string{"GOOS=linux", "GOARCH=amd64"}
-	binary := build(t, "./functions/"+name, platform, "-ldflags", deployedFlags)
-	size, err := fileSize(binary)
+	size, err := fileSize(build(t, name, stage.BuildOptions{Env: platform, Flags: []string{"-buildvcs=false", "-ldflags", deployedFlags}}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages := strings.Fields(goTool(t, platform, "list", "-deps", "-tags", "lambda.norpc", "./functions/"+name))
+	packages := dependencies(t, name, platform)
 	ofModules := slices.DeleteFunc(slices.Clone(packages), func(path string) bool {
 		first, _, _ := strings.Cut(path, "/")
 		return !strings.Contains(first, ".") && first != "segura-enable"
@@ -105,26 +104,26 @@ func countLinked(t *testing.T, name string) map[string]float64 {
 	}
 }
 
-func build(t *testing.T, source string, env []string, options ...string) string {
+func build(t *testing.T, program string, o stage.BuildOptions) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "bootstrap")
-	arguments := append([]string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-o", binary}, options...)
-	goTool(t, env, append(arguments, source)...)
-	return binary
+	built, err := stage.Build(t.Context(), t.TempDir(), o, program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built[program]
 }
 
-func goTool(t *testing.T, env []string, arguments ...string) string {
+// dependencies are the packages that are linked into a function.
+func dependencies(t *testing.T, name string, env []string) []string {
 	t.Helper()
-	command := exec.Command("go", arguments...)
+	command := exec.Command("go", "list", "-deps", "-tags", "lambda.norpc", "./functions/"+name)
 	command.Dir = filepath.Join("..", "..")
 	command.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="), env...)
-	var complaint bytes.Buffer
-	command.Stderr = &complaint
 	output, err := command.Output()
 	if err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(arguments, " "), err, complaint.Bytes())
+		t.Fatalf("%v: %v", command, err)
 	}
-	return string(output)
+	return strings.Fields(string(output))
 }
 
 // sizes are those of the invocations that are counted. The first is the cold one;
@@ -134,30 +133,23 @@ var sizes = []int{1, 1, 100, 100, 1_000, 10_000}
 // countInvocations counts what a process does for its invocations.
 func countInvocations(t *testing.T) map[string]float64 {
 	t.Helper()
-	segura := seguratest.Start(t, seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}})
-	vault, err := secretsmanager.Start(context.Background(), secretsmanager.Options{})
+	stack, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Segura: seguratest.Options{
+		AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = vault.Close() })
-	vault.Put(secretName, segura.SecretJSON(nil))
-	function, err := runtimeapi.Start(context.Background(), runtimeapi.Options{
-		Bootstrap:    build(t, "./test/bench/testdata/counter", nil),
-		FunctionName: "EventFunction",
-		Timeout:      5 * time.Minute,
-		Env: map[string]string{
-			"SEGURA_SECRET_ID": secretName, "AWS_ENDPOINT_URL_SECRETS_MANAGER": vault.URL(),
-			"AWS_LAMBDA_LOG_FORMAT": "JSON", "SSL_CERT_FILE": "/dev/null", "SSL_CERT_DIR": "/nonexistent",
-		},
+	t.Cleanup(func() { _ = stack.Close() })
+	function, err := stack.StartFunction(t.Context(), stage.Event, runtimeapi.Options{
+		Bootstrap: build(t, "./test/bench/testdata/counter", stage.BuildOptions{Flags: []string{"-buildvcs=false"}}), Timeout: 5 * time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = function.Close() })
 	if err := function.WaitReady(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	w := &watched{t: t, function: function, segura: segura, vault: vault}
+	w := &watched{t: t, function: function, segura: stack.Segura, vault: stack.Secrets}
 	var seen []counted
 	for _, size := range sizes {
 		seen = append(seen, w.invoke(size))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/stage"
 )
 
 // process is one contender, running.
@@ -21,16 +22,14 @@ type process struct {
 
 // start starts a contender and waits until it asks for work. The upstreams' garbage
 // is collected before, so that this takes no CPU from what is measured.
-func (s *stage) start(ctx context.Context, c contender, extra map[string]string) (*process, error) {
+func (s *upstreams) start(ctx context.Context, c contender, extra map[string]string) (*process, error) {
 	runtime.GC()
 	p := &process{contender: c, cpu: childrenCPU()}
 	var err error
-	p.function, err = runtimeapi.Start(ctx, runtimeapi.Options{
-		Bootstrap:    c.bootstrap,
-		FunctionName: "EventFunction",
-		Env:          s.env(c, extra),
-		Timeout:      15 * time.Minute,
-		InitTimeout:  time.Minute, // Lambda's ten seconds are too few for Python on a busy machine
+	p.function, err = s.StartFunction(ctx, stage.Event, runtimeapi.Options{
+		Bootstrap:   c.bootstrap,
+		Env:         s.env(c, extra),
+		InitTimeout: time.Minute, // Lambda's ten seconds are too few for Python on a busy machine
 	})
 	if err != nil {
 		return nil, err

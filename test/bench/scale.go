@@ -36,7 +36,7 @@ func (c cell) ideal() time.Duration {
 // scale measures every size at every concurrency, once each: those that mostly
 // wait side by side, the others one by one.
 func (b *bench) scale(ctx context.Context) error {
-	s, err := b.newStage(ctx, latencies{call: scaleLatency}, false)
+	s, err := b.startUpstreams(ctx, latencies{call: scaleLatency}, false)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (b *bench) scale(ctx context.Context) error {
 	return first
 }
 
-func (s *stage) scaleCell(ctx context.Context, c contender, n, concurrency int) (cell, error) {
+func (s *upstreams) scaleCell(ctx context.Context, c contender, n, concurrency int) (cell, error) {
 	one, err := s.batch(ctx, c, n, map[string]string{"SEGURA_MAX_CONCURRENCY": strconv.Itoa(concurrency)})
 	return cell{n, concurrency, one}, err
 }

@@ -32,7 +32,7 @@ func (b *bench) slowColdStarts(ctx context.Context) (err error) {
 }
 
 func (b *bench) coldStartsAt(ctx context.Context, l latencies) (map[string][]cold, error) {
-	s, err := b.newStage(ctx, l, false)
+	s, err := b.startUpstreams(ctx, l, false)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func shuffled(all []contender) []contender {
 	return list
 }
 
-func (s *stage) coldStart(ctx context.Context, c contender, env map[string]string) (cold, error) {
+func (s *upstreams) coldStart(ctx context.Context, c contender, env map[string]string) (cold, error) {
 	p, err := s.start(ctx, c, env)
 	if err != nil {
 		return cold{}, err
@@ -73,7 +73,7 @@ func (s *stage) coldStart(ctx context.Context, c contender, env map[string]strin
 }
 
 func (b *bench) warmInvocations(ctx context.Context) error {
-	s, err := b.newStage(ctx, latencies{}, false)
+	s, err := b.startUpstreams(ctx, latencies{}, false)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (b *bench) tenThousand(ctx context.Context) (err error) {
 // manyAt has n identifiers enabled in a fresh process each time, as often as runs
 // says of each contender.
 func (b *bench) manyAt(ctx context.Context, l latencies, n int, runs map[string]int) (map[string][]many, error) {
-	s, err := b.newStage(ctx, l, false)
+	s, err := b.startUpstreams(ctx, l, false)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +143,8 @@ func (b *bench) manyAt(ctx context.Context, l latencies, n int, runs map[string]
 
 // batch is the second invocation of a process, so that what the first one does
 // once is not counted.
-func (s *stage) batch(ctx context.Context, c contender, n int, env map[string]string) (many, error) {
-	defer s.segura.Reset() // forget the records, which grow
+func (s *upstreams) batch(ctx context.Context, c contender, n int, env map[string]string) (many, error) {
+	defer s.Segura.Reset() // forget the records, which grow
 	p, err := s.start(ctx, c, env)
 	if err != nil {
 		return many{}, err

@@ -127,7 +127,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// hasClock tells whether the world of the seed moves the function's clock, which
+// hasClock reports whether the world of the seed moves the function's clock, which
 // takes another build of it.
 func hasClock(seed uint64) bool { return newConfig(newRandom(seed), seed).clock }
 

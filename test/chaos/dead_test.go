@@ -37,10 +37,10 @@ func plain(t *testing.T, change func(*config)) *world {
 	return w
 }
 
-// full tells whether this is `make chaos`, which has time for every row.
+// full reports whether this is `make chaos`, which has time for every row.
 func full() bool { return *invocations > 0 }
 
-// hurried tells whether the row is one that go test has no time for: all are that
+// hurried reports whether the row is one that go test has no time for: all are that
 // but these few.
 func hurried(name string, brief ...string) bool {
 	return !full() && !slices.Contains(brief, name)

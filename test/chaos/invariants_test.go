@@ -11,6 +11,7 @@ import (
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // judge holds a round against the invariants.
@@ -44,7 +45,7 @@ func reserve(q request) time.Duration {
 	return kept + min(time.Duration(len(q.identifiers))*300*time.Microsecond, (q.timeout-kept)*3/4)
 }
 
-// spent tells whether the time for work was used up, or nearly.
+// spent reports whether the time for work was used up, or nearly.
 func (a *answer) spent() bool {
 	return a.Duration > (a.request.timeout-reserve(a.request))*85/100
 }
@@ -73,7 +74,7 @@ func (w *world) judgeProcess(x *round) {
 	}
 }
 
-// lost tells whether the invocation ended with its process, which was killed.
+// lost reports whether the invocation ended with its process, which was killed.
 func (a *answer) lost(x *round) bool {
 	return x.weather.killed && strings.HasPrefix(a.ErrorType, "Runtime.")
 }
@@ -188,10 +189,10 @@ func (a *answer) checkItems(door string) error {
 			repeatable = repeatable || one.Error.Retryable
 		}
 	}
-	left := omitted{}
+	left := stage.Omitted{}
 	if d.Omitted != nil {
 		left = *d.Omitted
-		if left.Failed < 0 || left.Succeeded < 0 || left == (omitted{}) || left.Failed > 0 && succeeded > 0 {
+		if left.Failed < 0 || left.Succeeded < 0 || left == (stage.Omitted{}) || left.Failed > 0 && succeeded > 0 {
 			return fmt.Errorf("omitted is %+v with %d succeeded items shown", left, succeeded)
 		}
 	}
@@ -205,7 +206,7 @@ func (a *answer) checkItems(door string) error {
 }
 
 // checkItem holds an item against its audit line.
-func (a *answer) checkItem(one item) error {
+func (a *answer) checkItem(one stage.Item) error {
 	l := a.audit[one.Identifier]
 	code := ""
 	if one.Error != nil {
@@ -360,7 +361,7 @@ func (w *world) judgeTruth(x *round) {
 	}
 }
 
-// said200 tells whether the call was answered faithfully, and with success.
+// said200 reports whether the call was answered faithfully, and with success.
 func (w *world) said200(e entry) bool {
 	if at := w.fate.mishapOf(e.Number); at >= 0 && !w.catalogue[at].honest {
 		return false
@@ -418,7 +419,7 @@ func (w *world) judgeReach(x *round) {
 	}
 }
 
-// rough tells whether connections suffer, or calls may be given up, so that what
+// rough reports whether connections suffer, or calls may be given up, so that what
 // was sent and what was seen may differ.
 func (w *world) rough(x *round) bool {
 	o, before := &x.weather, &w.lingering

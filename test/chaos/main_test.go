@@ -6,18 +6,19 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
+
+	"segura-enable/simulated/stage"
 )
 
-// The functions, by the names of their folders.
+// Words of the stage.
 const (
-	api   = "api"
-	event = "event"
+	api        = stage.API
+	event      = stage.Event
+	secretName = stage.SecretName
 )
 
 var (
@@ -30,9 +31,9 @@ var (
 
 // What all worlds share.
 var (
-	bootstraps = map[string]map[bool]string{api: {}, event: {}} // the compiled functions, by name and by whether their clock can be moved
-	scratch    string                                           // a folder for sockets
-	made       atomic.Int64                                     // worlds
+	bootstraps = map[bool]map[string]string{} // the compiled functions, by whether their clock can be moved and by name
+	scratch    string                         // a folder for sockets
+	made       atomic.Int64                   // worlds
 	load       *meter
 	trap       *trapDoor
 	impostors  []impostor
@@ -57,7 +58,7 @@ func run(m *testing.M) int {
 		if clock && (!full() || *invocations == 1 && !hasClock(*firstSeed)) {
 			continue // it compiles the standard library once more
 		}
-		if err := build(filepath.Join(scratch, strconv.FormatBool(clock)), clock); err != nil {
+		if err := build(context.Background(), filepath.Join(scratch, strconv.FormatBool(clock)), clock); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -82,38 +83,21 @@ func given(name string) bool {
 }
 
 // build compiles both functions as they are compiled for Lambda, but for this
-// machine and with the overlay; by one command, so that what they share is compiled
-// once.
-func build(dir string, clock bool) error {
+// machine and with the overlay.
+func build(ctx context.Context, dir string, clock bool) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	replace, err := overlay(dir, clock)
+	files, err := overlay(dir, clock)
 	if err != nil {
 		return err
 	}
-	arguments := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-overlay", replace, "-o", dir + string(filepath.Separator)}
-	cgo := "CGO_ENABLED=0"
+	o := stage.BuildOptions{Overlay: files}
 	if *withRace {
-		arguments, cgo = append(arguments, "-race"), "CGO_ENABLED=1"
+		o.Flags, o.Env = []string{"-race"}, []string{"CGO_ENABLED=1"}
 	}
-	command := exec.Command("go", append(arguments, "./functions/"+api, "./functions/"+event)...)
-	command.Dir = filepath.Join("..", "..")
-	command.Env = append(os.Environ(), cgo, "GOFLAGS=")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile the functions: %w\n%s", err, strings.TrimSpace(string(output)))
-	}
-	for _, name := range []string{api, event} {
-		bootstrap := filepath.Join(dir, name+".function", "bootstrap")
-		if err := os.Mkdir(filepath.Dir(bootstrap), 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(dir, name), bootstrap); err != nil {
-			return err
-		}
-		bootstraps[name][clock] = bootstrap
-	}
-	return nil
+	bootstraps[clock], err = stage.Build(ctx, dir, o, api, event)
+	return err
 }
 
 // trapDoor is where redirects lead to. Nobody may come.

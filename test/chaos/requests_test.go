@@ -12,6 +12,7 @@ import (
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 // request is one invocation to be made.
@@ -183,40 +184,16 @@ func (w *world) overHTTP(r *rand.Rand, q *request) {
 		q.single = len(q.identifiers) == 1 && r.IntN(2) == 0
 		body = q.document(r, false)
 	}
-	e := choose(r, v1, v2)(method, path, contentType, body)
+	headers := map[string]string{}
+	if contentType != "" {
+		headers["Content-Type"] = contentType
+	}
+	e := choose(r, stage.RESTEvent, stage.HTTPEvent)(method, path, "", headers) // a body would bring a Content-Type
+	if body != "" {
+		e["body"] = body
+	}
 	if r.IntN(4) == 0 {
 		e["body"], e["isBase64Encoded"] = base64.StdEncoding.EncodeToString([]byte(body)), true
 	}
 	q.payload, _ = json.Marshal(e)
-}
-
-// v1 is the event of a REST API.
-func v1(method, path, contentType, body string) map[string]any {
-	e := map[string]any{
-		"resource": "/{proxy+}", "path": path, "httpMethod": method, "headers": map[string]any{"Host": "example.com"},
-		"requestContext": map[string]any{"resourcePath": "/{proxy+}", "httpMethod": method, "path": "/prod" + path, "stage": "prod",
-			"identity": map[string]any{"sourceIp": "203.0.113.24", "userArn": "arn:aws:iam::123456789012:user/chaos"}},
-		"body": nil, "isBase64Encoded": false,
-	}
-	return withBody(e, "Content-Type", contentType, body)
-}
-
-// v2 is the event of an HTTP API or a function URL.
-func v2(method, path, contentType, body string) map[string]any {
-	e := map[string]any{
-		"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": map[string]any{"host": "example.com"},
-		"requestContext":  map[string]any{"stage": "$default", "http": map[string]any{"method": method, "path": path, "sourceIp": "203.0.113.24"}},
-		"isBase64Encoded": false,
-	}
-	return withBody(e, "content-type", contentType, body)
-}
-
-func withBody(e map[string]any, name, contentType, body string) map[string]any {
-	if headers, ok := e["headers"].(map[string]any); ok && contentType != "" {
-		headers[name] = contentType
-	}
-	if body != "" {
-		e["body"] = body
-	}
-	return e
 }

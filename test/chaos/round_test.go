@@ -254,7 +254,7 @@ func (w *world) recover(r *rand.Rand) {
 	w.lingering = lingering{}
 }
 
-// onlyBroken tells whether nothing but broken connections kept it from success.
+// onlyBroken reports whether nothing but broken connections kept it from success.
 func onlyBroken(a *answer) bool {
 	for _, l := range a.audit {
 		if l.Code != "" && l.Code != notAllowed && l.Code != notFound && l.Code != accessDenied && l.Code != unreachable && l.Code != invalidResponse {
@@ -274,7 +274,7 @@ func (w *world) sensible(r *rand.Rand) request {
 	}
 }
 
-// allIsWell tells whether each identifier fared as its state has it.
+// allIsWell reports whether each identifier fared as its state has it.
 func (w *world) allIsWell(x *round, a *answer) bool {
 	for _, i := range a.request.identifiers {
 		got, want := a.audit[i], w.expected(x, i)

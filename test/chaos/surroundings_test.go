@@ -3,7 +3,6 @@ package chaos
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,33 +15,24 @@ import (
 	"time"
 )
 
-// overlay writes what go build is told to compile besides, or instead of, what is
-// in the folders: testdata/surroundings.go into both functions and, where the
-// clock is to be moved, Go's time package with a wall clock that can be.
-func overlay(dir string, clock bool) (path string, err error) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		return "", err
-	}
+// overlay is what is compiled besides, or instead of, what is in the folders:
+// testdata/surroundings.go into both functions and, where the clock is to be moved,
+// Go's time package with a wall clock that can be.
+func overlay(dir string, clock bool) (map[string]string, error) {
 	replace := map[string]string{}
 	set := "noclock.go"
 	if clock {
 		set = "clock.go"
 		if err := replaceClock(dir, replace); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	for _, name := range []string{api, event} {
 		for _, file := range []string{"surroundings.go", set} {
-			replace[filepath.Join(root, "functions", name, "chaos_"+file)] = filepath.Join(root, "test", "chaos", "testdata", file)
+			replace["functions/"+name+"/chaos_"+file] = "test/chaos/testdata/" + file
 		}
 	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	path = filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, text, 0o600)
+	return replace, nil
 }
 
 // replaceClock makes a copy of Go's time package whose time.Now adds a variable

@@ -15,10 +15,8 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
-
-// secretName is the SEGURA_SECRET_ID of every world.
-const secretName = "segura/mysafe-access-key"
 
 // universe is how many identifiers a Segura knows: 1 to universe, and giant.
 const (
@@ -57,8 +55,9 @@ type world struct {
 	seed      uint64
 	random    *rand.Rand
 	config    config
-	segura    *seguratest.Server
-	secrets   *secretsmanager.Server
+	stack     *stage.Stack
+	segura    *seguratest.Server     // the stack's
+	secrets   *secretsmanager.Server // the stack's
 	names     *names
 	clock     string        // the socket of the function's clock
 	ahead     time.Duration // by how much that is ahead
@@ -201,12 +200,13 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	w := &world{seed: seed, random: r, config: c, fate: newFate(seed), asked: map[asked]bool{}, codes: map[string]int{}}
 	w.config.segura.Observe = w.ledger.add
 	var err error
-	if w.segura, err = seguratest.New(w.config.segura); err != nil {
+	w.stack, err = stage.Start(context.Background(), stage.Options{
+		Functions: []string{}, Bootstraps: bootstraps[c.clock], Segura: w.config.segura,
+	})
+	if err != nil {
 		return nil, err
 	}
-	if w.secrets, err = secretsmanager.Start(context.Background(), secretsmanager.Options{}); err != nil {
-		return nil, err
-	}
+	w.segura, w.secrets = w.stack.Segura, w.stack.Secrets
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
 		return nil, err
 	}
@@ -232,8 +232,7 @@ func (w *world) close() {
 	w.wires.close()
 	w.awsWires.close()
 	w.names.close()
-	_ = w.secrets.Close()
-	w.segura.Close()
+	_ = w.stack.Close()
 }
 
 // nextSecret makes a client secret that is not in use yet.
@@ -272,7 +271,7 @@ func (w *world) putSecret(secret string) {
 	for name, value := range w.config.overrides {
 		overrides[name] = value
 	}
-	w.secrets.Put(secretName, w.segura.SecretJSON(overrides))
+	w.stack.PutSecret(overrides)
 }
 
 func (w *world) refuse(how seguratest.Refused) {
@@ -294,7 +293,6 @@ func (w *world) accept() {
 func (w *world) startFunction() error {
 	c := w.config
 	env := map[string]string{
-		"SEGURA_SECRET_ID":                 secretName,
 		"SEGURA_ATTEMPT_TIMEOUT":           c.attemptTimeout.String(),
 		"SEGURA_MAX_ATTEMPTS":              strconv.Itoa(c.maxAttempts),
 		"SEGURA_MAX_CONCURRENCY":           strconv.Itoa(c.concurrency),
@@ -302,10 +300,7 @@ func (w *world) startFunction() error {
 		"SEGURA_ALLOWED_IDENTIFIERS":       c.allowed,
 		"SEGURA_DEFAULT_IDENTIFIERS":       joined(c.defaults),
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://" + w.awsWires.address,
-		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
-		"SSL_CERT_FILE":                    "/dev/null", // no system roots: they cost time and must not matter
-		"SSL_CERT_DIR":                     "/nonexistent",
 		"CHAOS_DNS":                        w.names.connection.LocalAddr().String(),
 		"CHAOS_CLOCK":                      w.clock,
 	}
@@ -314,13 +309,9 @@ func (w *world) startFunction() error {
 			delete(env, name)
 		}
 	}
-	name := "EventFunction"
-	if c.door == api {
-		name = "ApiFunction"
-	}
 	var err error
-	w.function, err = runtimeapi.Start(context.Background(), runtimeapi.Options{
-		Bootstrap: bootstraps[c.door][c.clock], FunctionName: name, Env: env, MaxConcurrency: c.atOnce,
+	w.function, err = w.stack.StartFunction(context.Background(), c.door, runtimeapi.Options{
+		Env: env, MaxConcurrency: c.atOnce,
 		Timeout: 20 * time.Second, InitTimeout: time.Minute, // how long it may really take is judged by how late the machine was
 	})
 	return err

@@ -1,15 +1,14 @@
 package soak
 
 import (
-	"encoding/json"
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"segura-enable/simulated/stage"
 )
 
 var (
@@ -20,8 +19,8 @@ var (
 
 // What TestMain prepares.
 var (
-	bootstraps = map[string]string{} // the compiled functions, by the names of their folders
-	scratch    string                // a folder for sockets
+	bootstraps map[string]string // the compiled functions, by the names of their folders
+	scratch    string            // a folder for sockets
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +35,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	if err := build(); err != nil {
+	if err := build(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -45,32 +44,10 @@ func run(m *testing.M) int {
 
 // build compiles both functions as they are compiled for Lambda, but for this
 // machine and with testdata/probe.go among the files of their main packages.
-func build() error {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		return err
-	}
-	probe := filepath.Join(root, "test", "soak", "testdata", "probe.go")
-	replace := map[string]string{}
-	for _, name := range []string{"api", "event"} {
-		replace[filepath.Join(root, "functions", name, "soak_probe.go")] = probe
-		bootstraps[name] = filepath.Join(scratch, name+".function", "bootstrap")
-	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return err
-	}
-	overlay := filepath.Join(scratch, "overlay.json")
-	if err := os.WriteFile(overlay, text, 0o600); err != nil {
-		return err
-	}
-	for name, bootstrap := range bootstraps {
-		command := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-overlay", overlay, "-o", bootstrap, "./functions/"+name)
-		command.Dir = root
-		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-		if output, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("compile %s: %w\n%s", name, err, strings.TrimSpace(string(output)))
-		}
-	}
-	return nil
+func build(ctx context.Context) (err error) {
+	const probe = "test/soak/testdata/probe.go"
+	bootstraps, err = stage.Build(ctx, scratch, stage.BuildOptions{Overlay: map[string]string{
+		"functions/api/soak_probe.go": probe, "functions/event/soak_probe.go": probe,
+	}}, stage.API, stage.Event)
+	return err
 }

@@ -127,7 +127,7 @@ func (w *world) sampleAll(t *testing.T, at time.Duration) {
 	if w.segura.Count("") > 20_000 {
 		w.segura.Reset()
 		w.secrets.Reset()
-		w.putSecret(nil)
+		w.stack.PutSecret(nil)
 	}
 }
 

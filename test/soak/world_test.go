@@ -3,9 +3,9 @@ package soak
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,17 +17,16 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
-const (
-	secretName     = "segura/mysafe-access-key"
-	attemptTimeout = 400 * time.Millisecond
-)
+const attemptTimeout = 400 * time.Millisecond
 
 // world is the functions under soak and what surrounds them.
 type world struct {
-	segura    *seguratest.Server
-	secrets   *secretsmanager.Server
+	stack     *stage.Stack
+	segura    *seguratest.Server     // the stack's
+	secrets   *secretsmanager.Server // the stack's
 	processes []*process
 
 	// Invocations hold it for reading, samples for writing: they are taken while
@@ -51,22 +50,20 @@ type process struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{}
-	w.segura = seguratest.Start(t, seguratest.Options{
+	stack, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: bootstraps, Segura: seguratest.Options{
 		BasePath: "/pam", AnyIdentifier: true, TokenLifetime: 20 * time.Second,
 		APISecrets: map[int64]seguratest.APISecret{404: {Missing: true}, 403: {Forbidden: true}},
-	})
-	var err error
-	if w.secrets, err = secretsmanager.Start(t.Context(), secretsmanager.Options{}); err != nil {
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.secrets.Close() })
-	w.putSecret(nil)
+	t.Cleanup(func() { _ = stack.Close() })
+	w := &world{stack: stack, segura: stack.Segura, secrets: stack.Secrets}
 	for _, p := range []*process{
-		{name: "ApiFunction", door: "api", workers: 1},
-		{name: "EventFunction", door: "event", workers: 1},
-		{name: "ApiFunction ×4", door: "api", workers: 4},
-		{name: "EventFunction ×4", door: "event", workers: 4},
+		{name: "ApiFunction", door: stage.API, workers: 1},
+		{name: "EventFunction", door: stage.Event, workers: 1},
+		{name: "ApiFunction ×4", door: stage.API, workers: 4},
+		{name: "EventFunction ×4", door: stage.Event, workers: 4},
 	} {
 		w.start(t, p, len(w.processes))
 		w.processes = append(w.processes, p)
@@ -74,30 +71,22 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) putSecret(overrides map[string]any) {
-	w.secrets.Put(secretName, w.segura.SecretJSON(overrides))
-}
-
 func (w *world) start(t *testing.T, p *process, number int) {
 	t.Helper()
 	p.socket = filepath.Join(scratch, fmt.Sprintf("probe-%d", number))
 	var err error
-	p.function, err = runtimeapi.Start(t.Context(), runtimeapi.Options{
-		Bootstrap: bootstraps[p.door], FunctionName: p.name, MaxConcurrency: p.workers, Timeout: 20 * time.Second,
+	p.function, err = w.stack.StartFunction(t.Context(), p.door, runtimeapi.Options{
+		MaxConcurrency: p.workers, Timeout: 20 * time.Second,
 		Env: map[string]string{
-			"SEGURA_SECRET_ID":                 secretName,
-			"SEGURA_ATTEMPT_TIMEOUT":           attemptTimeout.String(),
-			"SEGURA_CREDENTIALS_TTL":           "10s",
-			"SEGURA_ALLOWED_IDENTIFIERS":       "1-20000",
-			"AWS_ENDPOINT_URL_SECRETS_MANAGER": w.secrets.URL(),
-			"AWS_LAMBDA_LOG_FORMAT":            "JSON",
-			"SOAK_PROBE":                       p.socket,
+			"SEGURA_ATTEMPT_TIMEOUT":     attemptTimeout.String(),
+			"SEGURA_CREDENTIALS_TTL":     "10s",
+			"SEGURA_ALLOWED_IDENTIFIERS": "1-20000",
+			"SOAK_PROBE":                 p.socket,
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.function.Close() })
 	if err := p.function.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +112,8 @@ func (w *world) drive(p *process, r *rand.Rand, until time.Time) error {
 func (p *process) invoke(r *rand.Rand) error {
 	document, identifiers, valid := draw(r, p.door)
 	payload := []byte(document)
-	if p.door == "api" {
-		payload = request(document)
+	if p.door == stage.API {
+		payload, _ = json.Marshal(stage.HTTPEvent(http.MethodPost, "/api-secrets/enable", document, nil)) // text and numbers only
 	}
 	timeout := 20 * time.Second
 	if r.IntN(40) == 0 {
@@ -148,33 +137,21 @@ func (p *process) invoke(r *rand.Rand) error {
 
 // judge holds the answer against the request, as far as the weather allows.
 func (p *process) judge(invocation runtimeapi.Invocation, identifiers int, valid bool) error {
-	text := string(invocation.Payload)
-	if p.door == "api" {
-		var response struct {
-			StatusCode int    `json:"statusCode"`
-			Body       string `json:"body"`
-		}
-		if err := json.Unmarshal(invocation.Payload, &response); err != nil || invocation.FunctionError {
-			return fmt.Errorf("no HTTP response: %s", text)
-		}
-		if (response.StatusCode == 400) == valid {
-			return fmt.Errorf("status %d for a request that is valid: %v: %s", response.StatusCode, valid, response.Body)
-		}
-		text = response.Body
-	} else if invocation.FunctionError {
-		text = invocation.ErrorMessage
-		if (invocation.ErrorType == "Segura.InvalidRequest") == valid {
-			return fmt.Errorf("%s for a request that is valid: %v", invocation.ErrorType, valid)
-		}
+	answer, err := stage.ReadAnswer(p.door, invocation)
+	if err != nil {
+		return err
+	}
+	refused := answer.Status == http.StatusBadRequest || answer.ErrorType == "Segura.InvalidRequest"
+	if refused == valid || answer.ErrorType != "" && p.door == stage.API {
+		return fmt.Errorf("%d %s for a request that is valid: %v: %.500s", answer.Status, answer.ErrorType, valid, answer.Text)
 	}
 	if !valid || identifiers < 2 {
 		return nil
 	}
-	var result struct{ Requested, Failed int }
-	if err := json.Unmarshal([]byte(text), &result); err != nil || result.Requested != identifiers {
-		return errors.Join(err, fmt.Errorf("%d identifiers requested, want %d: %.500s", result.Requested, identifiers, text))
+	if answer.Result == nil || answer.Result.Requested != identifiers {
+		return fmt.Errorf("no result of %d identifiers: %.500s", identifiers, answer.Text)
 	}
-	p.failed.Add(int64(result.Failed))
+	p.failed.Add(int64(answer.Result.Failed))
 	return nil
 }
 
@@ -182,7 +159,7 @@ func (p *process) judge(invocation runtimeapi.Invocation, identifiers int, valid
 // it is one that can be understood.
 func draw(r *rand.Rand, door string) (document string, identifiers int, valid bool) {
 	action := ""
-	if door == "event" && r.IntN(3) == 0 {
+	if door == stage.Event && r.IntN(3) == 0 {
 		action = `,"action":"disable"`
 	}
 	switch r.IntN(20) {
@@ -191,11 +168,11 @@ func draw(r *rand.Rand, door string) (document string, identifiers int, valid bo
 	case 1:
 		return `{"identifiers":[5,5],"unknown":"` + strings.Repeat("x", 20<<10) + `"}`, 0, false
 	case 2:
-		if door == "event" {
+		if door == stage.Event {
 			return `{"check":true}`, 0, true
 		}
 	case 3:
-		if door == "event" && r.IntN(10) == 0 {
+		if door == stage.Event && r.IntN(10) == 0 {
 			return list(r, 1000, action), 1000, true
 		}
 		return list(r, 100, action), 100, true
@@ -215,16 +192,6 @@ func list(r *rand.Rand, n int, action string) string {
 		texts = append(texts, fmt.Sprint(first+i))
 	}
 	return `{"identifiers":[` + strings.Join(texts, ",") + `],"reason":"soak"` + action + `}`
-}
-
-// request is the event of an HTTP API.
-func request(document string) []byte {
-	payload, _ := json.Marshal(map[string]any{
-		"version": "2.0", "rawPath": "/api-secrets/enable", "headers": map[string]string{"content-type": "application/json"},
-		"requestContext": map[string]any{"http": map[string]any{"method": "POST", "path": "/api-secrets/enable"}},
-		"body":           document, "isBase64Encoded": false,
-	})
-	return payload
 }
 
 // churn changes the credentials and tokens, and lets things fail, until the time
@@ -265,7 +232,7 @@ func (w *world) churn(r *rand.Rand, until time.Time) {
 			time.Sleep(500 * time.Millisecond)
 			w.accept()
 		case 11:
-			w.putSecret(map[string]any{"tenant": fmt.Sprint("tenant-", turn)}) // another document, another client
+			w.stack.PutSecret(map[string]any{"tenant": fmt.Sprint("tenant-", turn)}) // another document, another client
 		}
 		time.Sleep(time.Duration(float64(2*time.Second) * r.ExpFloat64()))
 	}
@@ -276,7 +243,7 @@ func (w *world) rotate(next string) {
 	w.segura.RotateClientSecret(next)
 	w.segura.RevokeTokens()
 	time.Sleep(200 * time.Millisecond)
-	w.putSecret(nil)
+	w.stack.PutSecret(nil)
 }
 
 // accept opens the door again. The port may have been taken for a moment.

@@ -60,7 +60,7 @@ def main():
     texts, faults = stacks.read(), 0
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
-        (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions", lambda: list(assertions.check(texts))),
+        (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: both functions, the same bytes from two folders", lambda: list(build.faults())),
     ):

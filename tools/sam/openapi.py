@@ -7,6 +7,7 @@ import re
 import facts
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
+from stack import compare
 
 GATEWAY_CODES = {"caller_denied": False, "throttled": True, "gateway_error": True}
 # The status of what API Gateway answers itself; None keeps its own.
@@ -22,11 +23,6 @@ GATEWAY_RESPONSES = {
 JSON, PROBLEM = "application/json", "application/problem+json"
 
 
-def compare(what, got, want):
-    if got != want:
-        yield f"{what}: got {got}, want {want}"
-
-
 class Schemas:
     def __init__(self, document):
         self.document = document
@@ -37,8 +33,8 @@ class Schemas:
         return [error.message for error in OAS30Validator(rooted).iter_errors(value)]
 
 
-# What goes to Step Functions instead of the function: check_windows of assertions.py
-# has the integrations.
+# What goes to Step Functions instead of the function: window_method_faults
+# of assertions.py has the integrations.
 WINDOWS = {"/windows": {"post"}, "/windows/{id}": {"get"}}
 
 
@@ -59,7 +55,7 @@ def check_windows(document):
     for example in open_window["requestBody"]["content"][JSON]["examples"].values():
         yield from (f"post /windows example: {fault}" for fault in schemas.faults(ref, example["value"]))
     identifiers = document["components"]["schemas"]["WindowRequest"]["properties"]["identifiers"]
-    yield from compare("identifiers of a window", (identifiers["minItems"], identifiers["maxItems"]), (1, facts.limits()[0]))
+    yield from compare("identifiers of a window", (identifiers["minItems"], identifiers["maxItems"]), (1, facts.CODE["limits"]["identifiers"]))
     good = {"identifiers": [5, "6"], "for": "PT8H", "reason": "x"}
     for value, takes in ((good, True), ({"identifiers": [5], "until": "2026-12-01T18:00:00Z"}, True), (good | {"until": "2026-12-01T18:00:00Z"}, False),
                          ({"identifiers": [5]}, False), (good | {"caller": "arn:aws:iam::1:role/other"}, False), (good | {"for": "8h"}, False),
@@ -73,9 +69,9 @@ def check_document(document):
     yield from (f"not OpenAPI 3.0: {error.message}" for error in OpenAPIV30SpecValidator(document).iter_errors())
     if not re.fullmatch(r"3\.0\.\d", str(document.get("openapi"))):
         yield f"openapi is {document.get('openapi')}"
-    yield from compare("paths", set(document["paths"]), facts.routes() | set(WINDOWS))
+    yield from compare("paths", set(document["paths"]), set(facts.CODE["routes"]) | set(WINDOWS))
     yield from check_windows(document)
-    yield from compare("version", document["info"]["version"], facts.versions()["CHANGELOG.md"])
+    yield from compare("version", document["info"]["version"], facts.released())
     yield from compare("servers", [(one["url"], one["variables"]["basePath"]["default"]) for one in document.get("servers", [])],
                        [("https://api-id.execute-api.eu-west-1.amazonaws.com/{basePath}", "prod")])
     yield from compare("security of the whole", document.get("security"), [{"sigv4": []}])
@@ -86,8 +82,8 @@ def check_document(document):
     for path, item in document["paths"].items():
         for method, operation in item.items() if path not in WINDOWS else ():
             yield from check_operation(document, f"{method} {path}", operation, "{" in path, seen)
-    for code, (status, title) in facts.answers().items():
-        yield from compare(f"example of {code}", seen.get(code, "none"), (status, title))
+    for code, answer in facts.CODE["codes"].items():
+        yield from compare(f"example of {code}", seen.get(code, "none"), (answer["status"], answer["title"]))
     for code in GATEWAY_CODES:
         if code not in seen:
             yield f"example of {code}: none"
@@ -95,9 +91,9 @@ def check_document(document):
 
 
 def check_operation(document, where, operation, single, seen):
-    statuses = {status for status, _ in facts.answers().values()} | facts.request_statuses() | {429, 200}
+    statuses = {one["status"] for one in facts.CODE["codes"].values()} | set(facts.CODE["refusals"]) | {429, 200}
     if not single:
-        statuses |= facts.success_statuses()
+        statuses |= set(facts.CODE["successes"])
     responses = operation["responses"]
     yield from compare(f"{where} statuses", {int(status) for status in responses}, statuses)
     schemas = Schemas(document)
@@ -131,8 +127,8 @@ def check_operation(document, where, operation, single, seen):
 def check_problem(where, value, status):
     """One problem: type, status and code agree, and it may be retried as the code says."""
     yield from compare(f"{where} status", value.get("status"), status)
-    yield from compare(f"{where} type", value.get("type"), facts.problem_type() + str(value.get("code")))
-    retryable = {"invalid_request": False} | GATEWAY_CODES | facts.codes()
+    yield from compare(f"{where} type", value.get("type"), facts.CODE["problem"]["type_prefix"] + str(value.get("code")))
+    retryable = {"invalid_request": False} | GATEWAY_CODES | {code: one["retryable"] for code, one in facts.CODE["codes"].items()}
     if value.get("code") != "credentials_unavailable":  # which may be either
         yield from compare(f"{where} retryable", value.get("retryable"), retryable.get(value.get("code")))
 
@@ -164,21 +160,20 @@ def check_schemas(document):
         yield from compare(f"{name}.identifier", schemas[name]["properties"]["identifier"].get("format"), "int64")
     for name in ("type", "instance"):
         yield from compare(f"Problem.{name}", schemas["Problem"]["properties"][name].get("format"), "uri")
-    codes = set(facts.codes())
-    members, _ = facts.problem_members()
+    codes = set(facts.CODE["codes"])
     yield from compare("Failure codes", set(schemas["Failure"]["properties"]["code"]["enum"]), codes)
     yield from compare("Problem codes", set(schemas["Problem"]["properties"]["code"]["enum"]), codes | {"invalid_request"} | set(GATEWAY_CODES))
-    yield from compare("Problem members", set(schemas["Problem"]["properties"]), members)
-    yield from compare("Problem requires", set(schemas["Problem"]["required"]), {"type", "title", "detail", "code", "retryable"})
-    yield from compare("Failure members", set(schemas["Failure"]["properties"]), facts.failure_members())
-    yield from compare("Item members", set(schemas["Item"]["properties"]), facts.item_members())
-    yield from compare("Result members", set(schemas["Result"]["properties"]), facts.result_members())
+    yield from compare("Problem members", set(schemas["Problem"]["properties"]), set(facts.CODE["problem"]["members"]))
+    yield from compare("Problem requires", set(schemas["Problem"]["required"]), set(facts.CODE["problem"]["required"]) - {"status"})  # which API Gateway does not always know
+    yield from compare("Failure members", set(schemas["Failure"]["properties"]), set(facts.CODE["error_members"]))
+    yield from compare("Item members", set(schemas["Item"]["properties"]), set(facts.CODE["item_members"]))
+    yield from compare("Result members", set(schemas["Result"]["properties"]), set(facts.CODE["result_members"]))
     outcomes = set(schemas["Item"]["properties"]["outcome"]["enum"]) | set(schemas["Result"]["properties"]["outcome"]["enum"])
-    yield from compare("outcomes", outcomes, facts.outcomes())
-    identifiers, reason, _ = facts.limits()
+    yield from compare("outcomes", outcomes, set(facts.CODE["outcomes"]))
+    limits = facts.CODE["limits"]
     batch = schemas["BatchRequest"]
-    yield from compare("identifiers", (batch["properties"]["identifiers"]["minItems"], batch["properties"]["identifiers"]["maxItems"]), (1, identifiers))
-    yield from compare("reason", schemas["Reason"]["maxLength"], reason)
+    yield from compare("identifiers", (batch["properties"]["identifiers"]["minItems"], batch["properties"]["identifiers"]["maxItems"]), (1, limits["identifiers"]))
+    yield from compare("reason", schemas["Reason"]["maxLength"], limits["reason"])
     for name in ("BatchRequest", "ReasonRequest"):
         yield from compare(f"{name} takes unknown fields", schemas[name].get("additionalProperties"), False)
     one = Schemas(document)

@@ -30,6 +30,7 @@ PSEUDO = {
     "AWS::StackName": "segura",
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/segura/0",
 }
+ACCOUNT, REGION, NAME = (PSEUDO[f"AWS::{one}"] for one in ("AccountId", "Region", "StackName"))
 NOTHING = object()
 SESSION = boto3.session.Session(region_name=PSEUDO["AWS::Region"])
 
@@ -256,3 +257,41 @@ def load(texts, given):
     translated = translate(source, values)
     stack = Resolver(translated, values).stack()
     return source, translated, stack, symbolic(stack)
+
+
+class Stack:
+    """One stack: its parameters, and what they make of the template."""
+
+    def __init__(self, texts, name, given):
+        self.name = name
+        self.source, self.translated, self.template, self.symbols = load(texts, given)
+        self.p = parameters(self.source, given)
+        self.resources = self.symbols["Resources"]
+        p = self.p
+        self.api = p["ApiEnabled"] == "true"
+        self.url = p["FunctionUrlEnabled"] == "true"
+        self.schedule = p["ScheduleExpression"] != ""
+        self.rule = p["EventPattern"] != ""
+        self.windows = p["WindowsEnabled"] == "true"
+        self.bulk = p["BulkEnabled"] == "true"
+        self.key = p["KmsKeyArn"]
+        self.functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
+        self.creates_secret = p["SecretArn"] == ""
+        self.secret = "<Secret>" if self.creates_secret else p["SecretArn"]
+
+    def properties(self, name):
+        return self.resources.get(name, {}).get("Properties", {})
+
+    def of_type(self, kind):
+        return {name: one for name, one in self.resources.items() if one["Type"] == kind}
+
+
+def compare(what, got, want):
+    """A fault, if the two differ."""
+    if got != want:
+        yield f"{what}: got {brief(got)}, want {brief(want)}"
+
+
+def brief(value):
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=sorted)
+    return text if len(text) < 600 else text[:600] + "…"

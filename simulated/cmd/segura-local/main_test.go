@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "segura-local-test")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.API, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -171,7 +170,7 @@ func TestCommand_tellsWhatIsWrong(t *testing.T) {
 
 func TestServe_answersOverHTTPAndEndsCleanly(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, stderr safeBuffer
+	var out, stderr stage.Buffer
 	ended := make(chan int)
 	go func() {
 		ended <- command(ctx, []string{"serve", "-port", "0", "-logs"},
@@ -324,21 +323,4 @@ func TestParse_toleratesHelp(t *testing.T) {
 	if err := parse(flags, []string{"-h"}, 0, terminal{err: io.Discard}); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v", err)
 	}
-}
-
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -78,7 +78,7 @@ func (r *runner) startIn(ctx context.Context, workspace string, functions []stri
 	if bootstraps == nil {
 		r.page.print("  " + r.page.faint("compiling …") + "\n")
 		begin := time.Now()
-		if bootstraps, err = stage.Build(ctx, workspace, functions...); err != nil {
+		if bootstraps, err = stage.Build(ctx, workspace, stage.BuildOptions{}, functions...); err != nil {
 			return err
 		}
 		r.page.field("compiled", "in "+milliseconds(time.Since(begin)))
@@ -229,11 +229,11 @@ func (r *runner) show(x stage.Exchange) {
 	case err != nil:
 		r.page.field("out", r.page.bad(printable(err.Error())))
 	case answer.ErrorType != "":
-		r.page.field("out", "function error "+r.page.bold(answer.ErrorType)+"\n"+layOut(answer.Document))
+		r.page.field("out", "function error "+r.page.bold(answer.ErrorType)+"\n"+layOut(answer.Text))
 	case answer.Status != 0:
-		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(statusText(answer.Status)), answer.Header.Get("Content-Type"), layOut(answer.Document)))
+		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(statusText(answer.Status)), answer.Header.Get("Content-Type"), layOut(answer.Text)))
 	default:
-		r.page.field("out", layOut(answer.Document))
+		r.page.field("out", layOut(answer.Text))
 	}
 	if r.logs {
 		r.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))

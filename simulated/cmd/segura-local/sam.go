@@ -223,10 +223,7 @@ var apiRequests = []apiRequest{
 
 // event is the request in the form that show understands.
 func (a apiRequest) event() []byte {
-	event, _ := json.Marshal(map[string]any{ // strings only
-		"requestContext": map[string]any{"http": map[string]any{"method": http.MethodPost}},
-		"rawPath":        a.path, "body": a.body,
-	})
+	event, _ := json.Marshal(stage.HTTPEvent(http.MethodPost, a.path, a.body, nil)) // strings and numbers only
 	return event
 }
 

@@ -232,7 +232,7 @@ func TestSAM_failsWhereAFunctionAnswersOtherwise(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stderr, "18 samples not as they should be") {
 		t.Errorf("got exit code %d, errors %q", code, stderr)
 	}
-	for _, want := range []string{"✗ results: got none, want [5 enabled]", "✗ calls to Segura: got none, want [enable 5]", "it has no status code"} {
+	for _, want := range []string{"✗ results: got none, want [5 enabled]", "✗ calls to Segura: got none, want [enable 5]", `unknown field "outcome"`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
@@ -340,7 +340,7 @@ func TestServices_areThoseOfTheFileForSAM(t *testing.T) {
 
 func TestServices_runUntilInterruptedAndSayWhatToTry(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, stderr safeBuffer
+	var out, stderr stage.Buffer
 	ended := make(chan int)
 	go func() {
 		ended <- command(ctx, []string{"services", "-port", "0", "-name", "localhost", "-gateway", "127.0.0.1"}, terminal{out: &out, err: &stderr})

@@ -160,17 +160,16 @@ func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error)
 // account is the answer in a few words, and what it took.
 func account(answer stage.Answer, x stage.Exchange) string {
 	var words []string
-	for i, item := range answer.Items {
+	items := answer.Items()
+	for i, item := range items {
 		if i == 5 {
-			words = append(words, fmt.Sprintf("… %d more", len(answer.Items)-i))
+			words = append(words, fmt.Sprintf("… %d more", len(items)-i))
 			break
 		}
 		words = append(words, item.String())
 	}
-	if len(words) == 0 {
-		var problem struct{ Code, Detail string }
-		_ = json.Unmarshal(answer.Document, &problem) // no words then
-		words = append(words, strings.TrimSpace(problem.Code+" "+problem.Detail))
+	if answer.Problem != nil && len(words) == 0 {
+		words = append(words, answer.Problem.Code+" "+answer.Problem.Detail)
 	}
 	return fmt.Sprintf("%s   %s, %s to Segura", strings.Join(words, ", "),
 		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request", "requests"))

@@ -1,5 +1,5 @@
 // Command segura-bench measures the compiled functions beside their peers, and
-// writes the tables and the plot that the README shows.
+// writes the tables and the plot that docs/performance.md shows.
 package main
 
 import (

@@ -14,7 +14,7 @@ import (
 	"segura-enable/internal/function"
 )
 
-type counter struct{ door *event.Door }
+type counter struct{ door *event.Handler }
 
 // Invoke implements lambda.Handler.
 func (c counter) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
@@ -35,5 +35,5 @@ func main() {
 	if err != nil {
 		os.Exit(1)
 	}
-	lambda.Start(counter{&event.Door{Runner: parts.Runner, Telemetry: parts.Telemetry, Log: parts.Log}})
+	lambda.Start(counter{&event.Handler{Runner: parts.Runner, Telemetry: parts.Telemetry, Log: parts.Log}})
 }

@@ -14,6 +14,7 @@ import (
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/test/activationtest"
 )
 
 func TestInvoke_servesADocumentHoweverItComes(t *testing.T) {
@@ -59,6 +60,14 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{`{"identifier":5,"force":true}`, "unknown field"},
 		{`{"identifier":5,"action":"delete"}`, "action"},
 		{`{"check":true,"identifier":5}`, "check"},
+		{`{"check":true,"action":"disable","identifier":5}`, "check"},
+		{`{"check":"true"}`, "check"},
+		{`{"check":null}`, "check"},
+		{`{"identifier":5,"reason":5}`, "reason"},
+		{envelope("com.example", `{"identifier":5,"reason":{"text":"x"}}`), "reason"},
+		{envelope("com.example", `{"identifier":5,"action":"Disable"}`), "action"},
+		{envelope("com.example", `{"identifiers":["05"]}`), "identifiers[0]"},
+		{envelope("com.example", `{"identifiers":[`+strings.Repeat("5,", 10_000)+`5]}`), "more than 10000"},
 		{`{"check":false}`, "check"},
 		{envelope("com.example", `{}`), "required"},
 		{envelope("com.example", `"{}"`), "detail"},
@@ -101,6 +110,100 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 	}
 }
 
+func TestInvoke_takesNoForeignEventForARequest(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.door.Defaults = []apisecret.Identifier{6}
+	for _, events := range []map[string]string{activationtest.Foreign, activationtest.ForeignHTTP} {
+		for name, payload := range events {
+			if got := w.invoke(t, payload); got.kind != event.InvalidRequest {
+				t.Errorf("%s: got %+v, want Segura.InvalidRequest", name, got)
+			}
+		}
+	}
+	for _, name := range []string{"rest-batch", "http-api-one", "http-api-batch"} {
+		if got := w.invoke(t, sample(t, name)); got.kind != event.InvalidRequest {
+			t.Errorf("%s: got %+v, want Segura.InvalidRequest", name, got)
+		}
+	}
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+// What is written otherwise than EventBridge writes it is no envelope, or one that
+// cannot be read, and no request either.
+func TestInvoke_takesNoEnvelopeForAnother(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.door.Defaults = []apisecret.Identifier{6}
+	w.door.AllowedSources = []string{"com.good"}
+	payloads := []string{
+		`{"detail-type":"x","source":"com.good","source":"com.bad","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.bad","source":"com.good","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.bad","\u0073ource":"com.good","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.good","detail":{"identifier":5},"detail":{"identifier":6}}`,
+		`{"detail-type":"x","Source":"com.good","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.bad","Source":"com.good","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.good","Detail":{"identifier":5}}`,
+		`{"Detail-Type":"x","source":"com.good","detail":{"identifier":5}}`,
+		`{"source":"com.good","detail":{"identifier":5}}`, `{"detail":{"identifier":5}}`, `{"detail-type":"x","detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":null,"detail":{"identifier":5}}`, `{"detail-type":"x","source":["com.good"],"detail":{"identifier":5}}`,
+		`{"detail-type":"x","source":"com.good","detail":null}`, `{"detail-type":"x","source":"com.good","detail":[5]}`,
+		`{"detail-type":"x","source":"com.good","detail":5}`, `{"detail-type":"x","source":"com.good","detail":"5"}`,
+		`{"detail-type":"x","source":"com.good","detail":{}}`, `{"detail-type":"x","source":"com.good","detail":"{}"}`,
+	}
+	w.door.AllowedSources = append(w.door.AllowedSources, "aws.events", "aws.scheduler")
+	for _, source := range []string{"aws.ec2", "aws.event", "aws.events.example", "AWS.EVENTS", " aws.events", "aws.scheduler "} {
+		payloads = append(payloads, envelope(source, `{}`), envelope(source, `"{}"`))
+	}
+	for _, detail := range []string{`{"unknown":1}`, `{"identifiers":[]}`, `[]`, `5`, `"x"`, `"[]"`, `"{"`, `"{} {}"`, `["{}"]`, `{"reason":"x"}`, `{"action":"disable"}`} {
+		payloads = append(payloads, envelope("aws.events", detail), envelope("aws.scheduler", detail))
+	}
+	for _, payload := range payloads {
+		if got := w.invoke(t, payload); got.kind != event.InvalidRequest {
+			t.Errorf("%s: got %+v, want Segura.InvalidRequest", payload, got)
+		}
+	}
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+// Beside the detail, EventBridge may add what it likes, but nothing there, nor
+// deeper in the detail, is a request.
+func TestInvoke_looksForTheRequestInTheDetailOnly(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	for _, payload := range []string{
+		strings.Replace(envelope("com.example", `{"identifier":5}`), `"version"`, `"identifier":9,"identifiers":[9],"action":"disable","version"`, 1),
+		envelope("com.example", `{"identifiers":[5],"change":{"identifier":9,"identifiers":[9],"Identifier":9,"reason":9},"list":[{"identifier":9}]}`),
+	} {
+		w.Reset()
+		if got := w.invoke(t, payload); got.kind != "" || w.Calls() != "enable/5" {
+			t.Errorf("%s: got %+v after %s", payload, got, w.Calls())
+		}
+	}
+}
+
+// What is said of a request that cannot be understood is short, and text.
+func TestInvoke_repeatsNoLongOrStrangeName(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	long := strings.Repeat("x", 100_000)
+	for _, payload := range []string{
+		`{"identifier":5,"` + long + `":1}`, `{"identifier":5,"reason":"` + long + `"}`, `{"identifier":"` + long + `"}`, `{"` + long + `":1,"` + long + `":2}`,
+		envelope(long, `{"identifier":"x"}`), strings.Repeat("{", 100_000),
+	} {
+		if got := w.invoke(t, payload); got.kind != event.InvalidRequest || len(got.text) > 1000 {
+			t.Errorf("%.100s…: got %s with %d bytes", payload, got.kind, len(got.text))
+		}
+	}
+	for _, name := range []string{`x\n`, `x\u001b[31m`, `\"},{\"`, `\u2028`, `\u202e`, `\u0000`, `<script>`, `\\`} {
+		w.Log.Reset()
+		got := w.invoke(t, `{"identifier":5,"`+name+`":1}`)
+		if got.kind != event.InvalidRequest || strings.ContainsFunc(got.text, func(r rune) bool { return r < ' ' || r > '~' }) || strings.Count(w.Log.String(), "\n") != 1 {
+			t.Errorf("a field %s: got %+v and the log %s", name, got, w.Log)
+		}
+	}
+}
+
 func TestInvoke_enablesNothingForABareScheduleWithoutDefaults(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 
@@ -123,6 +226,10 @@ func TestInvoke_hearsAllowedSourcesOnly(t *testing.T) {
 		envelope("com.example.change.other", `{"identifier":5}`):  event.InvalidRequest,
 		envelope("COM.example.change", `{"identifier":5}`):        event.InvalidRequest,
 		envelope("", `{"identifier":5}`):                          event.InvalidRequest,
+		envelope("*", `{"identifier":5}`):                         event.InvalidRequest,
+		envelope(",", `{"identifier":5,"action":"disable"}`):      event.InvalidRequest,
+		envelope("aws.scheduler, com.example.change", `{}`):       event.InvalidRequest,
+		envelope("aws.scheduler ", `"{}"`):                        event.InvalidRequest,
 		envelope("aws.events", `{}`):                              event.InvalidRequest,
 		envelope("com.example", `{"check":true}`):                 event.InvalidRequest,
 		envelope(" com.example.change", `{"identifiers":[5,6]}`):  event.InvalidRequest,
@@ -203,6 +310,25 @@ func TestInvoke_boundsWhatItPosts(t *testing.T) {
 	}
 	if got := strings.Count(w.Audit.String(), `"message":"audit"`); got != 10_000 {
 		t.Errorf("got %d audit lines, want one for each", got)
+	}
+}
+
+func TestInvoke_boundsWhatItReturns(t *testing.T) {
+	const perItem = len(`{"identifier":9000000000000000000,"outcome":"enabled","attempts":1},`)
+	for count, omitted := range map[int]int{200 << 10 / perItem * 99 / 100: 0, 200<<10/perItem + 1: 200<<10/perItem + 1} {
+		w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+		w.door.Runner.Concurrency = 16
+		var list []string
+		for i := range count {
+			list = append(list, strconv.Itoa(9_000_000_000_000_000_000+i))
+		}
+
+		got := w.invoke(t, `{"identifiers":[`+strings.Join(list, ",")+`]}`)
+
+		d := got.document(t)
+		if got.kind != "" || len(got.text) > 200<<10 || d.Requested != count || d.Omitted.Succeeded != omitted || len(d.Results) != count-omitted {
+			t.Errorf("%d successes: got %q of %d bytes, %d omitted, %d kept; want %d omitted", count, got.kind, len(got.text), d.Omitted.Succeeded, len(d.Results), omitted)
+		}
 	}
 }
 
@@ -348,6 +474,29 @@ func TestInvoke_putsNothingIntoAnErrorThatAHeaderCannotCarry(t *testing.T) {
 	encoded := string(wire(t, got))
 	if got.kind != event.PermanentError || strings.ContainsFunc(encoded, func(r rune) bool { return r < ' ' || r == 0x7f }) || !json.Valid([]byte(got.text)) {
 		t.Errorf("got %q", encoded)
+	}
+}
+
+func TestInvoke_isHonestWhateverShapeAnEventHas(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8,100")
+	w.door.Defaults = []apisecret.Identifier{100}
+	for _, name := range []string{"eventbridge-custom", "scheduler-default-payload", "direct-many"} {
+		err := activationtest.Misshape(sample(t, name), func(payload string) {
+			w.Reset()
+			w.Audit.Reset()
+
+			got := w.invoke(t, payload)
+
+			text := got.text
+			if got.kind == event.InvalidRequest {
+				text = "{}" // no document
+			}
+			requireHonest(t, w, []byte(payload), text, got.kind == "")
+		}, nil, 77, []any{nil}, "{}")
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -5,16 +5,13 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 
-	"github.com/aws/aws-lambda-go/lambdacontext"
-
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/strictjson"
 	"segura-enable/internal/telemetry"
 )
 
@@ -24,8 +21,8 @@ const MaxIdentifiers = 100
 // maxResult bounds a response's body, escaping included, in bytes.
 const maxResult = 200 << 10
 
-// Door handles HTTP requests. It may be used by several goroutines at once.
-type Door struct {
+// Handler handles HTTP requests. It may be used by several goroutines at once.
+type Handler struct {
 	Runner    *activation.Runner
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
@@ -40,36 +37,36 @@ type response struct {
 }
 
 // Invoke implements lambda.Handler; its error is always nil.
-func (d *Door) Invoke(ctx context.Context, payload []byte) (reply []byte, _ error) {
-	ctx, end := d.Telemetry.Begin(ctx)
+func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, _ error) {
+	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
 	defer func() {
 		if p := recover(); p != nil {
-			activation.LogPanic(ctx, d.Log, p)
-			reply = encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "A fault of this function's. Report it as a bug, with the log of this invocation.")).render(requestID(ctx))))
+			activation.LogPanic(ctx, h.Log, p)
+			reply = strictjson.Encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "")).render(telemetry.RequestID(ctx))))
 		}
 	}()
-	return encode(finish(ctx, d.answer(ctx, payload))), nil
+	return strictjson.Encode(finish(ctx, h.answer(ctx, payload))), nil
 }
 
 // answer carries out the request in the payload.
-func (d *Door) answer(ctx context.Context, payload []byte) response {
+func (h *Handler) answer(ctx context.Context, payload []byte) response {
 	call, problem := open(payload)
 	if problem != nil {
-		d.Log.WarnContext(ctx, "the HTTP request was refused", "status", problem.Status, "cause", problem.Detail)
-		return problem.render(requestID(ctx))
+		h.Log.WarnContext(ctx, "the HTTP request was refused", "status", problem.Status, "cause", problem.Detail)
+		return problem.render(telemetry.RequestID(ctx))
 	}
-	result := d.Runner.Run(ctx, call.request, telemetry.Origin{Source: "api", Caller: call.caller})
+	result := h.Runner.Run(ctx, call.request, telemetry.Origin{Source: "api", Caller: call.caller})
 	if !call.request.Single {
 		return several(result)
 	}
-	return one(result.Items[0], requestID(ctx))
+	return one(result.Items[0], telemetry.RequestID(ctx))
 }
 
 // one answers for one identifier, with the item or a problem; id is the request's.
 func one(item apisecret.Item, id string) response {
 	if item.Error == nil {
-		return response{StatusCode: http.StatusOK, Headers: contentType("application/json"), Body: string(encode(item))}
+		return response{StatusCode: http.StatusOK, Headers: contentType("application/json"), Body: string(strictjson.Encode(item))}
 	}
 	problem := problemFor(item.Error)
 	problem.Identifier = item.Identifier
@@ -82,7 +79,7 @@ func several(result apisecret.Result) response {
 	if result.Outcome() != apisecret.Succeeded {
 		status = http.StatusMultiStatus
 	}
-	body := result.Document(maxResult, func(text []byte) int { return len(encode(string(text))) - len(`""`) })
+	body := result.Document(maxResult, func(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) })
 	return response{StatusCode: status, Headers: contentType("application/json"), Body: string(body)}
 }
 
@@ -91,24 +88,6 @@ func contentType(value string) map[string]string { return map[string]string{"Con
 // finish sets the headers that every response has.
 func finish(ctx context.Context, r response) response {
 	r.Headers["Cache-Control"] = "no-store"
-	r.Headers["X-Request-Id"] = requestID(ctx)
+	r.Headers["X-Request-Id"] = telemetry.RequestID(ctx)
 	return r
-}
-
-func requestID(ctx context.Context) string {
-	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		return lc.AwsRequestID
-	}
-	return ""
-}
-
-// encode returns v as JSON text. Only types that always encode are passed to it.
-func encode(v any) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return []byte("null")
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
 }

@@ -38,37 +38,34 @@ const (
 	errorOverhead = len(`{"errorMessage":"","errorType":"` + TransientError + `"}`)
 )
 
-// MaxIdentifiers is how many identifiers one event may hold.
-const MaxIdentifiers = 10_000
-
-// Door handles events. It may be used by several goroutines at once.
-type Door struct {
+// Handler handles events. It may be used by several goroutines at once.
+type Handler struct {
 	Runner         *activation.Runner
 	Defaults       []apisecret.Identifier // what a scheduled event without detail enables
-	AllowedSources []string               // EventBridge sources that are heard; empty: any
+	AllowedSources []string               // EventBridge sources that may ask; empty: any
 	Telemetry      *telemetry.Telemetry
 	Log            *slog.Logger
 }
 
 // Invoke implements lambda.Handler. Its errors are function errors whose type is
 // one of the constants of this package.
-func (d *Door) Invoke(ctx context.Context, payload []byte) (reply []byte, err error) {
-	ctx, end := d.Telemetry.Begin(ctx)
+func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err error) {
+	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
 	defer func() {
 		if p := recover(); p != nil {
-			activation.LogPanic(ctx, d.Log, p)
-			reply, err = nil, d.functionError(ctx, InternalError, "A fault of this function's before there was a result. Report it as a bug, with the log of this invocation.")
+			activation.LogPanic(ctx, h.Log, p)
+			reply, err = nil, h.functionError(ctx, InternalError, apisecret.NewError(apisecret.InternalError, "").Message)
 		}
 	}()
-	document, origin, err := d.open(payload)
+	document, origin, err := h.open(payload)
 	switch {
 	case err != nil:
-		return nil, d.functionError(ctx, InvalidRequest, err.Error())
+		return nil, h.functionError(ctx, InvalidRequest, err.Error())
 	case document.Check:
-		return d.check(ctx)
+		return h.check(ctx)
 	}
-	result := d.Runner.Run(ctx, document.Request, origin)
+	result := h.Runner.Run(ctx, document.Request, origin)
 	if result.Outcome() == apisecret.Succeeded {
 		return result.Document(maxResult, func(text []byte) int { return len(text) }), nil
 	}
@@ -76,18 +73,18 @@ func (d *Door) Invoke(ctx context.Context, payload []byte) (reply []byte, err er
 	if result.Retryable() {
 		kind = TransientError
 	}
-	return nil, d.functionError(ctx, kind, string(result.Document(maxError-errorOverhead, escaped)))
+	return nil, h.functionError(ctx, kind, string(result.Document(maxError-errorOverhead, escaped)))
 }
 
-func (d *Door) check(ctx context.Context) ([]byte, error) {
-	result := d.Runner.Check(ctx)
+func (h *Handler) check(ctx context.Context) ([]byte, error) {
+	result := h.Runner.Check(ctx)
 	text, err := result.Document()
 	if err != nil {
 		return nil, fmt.Errorf("self-check: %w", err)
 	}
-	d.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
+	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
 	if result.Check != activation.Passed {
-		return nil, d.functionError(ctx, CheckFailed, string(text))
+		return nil, h.functionError(ctx, CheckFailed, string(text))
 	}
 	return text, nil
 }
@@ -95,12 +92,12 @@ func (d *Door) check(ctx context.Context) ([]byte, error) {
 // functionError logs that the invocation ends in an error, without the document,
 // and returns the error. It is returned by value and unwrapped, since the
 // runtime library takes the type from it only then.
-func (d *Door) functionError(ctx context.Context, kind, message string) error {
+func (h *Handler) functionError(ctx context.Context, kind, message string) error {
 	attributes := []any{"errorType", kind}
 	if kind == InvalidRequest {
 		attributes = append(attributes, "cause", message)
 	}
-	d.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
+	h.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
 	// The runtime library repeats the error in a header, which cannot carry DEL;
 	// encoding/json does not escape it.
 	return messages.InvokeResponse_Error{Type: kind, Message: strings.ReplaceAll(message, "\x7f", "")}
@@ -123,13 +120,13 @@ func form(ignoreUnknown bool) apisecret.Form {
 			apisecret.FieldIdentifier, apisecret.FieldIdentifiers, apisecret.FieldReason,
 			apisecret.FieldAction, apisecret.FieldCheck,
 		},
-		MaxIdentifiers: MaxIdentifiers,
+		MaxIdentifiers: apisecret.MaxIdentifiers,
 		IgnoreUnknown:  ignoreUnknown,
 	}
 }
 
 // open takes the document out of whatever envelope it came in.
-func (d *Door) open(payload []byte) (apisecret.Document, telemetry.Origin, error) {
+func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, error) {
 	origin := telemetry.Origin{Source: "event"}
 	e, isEnvelope, err := readEnvelope(payload)
 	if err != nil {
@@ -140,11 +137,11 @@ func (d *Door) open(payload []byte) (apisecret.Document, telemetry.Origin, error
 		return document, origin, err
 	}
 	origin.EventSource, origin.EventID, origin.Caller = e.source, e.id, e.caller()
-	if !d.hears(e.source) {
+	if !h.allows(e.source) {
 		return apisecret.Document{}, origin, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
 	}
 	if e.isScheduled() && e.isBare() {
-		return d.scheduled(origin)
+		return h.scheduled(origin)
 	}
 	document, err := form(true).Read(e.detail)
 	if err != nil {
@@ -153,13 +150,13 @@ func (d *Door) open(payload []byte) (apisecret.Document, telemetry.Origin, error
 	return document, origin, err
 }
 
-func (d *Door) scheduled(origin telemetry.Origin) (apisecret.Document, telemetry.Origin, error) {
-	if len(d.Defaults) == 0 {
+func (h *Handler) scheduled(origin telemetry.Origin) (apisecret.Document, telemetry.Origin, error) {
+	if len(h.Defaults) == 0 {
 		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS, which is empty")
 	}
-	return apisecret.Document{Request: apisecret.Request{Action: apisecret.Enable, Identifiers: d.Defaults}}, origin, nil
+	return apisecret.Document{Request: apisecret.Request{Action: apisecret.Enable, Identifiers: h.Defaults}}, origin, nil
 }
 
-func (d *Door) hears(source string) bool {
-	return len(d.AllowedSources) == 0 || slices.Contains(d.AllowedSources, source)
+func (h *Handler) allows(source string) bool {
+	return len(h.AllowedSources) == 0 || slices.Contains(h.AllowedSources, source)
 }

@@ -46,7 +46,7 @@ func BenchmarkDoor_Invoke(b *testing.B) {
 }
 
 // benchDoor is a door before a server that does next to nothing.
-func benchDoor(b *testing.B) *event.Door {
+func benchDoor(b *testing.B) *event.Handler {
 	b.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := `{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false,"error_code":0,"detail":"","mensagem":"Api secret activated successfully","erro":false,"cod_erro":0}}`
@@ -68,7 +68,7 @@ func benchDoor(b *testing.B) *event.Door {
 	}
 	t := telemetry.New(telemetry.Options{Out: io.Discard, Format: "JSON", Function: "EventFunction"})
 	discard := slog.New(slog.DiscardHandler)
-	return &event.Door{
+	return &event.Handler{
 		Runner:    &activation.Runner{Clients: &activationtest.Source{Gives: client}, Concurrency: 8, Telemetry: t, Log: discard},
 		Telemetry: t, Log: discard,
 	}

@@ -7,126 +7,125 @@ import (
 	"time"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura"
 )
 
-func silence() *segura.Fault {
-	fault := segura.NewFault(apisecret.UpstreamTimeout)
+func silence() *apisecret.Error {
+	fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
 	fault.NoReply = true
 	return fault
 }
 
-func refusal() *segura.Fault {
-	fault := segura.NewFault(apisecret.AuthenticationFailed)
-	fault.RefusedToken = true
+func refusal() *apisecret.Error {
+	fault := apisecret.NewError(apisecret.AuthenticationFailed, "")
+	fault.Refused = apisecret.TokenRefused
 	return fault
 }
 
 // lose has one identifier after another given up with the fault, each after d, and
 // returns how many were tried before Segura was found dead.
-func lose(t *testing.T, p *pulse, fault *segura.Fault, d time.Duration, most int) int {
+func lose(t *testing.T, b *breaker, fault *apisecret.Error, d time.Duration, most int) int {
 	t.Helper()
 	for tried := range most {
-		probe, dead := p.enter(t.Context())
+		probe, dead := b.enter(t.Context())
 		if dead != nil {
 			if dead != fault {
 				t.Errorf("got the fault %v, want that of the last identifier", dead)
 			}
 			return tried
 		}
-		before := p.beats()
+		before := b.replies.Load()
 		time.Sleep(d)
-		p.missing(before, fault, false)
-		p.leave(probe)
+		b.giveUp(before, fault, false)
+		b.leave(probe)
 	}
 	return most
 }
 
-func TestPulse_isDeadAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
+func TestBreaker_isDeadAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
 	for _, row := range []struct {
 		name     string
 		patience time.Duration
 		each     time.Duration
-		fault    *segura.Fault
+		fault    *apisecret.Error
 		want     int
 	}{
 		{"quick silence", 5 * time.Second, time.Second, silence(), 6},
-		{"slow silence", 5 * time.Second, 10 * time.Second, silence(), enough},
-		{"no patience", 0, time.Millisecond, silence(), enough},
-		{"refused tokens", time.Hour, time.Millisecond, refusal(), enough},
+		{"slow silence", 5 * time.Second, 10 * time.Second, silence(), tripAfter},
+		{"no patience", 0, time.Millisecond, silence(), tripAfter},
+		{"refused tokens", time.Hour, time.Millisecond, refusal(), tripAfter},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := pulse{patience: row.patience}
+			b := breaker{patience: row.patience}
 
-			if got := lose(t, &p, row.fault, row.each, 100); got != row.want {
+			if got := lose(t, &b, row.fault, row.each, 100); got != row.want {
 				t.Errorf("%s: got %d identifiers tried, want %d", row.name, got, row.want)
 			}
 		})
 	}
 }
 
-func TestPulse_needsNoPatienceForAFaultThatWillNotPass(t *testing.T) {
-	p := pulse{patience: time.Hour}
-	fault := segura.NewFault(apisecret.CredentialsUnavailable)
+func TestBreaker_needsNoPatienceForAFaultThatWillNotPass(t *testing.T) {
+	b := breaker{patience: time.Hour}
+	fault := apisecret.NewError(apisecret.CredentialsUnavailable, "")
 
-	for range enough {
-		p.missing(p.beats(), fault, true)
+	for range tripAfter {
+		b.giveUp(b.replies.Load(), fault, true)
 	}
 
-	if probe, dead := p.enter(t.Context()); probe || dead != fault {
+	if probe, dead := b.enter(t.Context()); probe || dead != fault {
 		t.Errorf("got a probe: %t, dead: %v; want %v", probe, dead, fault)
 	}
 }
 
-func TestPulse_comesBackWithAnyReply(t *testing.T) {
+func TestBreaker_comesBackWithAnyReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pulse{}
+		b := breaker{}
 		fault := silence()
-		lose(t, &p, fault, time.Second, 100)
+		lose(t, &b, fault, time.Second, 100)
 
-		p.beat() // of one that was still under way
+		b.reply() // of one that was still under way
 
-		if probe, dead := p.enter(t.Context()); probe || dead != nil {
+		if probe, dead := b.enter(t.Context()); probe || dead != nil {
 			t.Errorf("got a probe: %t, dead: %v; want neither", probe, dead)
 		}
-		if got := lose(t, &p, fault, time.Second, 100); got != enough {
-			t.Errorf("afterwards: got %d identifiers tried, want %d as in the beginning", got, enough)
+		if got := lose(t, &b, fault, time.Second, 100); got != tripAfter {
+			t.Errorf("afterwards: got %d identifiers tried, want %d as in the beginning", got, tripAfter)
 		}
 	})
 }
 
-func TestPulse_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *testing.T) {
-	p := pulse{}
+func TestBreaker_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *testing.T) {
+	b := breaker{}
 	for range 100 {
-		probe, dead := p.enter(t.Context())
-		before := p.beats()
-		p.beat() // of another identifier
-		p.missing(before, silence(), false)
-		p.leave(probe)
+		probe, dead := b.enter(t.Context())
+		before := b.replies.Load()
+		b.reply() // of another identifier
+		b.giveUp(before, silence(), false)
+		b.leave(probe)
 		if probe || dead != nil {
 			t.Fatalf("got a probe: %t, dead: %v; want neither", probe, dead)
 		}
 	}
 }
 
-func TestPulse_triesOneAtATimeWhileInDoubt(t *testing.T) {
+func TestBreaker_triesOneAtATimeWhileInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pulse{patience: time.Hour}
-		p.missing(p.beats(), silence(), false)
+		b := breaker{patience: time.Hour}
+		b.giveUp(b.replies.Load(), silence(), false)
 		entered := make(chan bool, 10)
 		for range cap(entered) {
 			go func() {
-				probe, _ := p.enter(t.Context())
+				probe, _ := b.enter(t.Context())
 				entered <- probe
 			}()
 		}
 
 		synctest.Wait()
 		first := len(entered)
-		p.leave(<-entered)
+		b.leave(<-entered)
 		synctest.Wait()
 		second := len(entered)
-		p.beat()
+		b.reply()
 		synctest.Wait()
 
 		if first != 1 || second != 1 || len(entered) != 9 {
@@ -138,17 +137,17 @@ func TestPulse_triesOneAtATimeWhileInDoubt(t *testing.T) {
 	})
 }
 
-func TestPulse_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
+func TestBreaker_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pulse{patience: time.Hour}
-		p.missing(p.beats(), silence(), false)
-		if probe, _ := p.enter(t.Context()); !probe {
+		b := breaker{patience: time.Hour}
+		b.giveUp(b.replies.Load(), silence(), false)
+		if probe, _ := b.enter(t.Context()); !probe {
 			t.Fatal("the first one in doubt is no probe")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 
-		probe, fault := p.enter(ctx)
+		probe, fault := b.enter(ctx)
 
 		if probe || fault == nil || fault.Code != apisecret.DeadlineExceeded {
 			t.Errorf("got a probe: %t, %v; want deadline_exceeded", probe, fault)
@@ -156,25 +155,25 @@ func TestPulse_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 	})
 }
 
-func TestPulse_tellsWaitersThatItIsDead(t *testing.T) {
+func TestBreaker_tellsWaitersThatItIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pulse{}
+		b := breaker{}
 		fault := silence()
-		for range enough - 1 {
-			p.missing(p.beats(), fault, false)
+		for range tripAfter - 1 {
+			b.giveUp(b.replies.Load(), fault, false)
 		}
-		probe, _ := p.enter(t.Context())
-		found := make(chan *segura.Fault, 5)
+		probe, _ := b.enter(t.Context())
+		found := make(chan *apisecret.Error, 5)
 		for range cap(found) {
 			go func() {
-				_, dead := p.enter(t.Context())
+				_, dead := b.enter(t.Context())
 				found <- dead
 			}()
 		}
 		synctest.Wait()
 
-		p.missing(p.beats(), fault, false)
-		p.leave(probe)
+		b.giveUp(b.replies.Load(), fault, false)
+		b.leave(probe)
 
 		for range cap(found) {
 			if got := <-found; got != fault {
@@ -184,17 +183,17 @@ func TestPulse_tellsWaitersThatItIsDead(t *testing.T) {
 	})
 }
 
-func TestPace_holdsAllBackForAsLongAsAsked(t *testing.T) {
+func TestCooldown_holdsAllBackForAsLongAsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var c cooldown
 		began := time.Now()
-		p.slow(t.Context(), time.Minute)
-		p.slow(t.Context(), time.Second) // asks for less
+		c.begin(t.Context(), time.Minute)
+		c.begin(t.Context(), time.Second) // asks for less
 		waited := make(chan time.Duration, 20)
 
 		for range cap(waited) {
 			go func() {
-				if !p.wait(t.Context()) {
+				if !c.wait(t.Context()) {
 					t.Error("got no time left")
 				}
 				waited <- time.Since(began)
@@ -209,37 +208,37 @@ func TestPace_holdsAllBackForAsLongAsAsked(t *testing.T) {
 		if least < time.Minute || most >= time.Minute+spread || least == most {
 			t.Errorf("got waits from %s to %s, want a minute and up to %s more, spread", least, most, spread)
 		}
-		if again := time.Now(); !p.wait(t.Context()) || time.Since(again) != 0 {
+		if again := time.Now(); !c.wait(t.Context()) || time.Since(again) != 0 {
 			t.Error("got another wait afterwards")
 		}
 	})
 }
 
-func TestPace_holdsNobodyBackPastADeadline(t *testing.T) {
+func TestCooldown_holdsNobodyBackPastADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()
-		var p pace
+		var c cooldown
 
-		p.slow(ctx, 10*time.Second)
-		p.slow(ctx, 0)
-		p.slow(ctx, -time.Second)
+		c.begin(ctx, 10*time.Second)
+		c.begin(ctx, 0)
+		c.begin(ctx, -time.Second)
 
-		if !p.wait(ctx) || time.Since(began) != 0 {
+		if !c.wait(ctx) || time.Since(began) != 0 {
 			t.Errorf("got a wait of %s", time.Since(began))
 		}
 	})
 }
 
-func TestPace_waitsAgainIfItIsAskedToMeanwhile(t *testing.T) {
+func TestCooldown_waitsAgainIfItIsAskedToMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var c cooldown
 		began := time.Now()
-		p.slow(t.Context(), time.Second)
-		time.AfterFunc(900*time.Millisecond, func() { p.slow(t.Context(), 10*time.Second) })
+		c.begin(t.Context(), time.Second)
+		time.AfterFunc(900*time.Millisecond, func() { c.begin(t.Context(), 10*time.Second) })
 
-		p.wait(t.Context())
+		c.wait(t.Context())
 
 		if took := time.Since(began); took < 10900*time.Millisecond {
 			t.Errorf("got a wait of %s, want 10.9 s", took)
@@ -247,18 +246,18 @@ func TestPace_waitsAgainIfItIsAskedToMeanwhile(t *testing.T) {
 	})
 }
 
-func TestPace_endsWithTheContext(t *testing.T) {
+func TestCooldown_endsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var c cooldown
 		began := time.Now()
-		p.slow(t.Context(), time.Minute)
+		c.begin(t.Context(), time.Minute)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 
-		if p.wait(ctx) || time.Since(began) != time.Second {
+		if c.wait(ctx) || time.Since(began) != time.Second {
 			t.Errorf("got time left after %s, want none after a second", time.Since(began))
 		}
-		if p.wait(ctx) {
+		if c.wait(ctx) {
 			t.Error("with an ended context: got time left")
 		}
 	})

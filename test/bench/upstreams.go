@@ -12,43 +12,36 @@ import (
 	"os"
 	"time"
 
-	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
-
-const secretName = "segura/mysafe-access-key"
 
 // latencies are how long the upstreams take to answer, besides what they do.
 type latencies struct{ secret, token, call time.Duration }
 
-// stage is what the functions call: a Secrets Manager and a Segura behind TLS,
+// upstreams are what the functions call: a Secrets Manager and a Segura behind TLS,
 // whose certificate the system's list of authorities vouches for, as in AWS. Its
 // key is one of P-256, because the upstreams share the machine with what is measured:
 // to sign for RSA, as AWS does elsewhere, takes 1.5 ms of it.
-type stage struct {
-	segura *seguratest.Server
-	vault  *secretsmanager.Server
+type upstreams struct {
+	*stage.Stack
 	bundle string // path of the list of authorities
 }
 
-// newStage starts one, with the system's authorities and its own in the list, or
-// only its own.
-func (b *bench) newStage(ctx context.Context, l latencies, onlyOwn bool) (*stage, error) {
-	s := &stage{}
-	var err error
-	options := seguratest.Options{AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}, Latency: seguratest.Latency{Token: l.token, Call: l.call}}
-	if s.segura, err = seguratest.New(options); err != nil {
+// startUpstreams starts them, with the system's authorities and their own in the
+// list, or only their own.
+func (b *bench) startUpstreams(ctx context.Context, l latencies, onlyOwn bool) (*upstreams, error) {
+	stack, err := stage.Start(ctx, stage.Options{Functions: []string{}, SecretsTLS: true, Segura: seguratest.Options{
+		AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}, Latency: seguratest.Latency{Token: l.token, Call: l.call},
+	}})
+	if err != nil {
 		return nil, err
 	}
-	certificate := s.segura.ServerCertificate()
-	if s.vault, err = secretsmanager.Start(ctx, secretsmanager.Options{Certificate: &certificate}); err != nil {
-		s.segura.Close()
-		return nil, err
-	}
+	s := &upstreams{Stack: stack}
 	if l.secret > 0 {
-		s.vault.Delay(l.secret, 0)
+		s.Secrets.Delay(l.secret, 0)
 	}
-	s.vault.Put(secretName, s.segura.SecretJSON(map[string]any{"ca_certificate": nil}))
+	s.PutSecret(map[string]any{"ca_certificate": nil})
 	if err := s.writeBundle(b.dir, onlyOwn); err != nil {
 		s.close()
 		return nil, err
@@ -65,10 +58,10 @@ func (b *bench) newStage(ctx context.Context, l latencies, onlyOwn bool) (*stage
 // settle takes off Segura's latencies what this machine adds to them: timers that
 // are late, threads that have to be woken. To a client alone, they are then what
 // was asked for, from a request's last byte to its reply's first one.
-func (s *stage) settle(ctx context.Context, l latencies) error {
-	defer s.segura.Reset() // forget the records
+func (s *upstreams) settle(ctx context.Context, l latencies) error {
+	defer s.Segura.Reset() // forget the records
 	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM([]byte(s.segura.CACertificate()))
+	trusted.AppendCertsFromPEM([]byte(s.Segura.CACertificate()))
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
 	var wrote, first time.Time
@@ -79,25 +72,24 @@ func (s *stage) settle(ctx context.Context, l latencies) error {
 	var surplus []time.Duration
 	const calls = 41
 	for range calls {
-		request, err := http.NewRequestWithContext(traced, http.MethodHead, s.segura.URL(), http.NoBody)
+		request, err := http.NewRequestWithContext(traced, http.MethodHead, s.Segura.URL(), http.NoBody)
 		if err != nil {
 			return err
 		}
 		reply, err := transport.RoundTrip(request)
 		if err != nil {
-			return fmt.Errorf("measure the stage's latency: %w", err)
+			return fmt.Errorf("measure the upstreams' latency: %w", err)
 		}
 		_ = reply.Body.Close()
 		surplus = append(surplus, first.Sub(wrote)-l.call)
 	}
 	extra := median(surplus)
-	s.segura.SetLatency(seguratest.Latency{Token: max(0, l.token-extra), Call: max(0, l.call-extra)})
+	s.Segura.SetLatency(seguratest.Latency{Token: max(0, l.token-extra), Call: max(0, l.call-extra)})
 	return nil
 }
 
-func (s *stage) close() {
-	_ = s.vault.Close()
-	s.segura.Close()
+func (s *upstreams) close() {
+	_ = s.Close()
 }
 
 // systemBundles are where Go looks for the list of authorities on Linux.
@@ -107,8 +99,8 @@ var systemBundles = []string{
 	"/etc/ssl/cert.pem",                  // Alpine
 }
 
-func (s *stage) writeBundle(dir string, onlyOwn bool) error {
-	bundle := []byte(s.segura.CACertificate())
+func (s *upstreams) writeBundle(dir string, onlyOwn bool) error {
+	bundle := []byte(s.Segura.CACertificate())
 	if !onlyOwn {
 		system, err := systemBundle()
 		if err != nil {
@@ -136,16 +128,13 @@ func systemBundle() ([]byte, error) {
 	return nil, errors.New("no list of trusted authorities found; install ca-certificates")
 }
 
-// env is the environment of a contender on this stage: what template.yaml sets,
-// for all of them, and where to find the upstreams.
-func (s *stage) env(c contender, extra map[string]string) map[string]string {
+// env is the environment of a contender: what template.yaml sets,
+// for all of them, and whom to trust.
+func (s *upstreams) env(c contender, extra map[string]string) map[string]string {
 	env := map[string]string{
-		"SEGURA_SECRET_ID":                 secretName,
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.vault.URL(),
-		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
-		"AWS_LAMBDA_LOG_LEVEL":             "INFO",
-		"SSL_CERT_FILE":                    s.bundle,
-		"SSL_CERT_DIR":                     "/nonexistent",
+		"AWS_LAMBDA_LOG_LEVEL": "INFO",
+		"SSL_CERT_FILE":        s.bundle,
+		"SSL_CERT_DIR":         "/nonexistent",
 	}
 	if c.name == python {
 		env["AWS_CA_BUNDLE"] = s.bundle // boto3 brings a list of its own

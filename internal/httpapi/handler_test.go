@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/simulated/seguratest"
+	"segura-enable/test/activationtest"
 )
 
 func TestInvoke_servesBothActionsInEveryEnvelope(t *testing.T) {
@@ -79,6 +82,8 @@ func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
 		"/a/b/c/api-secrets/5/enable":                     200,
 		"/api-secrets/api-secrets/5/enable":               200,
 		"/5/enable/api-secrets/5/enable":                  200,
+		"/$default/api-secrets/5/enable":                  200,
+		"/API-SECRETS/api-secrets/5/enable":               200,
 		"/prod/5/api-secrets/5/enable":                    200,
 		"/api-secrets/5/disable":                          200,
 		"/api-secrets/enable":                             invalid, // no body
@@ -110,6 +115,18 @@ func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
 		"/api-secrets/5/Enable":                           notFound,
 		"/API-SECRETS/5/enable":                           notFound,
 		"/api-secrets/5/activate":                         notFound,
+		"/api-secrets/5/inactive":                         notFound,
+		"/api-secrets/5/enabled":                          notFound,
+		"/api-secrets/5/enable.json":                      notFound,
+		"/api-secrets/5/enable;x=1":                       notFound,
+		"/api-secrets/5/enable ":                          notFound,
+		"/x.api-secrets/5/enable":                         notFound,
+		"/api-secretsx/5/enable":                          notFound,
+		"/api_secrets/5/enable":                           notFound,
+		"/5/enable":                                       notFound,
+		"/enable":                                         notFound,
+		"/api-secrets/5/disable/enable":                   notFound,
+		"/api/mysafe/secretapi/active/5":                  notFound,
 		"/api-secrets/5/enable/6":                         notFound,
 		"/api-secrets/5/6/enable":                         notFound,
 		"/api-secrets/5/enable?x":                         notFound,
@@ -149,6 +166,86 @@ func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
 	}
 }
 
+// Whoever may call only one path, because of a policy on it, must not reach
+// another identifier by a trick. The second part is what may be enabled at all;
+// empty: nothing.
+func TestInvoke_noTrickWithAPathEnablesWhatWasNotAskedFor(t *testing.T) {
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	for path, allowed := range map[string]string{
+		"/api-secrets/5/../6/enable": "", "/api-secrets/5/%2e%2e/6/enable": "", "/api-secrets/5/%2E%2E/6/enable": "", "/api-secrets/5/..%2f6/enable": "",
+		"/api-secrets/5%2f..%2f6/enable": "", "/api-secrets/5/..;/6/enable": "", "/api-secrets/5/..\\6/enable": "", "/api-secrets/5/./enable": "enable/5",
+		"/api-secrets/5/api-secrets/6/enable": "", "/api-secrets/5/enable/api-secrets/6/enable": "", "/api-secrets/5/enable/../../6/enable": "",
+		"/api-secrets/5/enable/../../../api-secrets/6/enable": "", "/api-secrets/5/x/api-secrets/6/enable": "", "/api-secrets/5/api-secrets/enable": "",
+		"/api-secrets/enable/api-secrets/6/enable": "", "/api-secrets/5//api-secrets/6/enable": "", "/api-secrets/5/disable/../enable": "",
+		"/prod/api-secrets/5/api-secrets/6/enable": "", "/api-secrets/5/prod/api-secrets/6/disable": "", "/api-secrets/5%2fapi-secrets/6/enable": "",
+		"/api-secrets/5/%61pi-secrets/6/enable": "", "/api-secrets/5?/api-secrets/6/enable": "", "/api-secrets/5#/api-secrets/6/enable": "",
+		"//api-secrets/5/enable": "enable/5", "/api-secrets//5/enable": "enable/5", "/api-secrets/5//enable": "enable/5", "/api-secrets/5/enable/": "enable/5",
+		"/api-secrets/5/enable//": "enable/5", "/./api-secrets/5/enable": "enable/5", "/x/../api-secrets/5/enable": "enable/5", "api-secrets/5/enable": "enable/5",
+		"/api-secrets/%35/enable": "enable/5", "/api-secrets/5/%65nable": "enable/5", "/api%2dsecrets/5/enable": "enable/5",
+		"https://example.com/api-secrets/5/enable": "enable/5", "/api-secrets/5/enable?identifier=6": "", "/api-secrets/5/enable#6": "", "/api-secrets/5/enable%2f..%2f6": "",
+		"/api-secrets/5%3b6/enable": "", "/api-secrets/5;6/enable": "", "/api-secrets/56%08/enable": "", "/api-secrets/5\x00/enable": "", "/api-secrets/5\n/enable": "",
+		"/api-secrets/5\r\nX: y/enable": "", "\\api-secrets\\5\\enable": "", "/api-secrets/enable/enable": "", "/api-secrets/disable/enable": "",
+		"/api-secrets/%2e%2e/api-secrets/6/enable": "", "/api-secrets/../api-secrets/6/enable": "", "/../api-secrets/5/enable": "enable/5",
+	} {
+		for name, front := range fronts {
+			w.Reset()
+
+			got := w.invoke(t, front("POST", path, ""))
+
+			calls := w.Calls()
+			if got.StatusCode == 200 && (allowed == "" || calls != allowed) || got.StatusCode != 200 && (calls != "" || got.StatusCode/100 != 4) {
+				t.Errorf("%s, POST %q: got %d %s and the calls %q; want a refusal, or no more than %q", name, path, got.StatusCode, got.Body, calls, allowed)
+			}
+		}
+	}
+	// With a body, a trick could also reach the route for several.
+	for _, path := range []string{
+		"/api-secrets/5/enable", "/api-secrets/5/api-secrets/enable", "/api-secrets/5/../enable", "/api-secrets/5/%2e%2e/enable", "/api-secrets/5/./../enable",
+		"/api-secrets/5/x/api-secrets/enable", "/api-secrets/5/enable/api-secrets/enable", "/api-secrets/5//enable", "/api-secrets/5%2f../enable",
+	} {
+		for name, front := range fronts {
+			w.Reset()
+			if got := w.invoke(t, front("POST", path, `{"identifiers":[6,9]}`)); got.StatusCode/100 != 4 || w.Count("") > 0 {
+				t.Errorf("%s, POST %q: got %d %s and %d requests", name, path, got.StatusCode, got.Body, w.Count(""))
+			}
+		}
+	}
+}
+
+// The path alone says what is asked for: neither the resource and its parameters,
+// nor a header, nor the query.
+func TestInvoke_goesByThePathAndTheMethodAlone(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	served := with(rest("POST", "/prod/api-secrets/5/enable", ""), `resource:"/api-secrets/{identifier}/disable"`, `pathParameters:{"identifier":"6","proxy":"api-secrets/6/disable"}`,
+		`queryStringParameters:{"identifier":"6","action":"disable"}`)
+	refused := with(rest("GET", "/api-secrets/6/enable", ""), `headers:{"X-HTTP-Method-Override":"POST","X-Http-Method":"POST","X-Method-Override":"POST"}`)
+
+	if got := w.invoke(t, served); got.StatusCode != 200 || w.Calls() != "enable/5" {
+		t.Errorf("got %d %s after %s, want 5 enabled", got.StatusCode, got.Body, w.Calls())
+	}
+	if got := w.invoke(t, refused); got.StatusCode != 405 || w.Calls() != "enable/5" {
+		t.Errorf("got %d %s after %s, want 405", got.StatusCode, got.Body, w.Calls())
+	}
+}
+
+func TestInvoke_refusesWhatStandsInAPathForAnIdentifier(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	for _, text := range []string{
+		"-0", "005", "5.", "5e0", "1e3", "0x5", "1_000", "null", "true", "NaN", "*", "18446744073709551621", strings.Repeat("9", 400),
+		"٥", "५", "⁵", "𝟝", " 5", "5 ", "5\t", "5\n", "5\x00", "5\u200b", "\ufeff5", "%20", "5%00", "5%0a", "%", "5-7", "5;x=1", "5&6", "5?6", "5#6", "5%2C6", "5%2F6", "5:6",
+		"{identifier}", "%7Bidentifier%7D", "\"5\"", "[5]",
+	} {
+		for name, front := range fronts {
+			if got := w.invoke(t, front("POST", "/api-secrets/"+text+"/enable", "")); got.StatusCode != 400 && got.StatusCode != 404 {
+				t.Errorf("%s, %q: got %d %s", name, text, got.StatusCode, got.Body)
+			}
+		}
+	}
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
 func TestInvoke_allowsPostOnly(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "Post", "POST ", "X"} {
@@ -184,6 +281,12 @@ func TestInvoke_refusesBodiesThatItCannotRead(t *testing.T) {
 		{"64 KiB in base64", of("", "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(whole)))), 200},
 		{"more on the path of one", with(rest("POST", "/api-secrets/5/enable", big)), 413},
 		{"no base64", of("", "isBase64Encoded:true", `body:"{}"`), 400},
+		{"half of base64", of("", "isBase64Encoded:true", `body:"eyJ"`), 400},
+		{"half of JSON in base64", of("", "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(`{"identifier":`)))), 400},
+		{"base64 that is not said to be", of(base64.StdEncoding.EncodeToString([]byte(`{"identifier":6}`))), 400},
+		{"bytes count, not characters", of(`{"identifier":6,"reason":"` + strings.Repeat("😀", 20) + `"}` + strings.Repeat(" ", 64<<10-60)), 413},
+		{"JSON without headers", with(of(`{"identifier":6}`), "headers:null"), 200},
+		{"no JSON without headers", with(of("identifier=6"), "headers:null"), 400},
 		{"no JSON", of("identifier=5"), 400},
 		{"an array", of("[5]"), 400},
 		{"two documents", of(`{"identifier":6}{"identifier":5}`), 400},
@@ -202,6 +305,14 @@ func TestInvoke_refusesBodiesThatItCannotRead(t *testing.T) {
 		{"101 identifiers", of(`{"identifiers":[` + strings.Repeat("6,", 100) + `6]}`), 400},
 		{"an identifier beside the path's", with(rest("POST", "/api-secrets/6/enable", `{"identifier":5}`)), 400},
 		{"a long reason", with(rest("POST", "/api-secrets/6/enable", `{"reason":"`+strings.Repeat("x", 257)+`"}`)), 400},
+		{"an action beside the path's", rest("POST", "/api-secrets/6/enable", `{"action":"enable"}`), 400},
+		{"a check beside the path's", rest("POST", "/api-secrets/6/enable", `{"check":true}`), 400},
+		{"identifiers beside the path's", rest("POST", "/api-secrets/6/enable", `{"identifiers":[6]}`), 400},
+		{"a repeated reason", rest("POST", "/api-secrets/6/enable", `{"reason":"x","reason":"y"}`), 400},
+		{"an array on the path of one", rest("POST", "/api-secrets/6/enable", `[]`), 400},
+		{"null on the path of one", rest("POST", "/api-secrets/6/enable", `null`), 400},
+		{"an empty object on the path of one", rest("POST", "/api-secrets/6/enable", ` { } `), 200},
+		{"100 identifiers and one to disable", rest("POST", "/api-secrets/disable", `{"identifiers":[`+strings.Repeat("6,", 100)+`6]}`), 400},
 		{"a reason that is no text", with(rest("POST", "/api-secrets/6/enable", `{"reason":5}`)), 400},
 	} {
 		w.Reset()
@@ -238,6 +349,11 @@ func TestInvoke_wantsJSON(t *testing.T) {
 		"application/octet-stream":           415,
 		"application/xml":                    415,
 		"application/jsonp":                  415,
+		"text/javascript":                    415,
+		"application/jsonx":                  415,
+		"application/*":                      415,
+		"text/plain; a=application/json":     415,
+		"text/plain,application/json":        415,
 		"application/json-seq":               415,
 		"image/svg+json":                     415,
 		"json":                               415,
@@ -267,7 +383,8 @@ func TestInvoke_wantsJSON(t *testing.T) {
 
 func TestInvoke_servesNoOtherEvents(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
-	payloads := []string{
+	payloads := slices.Concat(slices.Collect(maps.Values(activationtest.Foreign)), slices.Collect(maps.Values(activationtest.ForeignHTTP)))
+	payloads = append(payloads,
 		"", " ", "null", "5", `"x"`, "[]", "{}", "{", "\xff", `{"version":"2.0"}`, `{"version":5}`,
 		with(http2("POST", "/api-secrets/5/enable", ""), `version:"3.0"`),
 		with(http2("POST", "/api-secrets/5/enable", ""), `version:"1.0"`),
@@ -282,8 +399,8 @@ func TestInvoke_servesNoOtherEvents(t *testing.T) {
 		`{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"{\"identifier\":5}"}}]}`,
 		`{"Records":[{"eventSource":"aws:s3"}]}`, `{"Records":[{"eventSource":"aws:sqs","body":"{\"identifier\":5}"}]}`,
 		`{"Records":[{"eventSource":"aws:dynamodb"}]}`, `{"identifier":5}`, `{"check":true}`,
-	}
-	for _, name := range []string{"direct-one", "eventbridge-custom", "scheduled-rule", "scheduler-default-payload", "self-check", "step-functions"} {
+	)
+	for _, name := range []string{"direct-one", "direct-many", "eventbridge-custom", "scheduler-custom-input", "scheduled-rule", "scheduler-default-payload", "self-check", "step-functions"} {
 		payloads = append(payloads, sample(t, name))
 	}
 	for _, payload := range payloads {
@@ -340,7 +457,8 @@ func TestInvoke_auditsWhoCalled(t *testing.T) {
 		"no object":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":"sub"}`), ""},
 		"no text":                 {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":5}}}}`), ""},
 		"null":                    {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":null}`), ""},
-		"a header is no proof":    {with(rest("POST", "/api-secrets/5/enable", ""), `headers:{"X-Caller":"forged","Authorization":"forged"}`), ""},
+		"a header is no proof":    {with(rest("POST", "/api-secrets/5/enable", ""), `headers:{"X-Caller":"forged","X-Amzn-Principal":"forged","Authorization":"forged"}`), ""},
+		"nor is the query":        {with(http2("POST", "/api-secrets/5/enable", ""), `queryStringParameters:{"userArn":"forged","caller":"forged"}`, `rawQueryString:"caller=forged"`), ""},
 	} {
 		w := newWorld(t, seguratest.Options{})
 
@@ -352,7 +470,7 @@ func TestInvoke_auditsWhoCalled(t *testing.T) {
 			t.Fatalf("%s: %v: %s", name, err, first)
 		}
 		caller, _ := line["caller"].(string)
-		if caller != row.want || line["source"] != "api" || line["reason"] != "CHG" || line["requestId"] != requestID || line["identifier"] != 5.0 {
+		if strings.Contains(first, "forged") || caller != row.want || line["source"] != "api" || line["reason"] != "CHG" || line["requestId"] != requestID || line["identifier"] != 5.0 {
 			t.Errorf("%s: got the audit line %v, want the caller %q", name, line, row.want)
 		}
 	}
@@ -449,6 +567,27 @@ func TestInvoke_answersWithoutALambdaContextToo(t *testing.T) {
 
 	if err != nil || !strings.Contains(string(reply), `"statusCode":404`) || strings.Contains(string(reply), "urn:uuid:") {
 		t.Errorf("got %s, %v", reply, err)
+	}
+}
+
+func TestInvoke_isHonestWhateverShapeAnEventHas(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8")
+	for _, name := range []string{"function-url", "rest-batch"} {
+		err := activationtest.Misshape(sample(t, name), func(payload string) {
+			w.Reset()
+			w.Audit.Reset()
+
+			got := w.invoke(t, payload)
+
+			if got.StatusCode >= 500 {
+				t.Errorf("%s: got %d %s: not our fault", payload, got.StatusCode, got.Body)
+			}
+			requireHonest(t, w, []byte(payload), got)
+		}, nil, -1, "x", []any{nil})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

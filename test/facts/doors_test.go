@@ -1,0 +1,303 @@
+package facts
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/event"
+	"segura-enable/internal/httpapi"
+	"segura-enable/internal/telemetry"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/test/activationtest"
+)
+
+// doors are both doors of one world.
+type doors struct {
+	*activationtest.World
+	http  *httpapi.Handler
+	event *event.Handler
+}
+
+// observe returns what the doors show of themselves.
+func observe(t *testing.T) facts {
+	t.Helper()
+	w := activationtest.Start(t, seguratest.Options{AnyIdentifier: true}, "Function")
+	d := &doors{w, &httpapi.Handler{Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger}, &event.Handler{
+		Runner: w.Runner, Telemetry: w.Telemetry, Log: w.Logger, Defaults: []apisecret.Identifier{5},
+	}}
+	var f facts
+	f.Routes = d.routes(t)
+	f.Successes = d.successes(t)
+	f.ScheduledSources = d.scheduledSources(t)
+	f.ResultMembers = resultMembers(t)
+	d.readProblems(t, &f)
+	d.gather(t)
+	d.readLines(t, &f)
+	return f
+}
+
+// response is what API Gateway gets.
+type response struct {
+	StatusCode int
+	Body       string
+}
+
+// ask sends an HTTP request of a known caller; change may spoil it first.
+func (d *doors) ask(ctx context.Context, t *testing.T, path, body string, change func(map[string]any)) response {
+	t.Helper()
+	request := map[string]any{
+		"httpMethod": http.MethodPost, "path": path, "body": body,
+		"requestContext": map[string]any{"identity": map[string]any{"userArn": "arn:aws:iam::123456789012:role/operations"}},
+	}
+	if change != nil {
+		change(request)
+	}
+	payload, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := d.http.Invoke(ctx, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r response
+	decode(t, reply, &r)
+	return r
+}
+
+// invoked is a context as Lambda's.
+func invoked(t *testing.T) context.Context {
+	return lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "8f5d3b1c-0000-4000-8000-000000000001"})
+}
+
+func (d *doors) routes(t *testing.T) []string {
+	t.Helper()
+	var served []string
+	for _, action := range constants(t, "apisecret", "Action") {
+		for written, path := range map[string]string{"/api-secrets/{identifier}/": "/api-secrets/5/", "/api-secrets/": "/api-secrets/"} {
+			if d.ask(invoked(t), t, path+action, `{"reason":"x"}`, nil).StatusCode != http.StatusNotFound {
+				served = append(served, written+action)
+			}
+		}
+	}
+	return unique(served)
+}
+
+func (d *doors) successes(t *testing.T) []int {
+	t.Helper()
+	well := d.ask(invoked(t), t, "/api-secrets/enable", `{"identifiers":[5],"reason":"x"}`, nil)
+	d.Runner.Allowed, _ = apisecret.ParseSet("5")
+	partly := d.ask(invoked(t), t, "/api-secrets/enable", `{"identifiers":[5,6]}`, nil)
+	d.Runner.Allowed = apisecret.Set{}
+	return unique([]int{well.StatusCode, partly.StatusCode})
+}
+
+// readProblems reads what each code and each refusal looks like over HTTP.
+func (d *doors) readProblems(t *testing.T, f *facts) {
+	t.Helper()
+	f.Codes = map[string]answer{}
+	var all []map[string]any
+	for _, code := range constants(t, "apisecret", "Code") {
+		d.Source.Gives, d.Source.Fault = nil, filled(apisecret.Code(code))
+		body := bodyOf(t, d.ask(invoked(t), t, "/api-secrets/5/enable", "", nil))
+		if body["code"] != code {
+			t.Fatalf("a failure of the code %s is answered with %v", code, body)
+		}
+		f.Codes[code] = answer{apisecret.NewError(apisecret.Code(code), "").Retryable, int(body["status"].(float64)), body["title"].(string)}
+		prefix := strings.TrimSuffix(body["type"].(string), code)
+		if f.Problem.TypePrefix = cmp.Or(f.Problem.TypePrefix, prefix); f.Problem.TypePrefix != prefix {
+			t.Errorf("the code %s has the type %s", code, body["type"])
+		}
+		all = append(all, body)
+	}
+	for _, refused := range d.refused(t) {
+		f.Refusals = append(f.Refusals, refused.StatusCode)
+		all = append(all, bodyOf(t, refused))
+	}
+	f.Refusals = unique(f.Refusals)
+	f.Problem.Members = keys(all...)
+	f.Problem.Required = slices.DeleteFunc(keys(all...), func(name string) bool {
+		return slices.ContainsFunc(all, func(body map[string]any) bool { return body[name] == nil })
+	})
+}
+
+// filled returns a failure of the code that has all that a failure can have.
+func filled(code apisecret.Code) *apisecret.Error {
+	failure := &apisecret.Error{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[apisecret.Error]()) {
+		switch value := reflect.ValueOf(failure).Elem().FieldByIndex(field.Index); {
+		case value.Kind() == reflect.String:
+			value.SetString("x")
+		case value.CanInt():
+			value.SetInt(1)
+		case value.Kind() == reflect.Bool:
+			value.SetBool(true)
+		}
+	}
+	failure.Code = code
+	return failure
+}
+
+// refused returns the answers to requests that cannot be understood, one of each
+// kind, outside of an invocation, so that they have nothing but what all have.
+func (d *doors) refused(t *testing.T) []response {
+	t.Helper()
+	const path = "/api-secrets/5/enable"
+	big := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(" "), 1<<20))
+	return []response{
+		d.ask(t.Context(), t, "/elsewhere", "", nil),
+		d.ask(t.Context(), t, path, "{", nil),
+		d.ask(t.Context(), t, path, "", func(r map[string]any) { r["httpMethod"] = http.MethodGet }),
+		d.ask(t.Context(), t, path, big, func(r map[string]any) { r["isBase64Encoded"] = true }),
+		d.ask(t.Context(), t, path, "<x/>", func(r map[string]any) { r["headers"] = map[string]string{"Content-Type": "text/xml"} }),
+	}
+}
+
+// resultMembers returns the members that any result has.
+func resultMembers(t *testing.T) []string {
+	t.Helper()
+	var all []map[string]any
+	for _, action := range constants(t, "apisecret", "Action") {
+		result := apisecret.Result{Action: apisecret.Action(action), Items: []apisecret.Item{{Identifier: 5, Outcome: apisecret.Failed, Error: filled(apisecret.NotFound)}}}
+		for _, room := range []int{0, 1 << 20} {
+			var document map[string]any
+			decode(t, result.Document(room, func(text []byte) int { return len(text) }), &document)
+			all = append(all, document)
+		}
+	}
+	return keys(all...)
+}
+
+// scheduledSources returns those of the samples' sources whose events may come
+// without a detail: a scheduler's.
+func (d *doors) scheduledSources(t *testing.T) []string {
+	t.Helper()
+	samples, err := filepath.Glob("../../events/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scheduled []string
+	for _, sample := range samples {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var envelope map[string]any
+		decode(t, text, &envelope)
+		source, ok := envelope["source"].(string)
+		if !ok {
+			continue
+		}
+		envelope["detail"] = map[string]any{}
+		bare, _ := json.Marshal(envelope)
+		if _, err := d.event.Invoke(invoked(t), bare); err == nil {
+			scheduled = append(scheduled, source)
+		}
+		envelope["detail"] = map[string]any{"identifier": 5, "reason": "x"}
+		full, _ := json.Marshal(envelope)
+		if _, err := d.event.Invoke(invoked(t), full); err != nil {
+			t.Errorf("%s: %v", sample, err)
+		}
+	}
+	return unique(scheduled)
+}
+
+// gather gathers every metric that there is, in one invocation.
+func (d *doors) gather(t *testing.T) {
+	t.Helper()
+	ways := map[string]func(context.Context){
+		"Call":              func(ctx context.Context) { telemetry.Call(ctx, time.Millisecond) },
+		"TokenCall":         func(ctx context.Context) { telemetry.TokenCall(ctx, time.Millisecond) },
+		"CredentialRefresh": telemetry.CredentialRefresh,
+		"Done": func(ctx context.Context) {
+			telemetry.Done(ctx, apisecret.Item{Identifier: 5, Outcome: apisecret.Failed, Error: filled(apisecret.NotFound)})
+		},
+	}
+	if got, want := slices.Sorted(maps.Keys(ways)), takingContext(t, "telemetry"); !slices.Equal(got, want) {
+		t.Errorf("metrics are gathered by %v, but here by %v", want, got)
+	}
+	ctx, end := d.Telemetry.Begin(invoked(t))
+	for _, way := range ways {
+		way(ctx)
+	}
+	end()
+}
+
+// readLines reads the audit and the metric lines of all that was done before.
+func (d *doors) readLines(t *testing.T, f *facts) {
+	t.Helper()
+	f.Metrics = map[string][]string{}
+	var audits []map[string]any
+	for text := range strings.Lines(d.Audit.String()) {
+		var line map[string]any
+		decode(t, []byte(text), &line)
+		if line["_aws"] == nil {
+			audits = append(audits, line)
+			continue
+		}
+		var embedded struct {
+			AWS struct {
+				CloudWatchMetrics []struct {
+					Namespace  string
+					Dimensions [][]string
+					Metrics    []struct{ Name string }
+				}
+			} `json:"_aws"`
+		}
+		decode(t, []byte(text), &embedded)
+		for _, directive := range embedded.AWS.CloudWatchMetrics {
+			if directive.Namespace != telemetry.Namespace {
+				t.Errorf("a metric line of the namespace %s", directive.Namespace)
+			}
+			for _, metric := range directive.Metrics {
+				for _, dimensions := range directive.Dimensions {
+					f.Metrics[metric.Name] = unique(append(f.Metrics[metric.Name], strings.Join(dimensions, ",")))
+				}
+			}
+		}
+	}
+	f.AuditKeys = keys(audits...)
+}
+
+func bodyOf(t *testing.T, r response) map[string]any {
+	t.Helper()
+	var body map[string]any
+	decode(t, []byte(r.Body), &body)
+	return body
+}
+
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
+
+// keys returns the members that any of the objects has.
+func keys(objects ...map[string]any) []string {
+	all := map[string]any{}
+	for _, one := range objects {
+		maps.Copy(all, one)
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func unique[T cmp.Ordered](values []T) []T {
+	slices.Sort(values)
+	return slices.Compact(values)
+}

@@ -1,0 +1,186 @@
+package facts
+
+import (
+	"bytes"
+	"go/ast"
+	"go/constant"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"segura-enable/internal/config"
+	"segura-enable/internal/telemetry"
+)
+
+// members returns the names that a type's fields have in JSON.
+func members(of reflect.Type) []string {
+	var names []string
+	for _, field := range reflect.VisibleFields(of) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// load returns the names of a package under internal, as the compiler has them.
+func load(t *testing.T, room string) *types.Package {
+	t.Helper()
+	imports := importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-export", "-f", "{{.Export}}", path).Output()
+		if err != nil {
+			return nil, err
+		}
+		return os.Open(string(bytes.TrimSpace(out)))
+	})
+	loaded, err := imports.Import("segura-enable/internal/" + room)
+	if err != nil {
+		t.Fatalf("load internal/%s: %v", room, err)
+	}
+	return loaded
+}
+
+// constants returns the exported text constants of a type in a package.
+func constants(t *testing.T, room, kind string) []string {
+	t.Helper()
+	loaded := load(t, room)
+	var values []string
+	for _, name := range loaded.Scope().Names() {
+		one, ok := loaded.Scope().Lookup(name).(*types.Const)
+		if ok && one.Exported() && types.TypeString(one.Type(), types.RelativeTo(loaded)) == kind && one.Val().Kind() == constant.String {
+			values = append(values, constant.StringVal(one.Val()))
+		}
+	}
+	slices.Sort(values)
+	return values
+}
+
+// takingContext returns the exported functions of a package that take a context and return nothing.
+func takingContext(t *testing.T, room string) []string {
+	t.Helper()
+	scope := load(t, room).Scope()
+	return slices.DeleteFunc(scope.Names(), func(name string) bool {
+		function, ok := scope.Lookup(name).(*types.Func)
+		return !ok || !function.Exported() || function.Signature().Results().Len() > 0 || function.Signature().Params().Len() == 0 || function.Signature().Params().At(0).Type().String() != "context.Context"
+	})
+}
+
+// errorTypes returns the types of function errors.
+func errorTypes(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(constants(t, "event", "untyped string"), func(text string) bool { return !strings.HasPrefix(text, telemetry.ErrorTypePrefix) })
+}
+
+// variables returns what config.Load asks for, the default of each, and the bounds
+// of counts. Which field a variable is for shows when it is set.
+func variables(t *testing.T) map[string]variable {
+	t.Helper()
+	found := map[string]variable{}
+	base := configured(func(name string) string {
+		if strings.HasPrefix(name, "SEGURA_") {
+			found[name] = variable{}
+		}
+		return ""
+	})
+	for name := range found {
+		for _, probe := range []string{"1", "1ns", "true", "x"} {
+			set := configured(setting(name, probe))
+			for i := range base.NumField() {
+				if !reflect.DeepEqual(base.Field(i).Interface(), set.Field(i).Interface()) {
+					found[name] = describe(t, name, base.Type().Field(i).Name, base.Field(i).Interface())
+				}
+			}
+		}
+		if found[name].Field == "" {
+			t.Errorf("%s changes no field of config.Config", name)
+		}
+	}
+	return found
+}
+
+func describe(t *testing.T, name, field string, value any) variable {
+	t.Helper()
+	v := variable{Field: field}
+	switch value := value.(type) {
+	case time.Duration:
+		v.Default = value.String()
+		for _, zero := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(v.Default, zero) {
+				v.Default = v.Default[:len(v.Default)-len("0s")]
+			}
+		}
+	case int:
+		v.Default = strconv.Itoa(value)
+		v.Min, v.Max = bound(name, value, -1), bound(name, value, 1)
+	default:
+		if v := reflect.ValueOf(value); !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
+			t.Errorf("%s: teach this test to write the default %v", name, value)
+		}
+	}
+	return v
+}
+
+// bound returns the last number that config.Load takes from one on in steps of
+// step, or 0 if it takes them all.
+func bound(name string, from, step int) int {
+	for n := from; n != from+step*100_000; n += step {
+		if _, err := config.Load(setting(name, strconv.Itoa(n))); err != nil && strings.Contains(err.Error(), name+":") {
+			return n - step
+		}
+	}
+	return 0
+}
+
+func configured(getenv func(string) string) reflect.Value {
+	c, _ := config.Load(getenv) // its faults are other tests' matter
+	return reflect.ValueOf(c)
+}
+
+func setting(name, value string) func(string) string {
+	return func(asked string) string {
+		if asked == name {
+			return value
+		}
+		return ""
+	}
+}
+
+// versions returns the version that each function's program has where the build
+// gives it none, which is not to be had from a running one here.
+func versions(t *testing.T) map[string]string {
+	t.Helper()
+	programs, err := filepath.Glob("../../functions/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, path := range programs {
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder, _ := filepath.Rel("../..", filepath.Dir(path))
+		ast.Inspect(parsed, func(node ast.Node) bool {
+			if spec, ok := node.(*ast.ValueSpec); ok && len(spec.Values) == 1 && spec.Names[0].Name == "version" {
+				found[folder], _ = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			}
+			return true
+		})
+		if _, ok := found[folder]; !ok {
+			t.Errorf("%s has no variable named version", path)
+		}
+	}
+	return found
+}

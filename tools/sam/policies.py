@@ -1,0 +1,189 @@
+"""Who may do what: every policy of every stack, whole. One more action, or one less
+condition, is a difference.
+"""
+
+from stack import ACCOUNT, NAME, REGION, compare
+
+VIA = "amazonaws.com"
+
+
+def allow(sid, action, resource, **condition):
+    statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
+    return statement | ({"Condition": {"StringEquals": condition}} if condition else {})
+
+
+def function_statements(s, name):
+    p = s.p
+    yield allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], f"<{name}Logs.Arn>")
+    if name == "EventFunction":
+        yield from queue_statements(s, "HandOverFailedEvents", "FailedEvents")
+    yield allow("ReadSecret", "secretsmanager:GetSecretValue", s.secret)
+    if secret_key := s.key if s.creates_secret else p["SecretKmsKeyArn"]:
+        yield allow("DecryptSecret", "kms:Decrypt", secret_key,
+                    **{"kms:ViaService": f"secretsmanager.{REGION}.{VIA}", "kms:EncryptionContext:SecretARN": s.secret})
+    if s.key:
+        yield allow("DecryptEnvironment", "kms:Decrypt", s.key, **{"kms:ViaService": f"lambda.{REGION}.{VIA}"})
+    if p["TracingEnabled"] == "true":
+        yield allow("WriteTraces", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
+    if p["VpcSubnetIds"]:
+        yield allow("AttachToVpc", [f"ec2:{one}" for one in (
+            "CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface",
+            "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")], "*")
+        yield {"Sid": "DenyVpcToTheFunctionItself", "Effect": "Deny", "Action": "ec2:*", "Resource": "*",
+               "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}}}
+
+
+def queue_statements(s, sid, queue):
+    yield allow(sid, "sqs:SendMessage", f"<{queue}.Arn>")
+    if s.key:
+        yield allow("EncryptForQueue", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"sqs.{REGION}.{VIA}"})
+
+
+def policy(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def trust(service, **condition):
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return policy(statement | ({"Condition": condition} if condition else {}))
+
+
+def machine_trust(*machines):
+    arns = [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-{one}" for one in machines]
+    return trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": arns if len(arns) > 1 else arns[0]})
+
+
+def machine_statements(s):
+    """What every machine needs for its own log and traces."""
+    yield allow("DeliverLog", [f"logs:{one}" for one in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")], "*")
+    if s.p["TracingEnabled"] == "true":
+        yield allow("WriteTraces", [f"xray:{one}" for one in ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")], "*")
+
+
+def window_statements(s):
+    yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
+    yield allow("ReportOverdue", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
+    yield from machine_statements(s)
+
+
+def bulk_statements(s):
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}"
+    yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
+    yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
+    yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
+    yield allow("StartBatches", ["states:StartExecution", "states:ListExecutions"], f"{arn}:stateMachine:{NAME}-bulk")
+    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
+    if s.key:
+        yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
+    yield from machine_statements(s)
+
+
+def check_roles(s):
+    """Each role, statement by statement."""
+    want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
+    if s.schedule:
+        want["ScheduleRole"] = (
+            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
+            "schedule",
+            policy(allow("OpenWindows", "states:StartExecution", "<WindowStateMachine>") if s.p["ScheduleFor"]
+                   else allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>"),
+                   *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
+    if s.bulk:
+        role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
+                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
+        want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
+    if s.api:
+        want["ApiWindowRole"] = (trust("apigateway.amazonaws.com"), "windows", policy(
+            allow("OpenWindows", "states:StartExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-windows"),
+            allow("ReadWindows", "states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:*")))
+    if s.windows:
+        want["WindowRole"] = (machine_trust("windows", "closing"), "windows", policy(*window_statements(s)))
+        want["StoppedWindowRole"] = (
+            trust("events.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
+                  ArnEquals={"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{NAME}-stopped-windows"}),
+            "close", policy(allow("Close", "states:StartExecution", "<ClosingStateMachine>")))
+    for name, one in s.resources.items():
+        if one["Type"].startswith("AWS::IAM::") and name not in want:
+            yield f"{name}: an IAM resource that nobody asked for"
+    for name, (trusted, policy_name, document) in want.items():
+        got = {key: value for key, value in s.properties(name).items() if key != "Description"}
+        yield from compare(f"{name} keys", sorted(got), ["AssumeRolePolicyDocument", "Policies"])
+        yield from compare(f"{name} trust", got.get("AssumeRolePolicyDocument"), trusted)
+        policies = got.get("Policies", [])
+        yield from compare(f"{name} policies", [one["PolicyName"] for one in policies], [policy_name])
+        for one in policies:
+            given = one["PolicyDocument"]
+            yield from compare(f"{name} policy", given | {"Statement": len(given["Statement"])}, document | {"Statement": len(document["Statement"])})
+            have, need = ({statement.get("Sid"): statement for statement in whole["Statement"]} for whole in (given, document))
+            for sid in sorted(have.keys() | need.keys(), key=str):
+                yield from compare(f"{name} statement {sid}", have.get(sid, "none"), need.get(sid, "none"))
+
+
+def check_permissions(s):
+    """Who else may invoke the functions."""
+    want = {}
+    if s.api:
+        want["ApiMayInvokeFunction"] = {
+            "Action": "lambda:InvokeFunction", "FunctionName": "<ApiFunction>", "Principal": "apigateway.amazonaws.com",
+            "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/POST/api-secrets/*"}
+    if s.rule:
+        want["RuleMayInvokeFunction"] = {
+            "Action": "lambda:InvokeFunction", "FunctionName": "<EventFunction>", "Principal": "events.amazonaws.com", "SourceArn": "<Rule.Arn>"}
+    got = {name: one["Properties"] for name, one in s.of_type("AWS::Lambda::Permission").items()}
+    yield from compare("permissions", got, want)
+
+
+# --- Policies of queues, topic and bucket ----------------------------------------
+
+def deny_without_tls(action, resource):
+    return {"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+
+
+def hand_over(sid, rule):
+    return {"Sid": sid, "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": "<UndeliveredEvents.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": f"<{rule}.Arn>"}}}
+
+
+def resource_policies(s):
+    """The policy of each resource that has one: nothing plain, and nobody but those who deliver."""
+    yield "FailedEventsPolicy", {"Queues": ["<FailedEvents>"], "PolicyDocument": policy(deny_without_tls("sqs:*", "<FailedEvents.Arn>"))}
+    rules = [("HandOverUndeliveredEvents", "Rule")] * s.rule + [("HandOverStoppedWindows", "StoppedWindowRule")] * s.windows
+    yield "UndeliveredEventsPolicy", {"Queues": ["<UndeliveredEvents>"], "PolicyDocument": policy(
+        deny_without_tls("sqs:*", "<UndeliveredEvents.Arn>"), *(hand_over(*one) for one in rules))}
+    if not s.p["AlarmTopicArn"]:
+        yield "AlarmTopicPolicy", {"Topics": ["<AlarmTopic>"], "PolicyDocument": policy(
+            {"Sid": "PublishAlarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",
+             "Resource": "<AlarmTopic>", "Condition": {
+                 "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                 "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}-*"}}},
+            deny_without_tls("sns:Publish", "<AlarmTopic>"))}
+    if s.bulk:
+        yield "BulkBucketPolicy", {"Bucket": "<BulkBucket>", "PolicyDocument": policy(
+            deny_without_tls("s3:*", ["<BulkBucket.Arn>", "<BulkBucket.Arn>/*"]))}
+
+
+def check_resource_policies(s):
+    want = dict(resource_policies(s))
+    got = {name: one["Properties"] for name, one in s.resources.items() if one["Type"].endswith("Policy")}
+    for name in sorted(want.keys() | got.keys()):
+        yield from compare(name, got.get(name, "none"), want.get(name, "none"))
+    if s.bulk:
+        yield from compare("BulkBucket's public access", s.properties("BulkBucket").get("PublicAccessBlockConfiguration"), dict.fromkeys(
+            ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True))
+
+
+def resource_policy(p):
+    callers, endpoints = p["ApiCallers"].split(","), p["ApiVpcEndpointIds"].split(",")
+    def statement(sid, effect, **condition):
+        return {"Sid": sid, "Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*", "Condition": condition}
+    if p["ApiCallers"]:
+        statements = [statement("DenyEveryoneElse", "Deny", ArnNotLike={"aws:PrincipalArn": callers}),
+                      statement("AllowCallers", "Allow", ArnLike={"aws:PrincipalArn": callers})]
+    else:
+        statements = [statement("DenyEveryoneElse", "Deny", StringNotEquals={"aws:PrincipalAccount": ACCOUNT})]
+    if p["ApiVpcEndpointIds"]:
+        statements.append(statement("DenyOtherEndpoints", "Deny", StringNotEquals={"aws:SourceVpce": endpoints}))
+    return policy(*statements)

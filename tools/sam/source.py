@@ -1,0 +1,151 @@
+"""What has to be true of template.yaml as it is written, and of what stands beside it.
+
+Each check gets the source and the folder that it is in, and yields what is wrong.
+"""
+
+import json
+import re
+import tomllib
+
+import facts
+import sets
+import stack as stacks
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from stack import compare
+
+
+def source_parameters(source, _):
+    """Every parameter is used, described, grouped and bounded as the code is."""
+    declared = source["Parameters"]
+    grouped = [name for group in source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"] for name in group["Parameters"]]
+    yield from compare("parameters in groups", sorted(grouped), sorted(declared))
+    used = set(stacks.references({key: value for key, value in source.items() if key != "Parameters"}))
+    yield from compare("parameters that nothing uses", set(declared) - used, set())
+    for name, parameter in declared.items():
+        if len(parameter.get("Description", "")) < 10:
+            yield f"parameter {name} has no description"
+        if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
+            yield f"parameter {name}: no credential passes through a parameter"
+    fields = {one["field"].casefold(): one for one in facts.CODE["variables"].values()}
+    yield from compare("variables without a parameter", set(fields) - {name.casefold() for name in declared}, {"secretid"})
+    for name, parameter in declared.items():
+        if known := fields.get(name.casefold()):
+            yield from compare(f"default of {name}", str(parameter["Default"]), known["default"])
+            yield from compare(f"bounds of {name}", (parameter.get("MinValue"), parameter.get("MaxValue")), (known.get("min"), known.get("max")))
+
+
+def source_conditions(source, _):
+    """Every condition is used."""
+    text = json.dumps({key: value for key, value in source.items() if key != "Conditions"})
+    for name in source["Conditions"]:
+        others = json.dumps({key: value for key, value in source["Conditions"].items() if key != name})
+        if f'"{name}"' not in text + others:
+            yield f"condition {name} is not used"
+
+
+def source_rules(source, _):
+    """The Rules let the good sets through, and refuse the others by name."""
+    for name, given in sets.SETS.items():
+        yield from compare(f"rules broken by {name}", stacks.broken_rules(source, given), [])
+    for rule, given in sets.REFUSED:
+        yield from compare(f"rules broken by {given}", stacks.broken_rules(source, given), [rule])
+    yield from compare("rules", set(source["Rules"]), {rule for rule, _ in sets.REFUSED})
+    for name, values in sets.WRONG_VALUES.items():
+        for value in values:
+            try:
+                stacks.parameters(source, {name: value})
+                yield f"parameter {name} takes {value!r}"
+            except stacks.Invalid:
+                pass
+    for name, values in sets.RIGHT_VALUES.items():
+        for value in values:
+            try:
+                stacks.parameters(source, {name: value})
+            except stacks.Invalid as fault:
+                yield str(fault)
+    retention = PROVIDER_SCHEMA_MANAGER.get_resource_schema(stacks.PSEUDO["AWS::Region"], "AWS::Logs::LogGroup").schema["properties"]["RetentionInDays"]["enum"]
+    yield from compare("values of LogRetentionDays", source["Parameters"]["LogRetentionDays"]["AllowedValues"], retention)
+    for name, parameter in source["Parameters"].items():
+        if parameter["Type"] not in ("String", "Number"):
+            yield f"parameter {name}: its type is {parameter['Type']}"
+
+
+def source_api(source, _):
+    """What a translation no longer shows."""
+    yield from compare("sections", set(source), {
+        "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs"})
+    yield from compare("AWSTemplateFormatVersion", source.get("AWSTemplateFormatVersion"), "2010-09-09")
+    yield from compare("Transform", source.get("Transform"), "AWS::Serverless-2016-10-31")
+    yield from compare("CodeUri", source["Globals"]["Function"].get("CodeUri"), ".")
+    yield from compare("checks that cfn-lint leaves out", source["Metadata"]["cfn-lint"], {"config": {"ignore_checks": ["W1030", "W1033", "W8001"]}})
+    p = source["Resources"]["Api"]["Properties"]
+    yield from compare("AlwaysDeploy", p.get("AlwaysDeploy"), True)
+    yield from compare("OpenApiVersion", p.get("OpenApiVersion"), p["DefinitionBody"]["openapi"])  # else SAM adds a stage named Stage
+    yield from compare("Api Auth", p.get("Auth"), None)
+    for name, one in source["Resources"].items():
+        kept = {"AWS::Serverless::Function": ("AutoPublishAlias", "Policies", "Events"), "AWS::Serverless::Api": ("Auth", "Cors")}
+        for key in kept.get(one["Type"], ()):
+            if key in one["Properties"]:
+                yield f"{name} has {key}: what it makes is written out in this template instead"
+
+
+def source_application(source, root):
+    """The metadata for the Serverless Application Repository."""
+    application = source["Metadata"]["AWS::ServerlessRepo::Application"]
+    versions = facts.CODE["versions"] | {"CHANGELOG.md": facts.released(), "template.yaml": application.get("SemanticVersion")}
+    if len(set(versions.values())) != 1:
+        yield f"the version differs: {versions}"
+    for key in ("Name", "Description", "Author", "SpdxLicenseId", "LicenseUrl", "ReadmeUrl", "Labels"):
+        if not application.get(key):
+            yield f"application metadata: no {key}"
+    for key in ("LicenseUrl", "ReadmeUrl"):
+        if not (root / application.get(key, "none")).is_file():
+            yield f"application metadata: {key} names no file"
+
+
+def source_documentation(source, _):
+    """The documentation lists the variables that the code reads, with their defaults, and names nothing that there is not."""
+    written = {"": {"empty", "required"}}
+    documented = facts.documented_environment()
+    yield from compare("docs/configuration.md: variables", set(documented), set(facts.CODE["variables"]))
+    for name, variable in facts.CODE["variables"].items():
+        default = variable["default"]
+        if documented.get(name) not in written.get(default, {default}):
+            yield f"docs/configuration.md: default of {name} is {documented.get(name)}, the code's is {default or 'empty'}"
+    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | set(facts.CODE["metrics"])
+    for page, named in facts.documented_names().items():
+        yield from compare(f"{page}: names that are neither the template's nor a metric's", named - names, set())
+
+
+def source_makefile(source, root):
+    """sam build finds a target for each function."""
+    text = (root / "Makefile").read_text("utf-8")
+    for name, one in source["Resources"].items():
+        if one["Type"] == "AWS::Serverless::Function" and f"build-{name}" not in text:
+            yield f"Makefile has no target build-{name}"
+
+
+def source_samconfig(source, root):
+    """samconfig.toml speaks of parameters that there are, and holds no account's data."""
+    text = (root / "samconfig.toml").read_text("utf-8")
+    config = tomllib.loads(text)
+    for section in ("build", "validate", "deploy", "local_invoke", "local_start_api"):
+        if not config.get("default", {}).get(section, {}).get("parameters"):
+            yield f"samconfig.toml has no section default.{section}.parameters"
+    if re.search(r"\b\d{12}\b|AKIA|ASIA", text):
+        yield "samconfig.toml holds an account's data"
+    options = {section: one["parameters"] for section, one in config["default"].items()}
+    yield from compare("samconfig.toml build_in_source", options["build"].get("build_in_source"), True)
+    yield from compare("samconfig.toml lint", options["validate"].get("lint"), True)
+    yield from compare("samconfig.toml capabilities", options["deploy"].get("capabilities"), "CAPABILITY_IAM")
+    yield from compare("samconfig.toml confirm_changeset", options["deploy"].get("confirm_changeset"), True)
+    variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
+    files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
+    for file in files:
+        local = json.loads((root / file).read_text("utf-8"))
+        yield from compare(f"{file} functions", set(local), {"Parameters"})
+        if unknown := set(local["Parameters"]) - variables:
+            yield f"{file}: sam local passes over {sorted(unknown)}, which the template does not declare"
+
+
+ONCE = [one for name, one in list(globals().items()) if name.startswith("source_")]
