@@ -13,6 +13,7 @@ require (
 	github.com/blues/jsonata-go v1.5.4
 	github.com/truora/minidyn v0.8.2
 	golang.org/x/oauth2 v0.37.0
+	golang.org/x/time v0.16.0
 )
 
 require (

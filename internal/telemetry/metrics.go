@@ -30,6 +30,7 @@ type Invocation struct {
 	tokens    samples // in milliseconds
 	attempts  int
 	refreshes int
+	counts    []metric // what else was counted
 }
 
 // samples is a uniform sample of the values seen.
@@ -113,6 +114,12 @@ func CredentialRefresh(ctx context.Context) {
 	i.update(func() { i.refreshes++ })
 }
 
+// Count adds a count of another name to the invocation's metrics.
+func Count(ctx context.Context, name string, n int) {
+	i := fromContext(ctx)
+	i.update(func() { i.counts = append(i.counts, count(name, n)) })
+}
+
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
 	i := fromContext(ctx)
@@ -153,6 +160,7 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		count("Attempts", i.attempts),
 		count("CredentialRefresh", i.refreshes),
 	}
+	metrics = append(metrics, i.counts...)
 	if i.calls.seen > 0 {
 		metrics = append(metrics, latency("CallLatency", i.calls))
 	}

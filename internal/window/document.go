@@ -1,11 +1,6 @@
 package window
 
-import (
-	"bytes"
-	"encoding/json"
-
-	"segura-enable/internal/apisecret"
-)
+import "segura-enable/internal/apisecret"
 
 // Shown is a window as callers see it.
 type Shown struct {
@@ -72,15 +67,4 @@ func (l *Lease) show() ShownIdentifier {
 		s.At = l.At.String()
 	}
 	return s
-}
-
-// Encode returns v as JSON text. Only types that always encode are passed to it.
-func Encode(v any) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return []byte("null")
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
 }

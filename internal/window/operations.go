@@ -13,21 +13,15 @@ import (
 	"segura-enable/internal/apisecret"
 )
 
-// The codes that windows add to those of identifiers.
-const (
-	InvalidRequest apisecret.Code = "invalid_request"
-	NotThere       apisecret.Code = "window_not_found"
-	AlreadyClosed  apisecret.Code = "window_closed"
-	KeyConflict    apisecret.Code = "idempotency_conflict"
-	Unavailable    apisecret.Code = "windows_unavailable"
-)
-
 // Problem is why a request was not carried out.
 type Problem struct {
 	*failure
 	Window     string               // of a new window of which everything failed
 	Identifier apisecret.Identifier // whose failure it is; 0: it is the request's
 }
+
+// Failure returns the failure.
+func (p *Problem) Failure() *apisecret.Error { return p.failure }
 
 // failure is an alias for a field's sake: embedded under its own name, its method Error
 // would be hidden.
@@ -38,15 +32,13 @@ func problem(code apisecret.Code, message string) *Problem {
 }
 
 func invalid(err error) *Problem {
-	return problem(InvalidRequest, "The request cannot be understood: "+err.Error()+".")
+	return problem(apisecret.InvalidRequest, "The request cannot be understood: "+err.Error()+".")
 }
 
 // unavailable returns the problem of a table that could not be used, and logs its cause.
 func (k *Keeper) unavailable(ctx context.Context, err error) *Problem {
 	k.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
-	p := problem(Unavailable, "The table of windows could not be read or written. Nothing was enabled, but a window may still appear: repeat with the same Idempotency-Key.")
-	p.Retryable = true
-	return p
+	return problem(apisecret.WindowsUnavailable, "The table of windows could not be read or written. Nothing was enabled, but a window may still appear: repeat with the same Idempotency-Key.")
 }
 
 // keyLife is how long an idempotency key lives on after its window, in seconds.
@@ -87,7 +79,7 @@ func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Insta
 	case err != nil:
 		return nil, nil, k.unavailable(ctx, err)
 	case used.Content != key.Content:
-		return nil, nil, problem(KeyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
+		return nil, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
 	}
 	return &Result{Window: w, Closed: closed}, nil, nil
 }
@@ -208,7 +200,9 @@ func (k *Keeper) Find(ctx context.Context, id string) (Result, *Problem) {
 	return Result{Window: w, Closed: closed}, nil
 }
 
-func notThere() *Problem { return problem(NotThere, "There is no window with this id.") }
+func notThere() *Problem {
+	return problem(apisecret.WindowNotFound, "There is no window with this id.")
+}
 
 // Extend gives a window a later end. The key may be empty.
 func (k *Keeper) Extend(ctx context.Context, id string, e Extending, key, caller string) (Result, *Problem) {
@@ -226,7 +220,7 @@ func (k *Keeper) Extend(ctx context.Context, id string, e Extending, key, caller
 		w := found.Window
 		if w.Extension != token { // an attempt that was not confirmed had its effect
 			if found.Closed || w.Ended != nil {
-				return Result{}, problem(AlreadyClosed, "The window is closed. Open another one.")
+				return Result{}, problem(apisecret.WindowClosed, "The window is closed. Open another one.")
 			}
 			err := k.extend(ctx, &w, e, use, now, token, caller)
 			if refusal := (*Problem)(nil); errors.As(err, &refusal) {

@@ -14,6 +14,9 @@ type Instant int64
 // At returns the instant of a time; parts of a second are cut off.
 func At(t time.Time) Instant { return Instant(t.Unix()) }
 
+// Now returns the instant that it is.
+func Now() Instant { return At(time.Now()) }
+
 // Time returns the instant as a time in UTC.
 func (i Instant) Time() time.Time { return time.Unix(int64(i), 0).UTC() }
 

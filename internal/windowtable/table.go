@@ -28,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"segura-enable/internal/strictjson"
 	"segura-enable/internal/window"
 )
 
@@ -285,7 +286,7 @@ const absent = "attribute_not_exists(pk)"
 // window puts a window's item.
 func (w *write) window(pk string, one *window.Window, condition string, values item) {
 	i := keyOf(pk, one.ID)
-	i["doc"] = text(string(window.Encode(one)))
+	i["doc"] = text(string(strictjson.Encode(one)))
 	i["version"] = number(one.Version + 1)
 	i["due"] = number(one.DueAt())
 	i["token"] = text(w.token)
@@ -396,7 +397,7 @@ func (t *Table) Replace(ctx context.Context, one window.Window, e *window.Extens
 	}
 	if e != nil {
 		i := keyOf(extensions+one.ID, fmt.Sprintf("%03d", one.Extended))
-		i["doc"] = text(string(window.Encode(e)))
+		i["doc"] = text(string(strictjson.Encode(e)))
 		i["expires"] = number(e.Until.Time().Add(t.Retention).AddDate(1, 0, 0).Unix())
 		w.put(i, "", nil)
 	}
