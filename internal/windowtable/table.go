@@ -27,6 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go/logging"
 
 	"segura-enable/internal/strictjson"
 	"segura-enable/internal/window"
@@ -57,7 +58,7 @@ func NewDynamoDB(ctx context.Context, attemptTimeout time.Duration) (*dynamodb.C
 	client := awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 32
 	})
-	settings, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	settings, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
