@@ -166,6 +166,9 @@ func (j *job) one(ctx context.Context, c *Call) Done {
 		entry.HTTPStatus, entry.UpstreamRequest, entry.UpstreamMessage = answer.HTTPStatus, answer.RequestID, answer.Message
 	}
 	entry.Item.Attempts = t.attempts
+	if !c.Before.IsZero() && t.attempts == 0 && failure != nil && failure.Code == apisecret.DeadlineExceeded {
+		return Done{Item: entry.Item} // it is asked for again: nothing has happened yet
+	}
 	entry.Duration = time.Since(began)
 	telemetry.Done(ctx, entry.Item)
 	if c.Loud == nil || c.Loud(entry.Item) {

@@ -49,12 +49,13 @@ type Keeper struct {
 
 // Bounds of a run.
 const (
-	beginning  = 10 * time.Second // in which the calls of a round are begun
-	forWriting = 3 * time.Second  // of a run's time, kept for what comes after its calls
-	maxCalls   = 20_000           // of one round
-	maxRounds  = 1000             // of one run
-	writers    = 16               // at once
-	told       = 60 * 60          // seconds after which the audit log tells again of what goes on
+	beginning  = 10 * time.Second       // in which the calls of a round are begun
+	forWriting = 3 * time.Second        // of a run's time, kept for what comes after its calls
+	leastTime  = 200 * time.Millisecond // for which a round is begun
+	maxCalls   = 20_000                 // of one round
+	maxRounds  = 1000                   // of one run
+	writers    = 16                     // at once
+	told       = 60 * 60                // seconds after which the audit log tells again of what goes on
 )
 
 // Report is what a run did, and what is there after it.
@@ -79,6 +80,7 @@ type run struct {
 	results map[Target]Done
 	limit   int
 	drift   int
+	stalled bool                       // no call of the last round could be begun: the pace forbids it
 	view    View                       // the last one read
 	hold    func(context.Context) bool // keeps the lock; nil: there is none
 }
@@ -108,7 +110,7 @@ func (r *run) newRound(ctx context.Context, now time.Time) (round, bool) {
 	beginBy := earlier(now.Add(beginning), end)
 	landed := beginBy.Add(r.AttemptTimeout + landingSeconds*time.Second)
 	actor := Actor{ID: rand.Text(), LandBy: At(landed) + 1, Limit: r.limit, Tried: r.tried, Over: r.over}
-	return round{actor, beginBy, end}, end.After(now.Add(time.Second))
+	return round{actor, beginBy, end}, end.After(now.Add(leastTime))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -157,8 +159,23 @@ func (r *run) settle(ctx context.Context) error {
 		if err := r.perform(ctx, one); err != nil {
 			return err
 		}
+		if r.stalled && (r.hold == nil || !pause(ctx, time.Until(one.beginBy))) {
+			return nil
+		}
 	}
 	return nil
+}
+
+// pause waits, and reports whether it did to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // write writes what is planned, and reports whether any mark of the actor is in the
@@ -231,7 +248,8 @@ func (r *run) perform(ctx context.Context, one round) error {
 
 // call makes the calls, and adds what came of them to the outcomes.
 func (r *run) call(ctx context.Context, one round, calls []Call, outcomes Outcomes) {
-	if len(calls) == 0 {
+	r.stalled = len(calls) > 0
+	if !r.stalled {
 		return
 	}
 	now := At(time.Now())
@@ -251,6 +269,7 @@ func (r *run) call(ctx context.Context, one round, calls []Call, outcomes Outcom
 			all = false
 			continue
 		}
+		r.stalled = false
 		r.tried[c.Target] = failure == nil && !c.Settles
 		if c.Window != nil || failure != nil {
 			r.results[c.Target] = done

@@ -290,6 +290,28 @@ func (k *Keeper) CloseAll(ctx context.Context, e Ender, caller string) (Report, 
 	return r.report(ctx, true, r.settle(ctx))
 }
 
+// betweenLooks is how long CloseAllAndWait waits before it tries again.
+const betweenLooks = 5 * time.Second
+
+// CloseAllAndWait closes every window, and goes on until all are closed or its time is
+// up. It returns how many are not.
+func (k *Keeper) CloseAllAndWait(ctx context.Context, e Ender, caller string) (left int, err error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*forWriting))
+		defer cancel()
+	}
+	for {
+		report, err := k.CloseAll(ctx, e, caller)
+		if err != nil || report.Live == 0 {
+			return report.Live, err
+		}
+		if !pause(ctx, betweenLooks) {
+			return report.Live, nil
+		}
+	}
+}
+
 func (k *Keeper) endOne(ctx context.Context, w Window, e Ender, caller string) error {
 	for w.ID != GuardID && w.Ended == nil {
 		now := At(time.Now())

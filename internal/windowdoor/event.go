@@ -20,6 +20,9 @@ const maxIdentifiers = 1000
 
 // handle carries out an event.
 func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
+	if request, ok := readResource(payload); ok {
+		return nil, h.resource(ctx, request)
+	}
 	opened, err := event.Open(payload, h.AllowedSources)
 	if err != nil {
 		return nil, event.Fail(ctx, h.Log, event.InvalidRequest, err.Error())

@@ -47,7 +47,7 @@ var product = map[string]room{
 	"internal/event":   {doors, list(aws)},
 
 	// The door to windows stands on the other two.
-	"internal/windowdoor": {list("activation", "apisecret", "event", "httpapi", "strictjson", "telemetry", "window"), nil},
+	"internal/windowdoor": {list("activation", "apisecret", "event", "httpapi", "strictjson", "telemetry", "window"), list(aws)},
 
 	// What happens behind both doors. Segura's client knows nothing of AWS.
 	"internal/activation":  {list("segura", "telemetry", "apisecret"), list("golang.org/x/")},
