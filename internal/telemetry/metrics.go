@@ -31,6 +31,7 @@ type Invocation struct {
 	attempts  int
 	refreshes int
 	unusable  int
+	counts    []metric // what else was counted
 }
 
 // samples is a uniform sample of the values seen.
@@ -121,6 +122,12 @@ func SecretUnusable(ctx context.Context) {
 	i.update(func() { i.unusable++ })
 }
 
+// Count adds a count of another name to the invocation's metrics.
+func Count(ctx context.Context, name string, n int) {
+	i := fromContext(ctx)
+	i.update(func() { i.counts = append(i.counts, count(name, n)) })
+}
+
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
 	i := fromContext(ctx)
@@ -162,6 +169,7 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		count("CredentialRefresh", i.refreshes),
 		count("SecretUnusable", i.unusable),
 	}
+	metrics = append(metrics, i.counts...)
 	if i.calls.seen > 0 {
 		metrics = append(metrics, latency("CallLatency", i.calls))
 	}
