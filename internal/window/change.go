@@ -1,10 +1,6 @@
 package window
 
-import (
-	"errors"
-
-	"segura-enable/internal/apisecret"
-)
+import "errors"
 
 // ErrClosed is the error of extending a window that is closed, or that somebody has
 // closed.
@@ -47,7 +43,7 @@ func (w *Window) End(now Instant, by Ending) Window {
 	}
 	after.finish(by.At)
 	for at := range after.Leases {
-		if l := &after.Leases[at]; l.Standing == Pending && !l.Begun && !after.underWay(apisecret.Enable, l.Identifier, "") {
+		if l := &after.Leases[at]; l.Standing == Pending && !l.Begun && !after.enabling(l.Identifier, "") {
 			l.settle(NeverEnabled, now)
 		}
 	}

@@ -117,7 +117,7 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 		l := &w.Leases[at]
 		switch {
 		case !l.holds():
-		case l.Standing == Pending && !l.Begun && !w.underWay(apisecret.Enable, l.Identifier, ""):
+		case l.Standing == Pending && !l.Begun && !w.enabling(l.Identifier, ""):
 			l.settle(NeverEnabled, now)
 			altered = true
 		case v.answered(l.Identifier, now):
@@ -391,7 +391,7 @@ func (l *Lease) applyEnable(w *Window, now Instant, actor string, o *Outcome) {
 	failure := o.Item.Error
 	late := o.Turn != w.Turn || w.Over || l.Standing != Pending
 	refused := failure != nil && (failure.Code == apisecret.NotFound || failure.Code == apisecret.AccessDenied) &&
-		!o.Open && !l.Landed && !w.underWay(apisecret.Enable, l.Identifier, actor)
+		!o.Open && !l.Landed && !w.enabling(l.Identifier, actor)
 	if o.Item.Attempts > 0 || o.Open {
 		l.Begun = true
 		l.Landed = l.Landed || failure == nil || o.Open

@@ -14,9 +14,9 @@ var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPaddi
 // NewID returns an id that sorts by its time and cannot be guessed: a ULID's 48 bits
 // of milliseconds, and 80 of chance.
 func NewID(now time.Time) string {
-	var b [20]byte                                             // 4 bytes of zeros in front make whole groups of 5
-	binary.BigEndian.PutUint64(b[2:], uint64(now.UnixMilli())) //nolint:gosec // G115: no time before 1970 comes here.
-	_, _ = rand.Read(b[10:])                                   // it never fails
+	var b [20]byte // 4 bytes of zeros in front make whole groups of 5
+	binary.BigEndian.PutUint64(b[2:], uint64(now.UnixMilli()))
+	_, _ = rand.Read(b[10:]) // it never fails
 	return crockford.EncodeToString(b[:])[6:]
 }
 

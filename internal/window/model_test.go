@@ -134,8 +134,6 @@ func (w *world) clone() *world {
 	return &c
 }
 
-func (w *world) window(at int) *Window { return w.table[at] }
-
 // key is the state as text: equal for equal states.
 func (s *search) key(w *world) string {
 	b := make([]byte, 0, 128)
@@ -627,7 +625,7 @@ func (s *search) applyOne(w *world, a *actor, now Instant) {
 			key := string(append(s.append([]byte(a.id()), before), byte(now))) + a.decision
 			after := s.applied[key]
 			if after == nil {
-				one := s.protocol.apply(before, now, a.id(), a.outcomes[id])
+				one := s.apply(before, now, a.id(), a.outcomes[id])
 				after = s.canon(&one)
 				s.applied[key] = after
 			}
@@ -664,7 +662,7 @@ func (s *search) check(w *world) {
 			s.failf(w, "%s is open, and its API secret %s", one.ID, l.Standing)
 		}
 		answers = answers || l.holds() && one.Begun
-		enabling = enabling || one.underWay(apisecret.Enable, secret, "")
+		enabling = enabling || one.enabling(secret, "")
 	}
 	if w.on && !answers && !enabling {
 		s.failf(w, "the API secret is enabled, and no window answers for it")

@@ -141,7 +141,7 @@ var mutants = []struct {
 			_, outcomes := deployed(v, now, actor)
 			calls, _ := deployed(v.doctored(func(w *Window) {
 				for at := range w.Leases {
-					if l := &w.Leases[at]; l.Standing == Pending && !w.Over && !w.underWay(apisecret.Enable, l.Identifier, "none") {
+					if l := &w.Leases[at]; l.Standing == Pending && !w.Over && !w.enabling(l.Identifier, "none") {
 						l.Standing = Failed
 					}
 				}

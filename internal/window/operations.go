@@ -182,7 +182,7 @@ func (r *run) finish(ctx context.Context, id string) (Result, *Problem) {
 			r.Log.WarnContext(ctx, "the number of open windows was not noted; the next reconcile counts again", "cause", err.Error())
 		}
 	}
-	return r.Keeper.Find(ctx, id)
+	return r.Find(ctx, id)
 }
 
 // Find returns a window.

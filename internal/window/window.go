@@ -162,11 +162,11 @@ func (w *Window) lease(i apisecret.Identifier) *Lease {
 	return nil
 }
 
-// underWay reports whether anybody but the actor may have a call of the kind under
-// way, in this window; expired marks count until they are taken away.
-func (w *Window) underWay(kind apisecret.Action, i apisecret.Identifier, but string) bool {
+// enabling reports whether anybody but the actor may be enabling the API secret for this
+// window; expired marks count until they are taken away.
+func (w *Window) enabling(i apisecret.Identifier, but string) bool {
 	return slices.ContainsFunc(w.Marks, func(m Mark) bool {
-		return m.Kind == kind && m.Actor != but && slices.Contains(m.Identifiers, i)
+		return m.Kind == apisecret.Enable && m.Actor != but && slices.Contains(m.Identifiers, i)
 	})
 }
 

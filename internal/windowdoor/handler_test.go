@@ -68,7 +68,7 @@ func newHandler(t *testing.T) (*Handler, *segura, *dynamodb.Server) {
 		t.Fatal(err)
 	}
 	s := &segura{enabled: map[apisecret.Identifier]bool{}}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	return &Handler{
 		Windows: &window.Keeper{
 			Table:  &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour},

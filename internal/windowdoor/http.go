@@ -53,14 +53,14 @@ func (h *Handler) serve(ctx context.Context, payload []byte) (httpapi.Response, 
 
 func (h *Handler) show(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
 	result, fault := h.Windows.Find(ctx, r.Segments[0])
-	return answer(http.StatusOK, result, fault)
+	return answer(result, fault)
 }
 
-func answer(status int, result window.Result, fault *window.Problem) (httpapi.Response, *httpapi.Problem) {
+func answer(result window.Result, fault *window.Problem) (httpapi.Response, *httpapi.Problem) {
 	if fault != nil {
 		return httpapi.Response{}, problemOf(fault)
 	}
-	return httpapi.JSON(status, document(result)), nil
+	return httpapi.JSON(http.StatusOK, document(result)), nil
 }
 
 // key returns the request's idempotency key; empty: it has none.
@@ -94,7 +94,7 @@ func (h *Handler) open(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 	}
 	result, fault := h.Windows.Open(ctx, request, name, r.Caller)
 	if fault != nil || !result.New {
-		return answer(http.StatusOK, result, fault)
+		return answer(result, fault)
 	}
 	response := httpapi.JSON(http.StatusCreated, document(result))
 	response.Headers["Location"] = "/windows/" + result.Window.ID
@@ -115,7 +115,7 @@ func (h *Handler) extend(ctx context.Context, r *httpapi.Request) (httpapi.Respo
 		return httpapi.Response{}, problem
 	}
 	result, fault := h.Windows.Extend(ctx, r.Segments[0], e, name, r.Caller)
-	return answer(http.StatusOK, result, fault)
+	return answer(result, fault)
 }
 
 func (h *Handler) close(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
@@ -131,7 +131,7 @@ func (h *Handler) close(ctx context.Context, r *httpapi.Request) (httpapi.Respon
 		}
 	}
 	result, fault := h.Windows.Close(ctx, r.Segments[0], e, r.Caller)
-	return answer(http.StatusOK, result, fault)
+	return answer(result, fault)
 }
 
 // page is a list on the wire.

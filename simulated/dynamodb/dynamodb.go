@@ -257,6 +257,6 @@ func send(to http.Handler, r *request) *httptest.ResponseRecorder {
 func failure(status int, kind, message string) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
 	answer.WriteHeader(status)
-	fmt.Fprintf(answer, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, kind, message)
+	_, _ = fmt.Fprintf(answer, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, kind, message)
 	return answer
 }
