@@ -13,7 +13,7 @@ ifndef VERSION
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 endif
 
-FUNCTIONS := api event
+FUNCTIONS := api event window
 CC_FOUND  := $(shell command -v "$${CC:-cc}" 2>/dev/null || command -v gcc 2>/dev/null || command -v clang 2>/dev/null)
 RACE      ?= $(if $(CC_FOUND),-race)
 PORT      ?= 3000
@@ -55,7 +55,7 @@ services: ## Keep Segura and Secrets Manager up, for a sam local of yours with t
 	@$(LOCAL) services -gateway "$$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)"
 
 .PHONY: build
-build: $(FUNCTIONS:%=build-%) ## Build both functions to build/{api,event}/bootstrap for Linux; ARCH=arm64 or amd64, VERSION=1.2.3
+build: $(FUNCTIONS:%=build-%) ## Build the functions to build/{api,event,window}/bootstrap for Linux; ARCH=arm64 or amd64, VERSION=1.2.3
 
 # $(call compile,NAME,FOLDER): the same source, version, Go and ARCH make the same bytes
 # wherever the source lies and whatever is asked for: here, by sam build, by make dist.
@@ -68,10 +68,12 @@ $(FUNCTIONS:%=build-%): build-%:
 	$(call compile,$*,$(BUILD_DIR)/$*)
 
 # What sam build calls, in this folder, with the one to fill in ARTIFACTS_DIR.
-.PHONY: build-ApiFunction build-EventFunction
+.PHONY: build-ApiFunction build-EventFunction build-WindowApiFunction build-WindowFunction
 build-ApiFunction: NAME := api
 build-EventFunction: NAME := event
-build-ApiFunction build-EventFunction:
+build-WindowApiFunction: NAME := window
+build-WindowFunction: NAME := window
+build-ApiFunction build-EventFunction build-WindowApiFunction build-WindowFunction:
 	@test -n '$(ARTIFACTS_DIR)' || { echo 'sam build calls this; use make build' >&2; exit 2; }
 	$(call compile,$(NAME),$(ARTIFACTS_DIR))
 
@@ -107,7 +109,7 @@ deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCall
 	$(SAM) deploy --stack-name '$(STACK)' --parameter-overrides Architecture=$(SAM_ARCH) $(PARAMETERS)
 
 .PHONY: delete
-delete: $(filter .venv/%,$(SAM)) ## Delete the stack; its logs and the AWS secret that it created stay
+delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table and the AWS secret that it created stay
 	$(SAM) delete --stack-name '$(STACK)'
 
 .PHONY: publish
@@ -119,13 +121,14 @@ publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCK
 	.venv/bin/sam publish --template .aws-sam/published.yaml
 
 .PHONY: logs
-logs: $(filter .venv/%,$(SAM)) ## Follow the logs of both functions
+logs: $(filter .venv/%,$(SAM)) ## Follow the logs of the functions
 	$(SAM) logs --stack-name '$(STACK)' --tail
 
 .PHONY: invoke-remote
 invoke-remote: ## Send an event to the deployed function that it is for; EVENT=events/self-check.json
 	@test -f '$(EVENT)' || { echo 'Which event? make invoke-remote EVENT=events/self-check.json' >&2; exit 2; }
-	@function=EventFunctionArn; if grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; fi; \
+	@function=EventFunctionArn; if grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; \
+	elif grep -qE '"(window|extend|close|close_all|reconcile)" *:' '$(EVENT)'; then function=WindowFunctionArn; fi; \
 	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
 	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
 		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \
@@ -244,7 +247,7 @@ check-vuln: ## govulncheck; VULN=required: fail where it cannot be had, instead 
 	@GO='$(GO)' VULN='$(VULN)' sh tools/vulncheck.sh
 
 .PHONY: check-build
-check-build: ## Both functions for both architectures
+check-build: ## The functions for both architectures
 	$(call title,build)
 	@$(MAKE) --no-print-directory build ARCH=arm64 BUILD_DIR='$(BUILD_DIR)/check/arm64'
 	@$(MAKE) --no-print-directory build ARCH=amd64 BUILD_DIR='$(BUILD_DIR)/check/amd64'

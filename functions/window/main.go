@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -22,6 +23,8 @@ var version = "1.0.0"
 // be in flight.
 const callsPerWorker = 50
 
+const day = 24 * time.Hour
+
 func main() {
 	ctx := context.Background()
 	settings, wrong := config.LoadWindows(os.Getenv)
@@ -36,7 +39,7 @@ func main() {
 	}
 	lambda.Start(&windowdoor.Handler{
 		Windows: &window.Keeper{
-			Table:          &windowtable.Table{DynamoDB: client, Name: settings.Table, Retention: settings.Retention},
+			Table:          &windowtable.Table{DynamoDB: client, Name: settings.Table, Retention: time.Duration(settings.RetentionDays) * day},
 			Caller:         windowdoor.Caller{Runner: parts.Runner},
 			Longest:        settings.Longest,
 			AttemptTimeout: parts.Config.AttemptTimeout,

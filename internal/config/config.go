@@ -15,11 +15,12 @@ import (
 	"segura-enable/internal/apisecret"
 )
 
-// Upper bounds of the two counts, past which the function would only starve
-// itself: Lambda gives a process 1,024 file descriptors.
+// Upper bounds of counts. Past the first two the function would only starve itself:
+// Lambda gives a process 1,024 file descriptors.
 const (
 	maxConcurrency = 900
 	maxAttempts    = 100
+	maxRetention   = 3650 // days
 )
 
 // Config is the environment, read and checked.
@@ -57,23 +58,20 @@ func Load(getenv func(string) string) (Config, error) {
 
 // Windows is the part of the environment that windows need besides.
 type Windows struct {
-	Table     string                 // SEGURA_WINDOWS_TABLE: name of the DynamoDB table
-	Longest   time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included
-	Retention time.Duration          // SEGURA_WINDOW_RETENTION: how long a closed window is kept
-	Guarded   []apisecret.Identifier // SEGURA_GUARDED_IDENTIFIERS: disabled whenever no window holds them
+	Table         string                 // SEGURA_WINDOWS_TABLE: name of the DynamoDB table
+	Longest       time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included
+	RetentionDays int                    // SEGURA_WINDOW_RETENTION_DAYS: how long a closed window is kept
+	Guarded       []apisecret.Identifier // SEGURA_GUARDED_IDENTIFIERS: disabled whenever no window holds them
 }
-
-// retention is how long a closed window is kept unless the environment says otherwise.
-const retention = 400 * 24 * time.Hour
 
 // LoadWindows reads the variables of windows as Load does the others.
 func LoadWindows(getenv func(string) string) (Windows, error) {
 	r := reader{getenv: getenv}
 	w := Windows{
-		Table:     getenv("SEGURA_WINDOWS_TABLE"),
-		Longest:   r.duration("SEGURA_WINDOW_MAX_DURATION", 24*time.Hour),
-		Retention: r.duration("SEGURA_WINDOW_RETENTION", retention),
-		Guarded:   r.list("SEGURA_GUARDED_IDENTIFIERS"),
+		Table:         getenv("SEGURA_WINDOWS_TABLE"),
+		Longest:       r.duration("SEGURA_WINDOW_MAX_DURATION", 24*time.Hour),
+		RetentionDays: r.count("SEGURA_WINDOW_RETENTION_DAYS", 400, maxRetention),
+		Guarded:       r.list("SEGURA_GUARDED_IDENTIFIERS"),
 	}
 	if strings.TrimSpace(w.Table) == "" {
 		r.fault("SEGURA_WINDOWS_TABLE", "is required: the name of the DynamoDB table of windows")

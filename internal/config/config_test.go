@@ -231,7 +231,7 @@ func FuzzLoad(f *testing.F) {
 
 func TestLoadWindows_readsEachVariableAndNamesTheOneAtFault(t *testing.T) {
 	all := map[string]string{
-		"SEGURA_WINDOWS_TABLE": "windows", "SEGURA_WINDOW_MAX_DURATION": "72h", "SEGURA_WINDOW_RETENTION": "24h", "SEGURA_GUARDED_IDENTIFIERS": "5,7-8",
+		"SEGURA_WINDOWS_TABLE": "windows", "SEGURA_WINDOW_MAX_DURATION": "72h", "SEGURA_WINDOW_RETENTION_DAYS": "1", "SEGURA_GUARDED_IDENTIFIERS": "5,7-8",
 	}
 	load := func(name, value string) (config.Windows, error) {
 		return config.LoadWindows(func(asked string) string {
@@ -245,15 +245,15 @@ func TestLoadWindows_readsEachVariableAndNamesTheOneAtFault(t *testing.T) {
 	got, err := load("", "")
 	defaults, err2 := config.LoadWindows(environment(map[string]string{"SEGURA_WINDOWS_TABLE": "windows"}))
 
-	want := config.Windows{Table: "windows", Longest: 72 * time.Hour, Retention: 24 * time.Hour, Guarded: []apisecret.Identifier{5, 7, 8}}
+	want := config.Windows{Table: "windows", Longest: 72 * time.Hour, RetentionDays: 1, Guarded: []apisecret.Identifier{5, 7, 8}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v and %v, want %+v", got, err, want)
 	}
-	if err2 != nil || defaults.Longest != 24*time.Hour || defaults.Retention != 400*24*time.Hour || len(defaults.Guarded) != 0 {
+	if err2 != nil || defaults.Longest != 24*time.Hour || defaults.RetentionDays != 400 || len(defaults.Guarded) != 0 {
 		t.Errorf("defaults: got %+v and %v", defaults, err2)
 	}
 	for name, values := range map[string]string{
-		"SEGURA_WINDOWS_TABLE": "| ", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION": "0|soon", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
+		"SEGURA_WINDOWS_TABLE": "| ", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION_DAYS": "0|24h|3651", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
 	} {
 		for value := range strings.SplitSeq(values, "|") {
 			if _, err := load(name, value); err == nil || !strings.HasPrefix(err.Error(), name+": ") {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"segura-enable/simulated/stage"
 	"segura-enable/simulated/statemachine"
@@ -52,17 +51,3 @@ func load(t *testing.T, name string, values map[string]string) *statemachine.Mac
 	}
 	return machine
 }
-
-// windows are the window machine against EventFunction; the clock skips waits.
-func windows(t *testing.T, stack *stage.Stack) *statemachine.Windows {
-	t.Helper()
-	return &statemachine.Windows{
-		Run: load(t, "window", statemachine.WindowValues()).Run,
-		Services: statemachine.Services{
-			Invoke: statemachine.InvokerOf(stack.Function(stage.Event)),
-			Clock:  &statemachine.SkippingClock{},
-		},
-	}
-}
-
-func inAMinute() string { return time.Now().Add(time.Minute).UTC().Format(time.RFC3339) }

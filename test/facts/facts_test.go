@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/config"
 	"segura-enable/internal/httpapi"
 	"segura-enable/internal/telemetry"
 )
@@ -40,6 +41,7 @@ type facts struct {
 	Successes        []int               `json:"successes"` // statuses of requests that were carried out
 	Variables        map[string]variable `json:"variables"`
 	Versions         map[string]string   `json:"versions"`
+	Windows          windows             `json:"windows"`
 }
 
 // answer is how a code looks over HTTP, and whether it is retryable as such.
@@ -124,7 +126,7 @@ func collect(t *testing.T) facts {
 	f.Limits = limits{httpapi.MaxIdentifiers, apisecret.MaxReason}
 	f.Namespace = telemetry.Namespace
 	f.Outcomes = constants(t, "apisecret", "Outcome")
-	f.Variables = variables(t)
+	f.Variables = variables(t, func(getenv func(string) string) (any, error) { return config.Load(getenv) })
 	f.Versions = versions(t)
 	return f
 }

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"segura-enable/internal/config"
 	"segura-enable/internal/telemetry"
 )
 
@@ -83,12 +82,15 @@ func errorTypes(t *testing.T) []string {
 	return slices.DeleteFunc(constants(t, "event", "untyped string"), func(text string) bool { return !strings.HasPrefix(text, telemetry.ErrorTypePrefix) })
 }
 
-// variables returns what config.Load asks for, the default of each, and the bounds
-// of counts. Which field a variable is for shows when it is set.
-func variables(t *testing.T) map[string]variable {
+// loader is a function of package config that reads variables.
+type loader func(getenv func(string) string) (any, error)
+
+// variables returns what a loader asks for, the default of each, and the bounds of
+// counts. Which field a variable is for shows when it is set.
+func variables(t *testing.T, load loader) map[string]variable {
 	t.Helper()
 	found := map[string]variable{}
-	base := configured(func(name string) string {
+	base := load.configured(func(name string) string {
 		if strings.HasPrefix(name, "SEGURA_") {
 			found[name] = variable{}
 		}
@@ -96,21 +98,21 @@ func variables(t *testing.T) map[string]variable {
 	})
 	for name := range found {
 		for _, probe := range []string{"1", "1ns", "true", "x"} {
-			set := configured(setting(name, probe))
+			set := load.configured(setting(name, probe))
 			for i := range base.NumField() {
 				if !reflect.DeepEqual(base.Field(i).Interface(), set.Field(i).Interface()) {
-					found[name] = describe(t, name, base.Type().Field(i).Name, base.Field(i).Interface())
+					found[name] = load.describe(t, name, base.Type().Field(i).Name, base.Field(i).Interface())
 				}
 			}
 		}
 		if found[name].Field == "" {
-			t.Errorf("%s changes no field of config.Config", name)
+			t.Errorf("%s changes no field", name)
 		}
 	}
 	return found
 }
 
-func describe(t *testing.T, name, field string, value any) variable {
+func (load loader) describe(t *testing.T, name, field string, value any) variable {
 	t.Helper()
 	v := variable{Field: field}
 	switch value := value.(type) {
@@ -123,7 +125,7 @@ func describe(t *testing.T, name, field string, value any) variable {
 		}
 	case int:
 		v.Default = strconv.Itoa(value)
-		v.Min, v.Max = bound(name, value, -1), bound(name, value, 1)
+		v.Min, v.Max = load.bound(name, value, -1), load.bound(name, value, 1)
 	default:
 		if v := reflect.ValueOf(value); !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0) {
 			t.Errorf("%s: teach this test to write the default %v", name, value)
@@ -132,19 +134,19 @@ func describe(t *testing.T, name, field string, value any) variable {
 	return v
 }
 
-// bound returns the last number that config.Load takes from one on in steps of
+// bound returns the last number that the loader takes from one on in steps of
 // step, or 0 if it takes them all.
-func bound(name string, from, step int) int {
+func (load loader) bound(name string, from, step int) int {
 	for n := from; n != from+step*100_000; n += step {
-		if _, err := config.Load(setting(name, strconv.Itoa(n))); err != nil && strings.Contains(err.Error(), name+":") {
+		if _, err := load(setting(name, strconv.Itoa(n))); err != nil && strings.Contains(err.Error(), name+":") {
 			return n - step
 		}
 	}
 	return 0
 }
 
-func configured(getenv func(string) string) reflect.Value {
-	c, _ := config.Load(getenv) // its faults are other tests' matter
+func (load loader) configured(getenv func(string) string) reflect.Value {
+	c, _ := load(getenv) // its faults are other tests' matter
 	return reflect.ValueOf(c)
 }
 

@@ -16,11 +16,11 @@ import policies
 import sets
 import source as sources
 import stack as stacks
-from openapi import WINDOWS, check_document, check_samples
+from openapi import check_document, check_samples
 from stack import ACCOUNT, NAME, REGION, Stack, compare
 
 PROCESS_VARIABLES = {"AWS_ENDPOINT_URL_SECRETS_MANAGER", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR"}
-FUNCTION_TIMEOUTS = {"ApiFunction": 25, "EventFunction": 900}
+FUNCTION_TIMEOUTS = {"ApiFunction": 25, "EventFunction": 900, "WindowApiFunction": 25, "WindowFunction": 900}
 
 
 # --- The whole -------------------------------------------------------------------
@@ -37,7 +37,7 @@ def check_references(s):
 def check_retention(s):
     """What cannot be had again outlives the stack: logs, results, and credentials."""
     for name, one in s.resources.items():
-        keeps = one["Type"] in ("AWS::Logs::LogGroup", "AWS::SecretsManager::Secret", "AWS::S3::Bucket")
+        keeps = one["Type"] in ("AWS::Logs::LogGroup", "AWS::SecretsManager::Secret", "AWS::S3::Bucket", "AWS::DynamoDB::Table")
         yield from compare(f"{name} DeletionPolicy", one.get("DeletionPolicy", "none"), "RetainExceptOnCreate" if keeps else "none")
         yield from compare(f"{name} UpdateReplacePolicy", one.get("UpdateReplacePolicy", "none"), "Retain" if keeps else "none")
 
@@ -48,7 +48,7 @@ def check_functions(s):
     """Each gets every variable that the code reads, and the time that others count on."""
     for name in s.functions:
         variables = set(s.properties(name)["Environment"]["Variables"])
-        yield from compare(f"{name} variables", variables - PROCESS_VARIABLES, set(facts.CODE["variables"]))
+        yield from compare(f"{name} variables", variables - PROCESS_VARIABLES, set(facts.variables() if name in s.window_functions else facts.CODE["variables"]))
         yield from compare(f"{name} Timeout", s.properties(name)["Timeout"], FUNCTION_TIMEOUTS[name])
 
 
@@ -68,15 +68,16 @@ def check_keys(s):
 
 def check_failures(s):
     """What fails for good, or cannot be delivered, ends in a queue."""
-    yield from compare("failed events go to", s.properties("EventFunctionInvocations").get("DestinationConfig"),
-                       {"OnFailure": {"Destination": "<FailedEvents.Arn>"}})
-    targets = [s.properties("Schedule")["Target"]] if s.schedule else []
+    for name in ("EventFunction", "WindowFunction"):
+        p = s.properties(f"{name}Invocations")
+        yield from compare(f"failed events of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", {"OnFailure": {"Destination": "<FailedEvents.Arn>"}}))
+    targets = [one["Properties"]["Target"] for one in s.of_type("AWS::Scheduler::Schedule").values()]
     for target in targets + [target for one in s.of_type("AWS::Events::Rule").values() for target in one["Properties"]["Targets"]]:
         yield from compare(f"undelivered events for {target['Arn']} go to", target.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
 
 
 def check_schedule(s):
-    """Its input is an event that the code takes for a schedule's, or the input of a window."""
+    """Its input is an event that the code takes for a schedule's, for the function that its detail is for."""
     if not s.schedule:
         return
     p, text = s.p, s.properties("Schedule")["Target"]["Input"]
@@ -87,9 +88,9 @@ def check_schedule(s):
         return
     detail = {"identifiers": [int(one) for one in p["ScheduleIdentifiers"].split(",")]} if p["ScheduleIdentifiers"] else {}
     detail |= {"reason": p["ScheduleReason"]} if p["ScheduleReason"] else {}
-    if p["ScheduleFor"]:
-        yield from compare("Schedule input", event, detail | {"for": p["ScheduleFor"], "caller": "<aws.scheduler.schedule-arn>"})
-        return
+    if p["ScheduleFor"]:  # a late delivery ends in time, and a second one opens none
+        detail = {"window": detail | {"from": "<aws.scheduler.scheduled-time>", "for": p["ScheduleFor"]}, "idempotency_key": "<aws.scheduler.execution-id>"}
+    yield from compare("Schedule target", s.properties("Schedule")["Target"]["Arn"], "<WindowFunction.Arn>" if p["ScheduleFor"] else "<EventFunction.Arn>")
     yield from compare("Schedule input's detail", event.get("detail"), detail)
     if event.get("source") not in facts.CODE["scheduled_sources"]:
         yield f"Schedule input: internal/event knows no scheduled source {event.get('source')}"
@@ -105,11 +106,6 @@ def check_machines(s):
         unknown = {error for error in caught if error.startswith("Segura.")} - own - set(facts.CODE["error_types"])
         yield from compare(f"{name}: errors that nobody returns", unknown, set())
     longest = FUNCTION_TIMEOUTS["EventFunction"] + 5
-    if s.windows:
-        states = facts.machine("window")["States"]
-        yield from compare("time-out of Disable", states["Disable"]["TimeoutSeconds"], longest)
-        yield from compare("time-out of Enable", f"$min([{longest}," in states["Enable"]["TimeoutSeconds"], True)
-        yield from compare("a failed enabling settles after", states["Enable"]["Catch"][0]["Assign"]["settles"], f"{{% $millis() + {longest}000 %}}")
     if s.bulk:
         p, send = s.p, facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]["Send"]
         yield from compare("time-out of Send", send["TimeoutSeconds"], longest)
@@ -124,6 +120,39 @@ def below(document, key):
             yield from [one] if isinstance(one, str) else one
         elif isinstance(one, (dict, list)):
             yield from below(one, key)
+
+
+def check_windows(s):
+    """The table is what internal/windowtable writes; windows are looked after each minute; and nothing goes while any is open."""
+    encryption = {"SSEEnabled": True} | ({"KMSMasterKeyId": s.key} if s.key else {})
+    yield from compare("WindowsTable", s.properties("WindowsTable"), {
+        "BillingMode": "PAY_PER_REQUEST", "SSESpecification": encryption, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]})
+    p = s.properties("ReconcileSchedule")
+    got = (p.get("ScheduleExpression"), p.get("State"), p.get("FlexibleTimeWindow"), p.get("Target", {}).get("Arn"), p.get("Target", {}).get("Input"))
+    yield from compare("ReconcileSchedule", got, ("rate(1 minute)", "ENABLED", {"Mode": "OFF"}, "<WindowFunction.Arn>", '{"reconcile": true}') if s.windows else (None,) * 5)
+    yield from compare("WindowApiFunction is shut off", s.properties("WindowApiFunction").get("ReservedConcurrentExecutions"), None if s.windows else 0)
+    for name in ("WindowsSwitch", "LastWindows"):
+        yield from compare(f"{name} calls", s.properties(name).get("ServiceToken"), "<WindowFunction.Arn>")
+        yield from compare(f"{name} waits", s.properties(name).get("ServiceTimeout", 0) > FUNCTION_TIMEOUTS["WindowFunction"], True)
+    yield from compare("WindowsSwitch's property", s.properties("WindowsSwitch").get("WindowsEnabled"), s.p["WindowsEnabled"])
+    order = [["WindowsSwitch"], ["Schedule"] * s.schedule + ["ApiprodStage"] * s.api, ["LastWindows"], ["ReconcileSchedule"] * s.windows + ["WindowFunctionInvocations"], ["WindowFunction"],
+             ["WindowsTable", "WindowFunctionRole", "WindowFunctionLogs"] + ["Secret"] * s.creates_secret]
+    order = [one for one in order if one]
+    for before, after in zip(order, order[1:]):
+        for first in before:
+            yield from compare(f"what {first} is deleted before", set(after) - below_in_order(s, first), set())
+
+
+def below_in_order(s, name):
+    """The resources that are still there while one is deleted."""
+    found, left = set(), [name]
+    while left:
+        left = [one for one in stacks.references(s.template["Resources"][left.pop()]) if one in s.template["Resources"] and one not in found] + left
+        found.update(left)
+    return found
 
 
 # --- On demand -------------------------------------------------------------------
@@ -147,64 +176,44 @@ def check_api(s):
         yield from compare("access log's fields that are no variable", {key for key, one in line.items() if not one.startswith("$context.")}, set())
     yield from compare("web ACL", s.properties("ApiWebAcl").get("WebACLArn", ""), p["ApiWebAclArn"])
     body = s.properties("Api").get("Body", {})
-    yield from check_methods(body)
-    yield from window_method_faults(s, body)
+    yield from check_methods(s, body)
     yield from compare("resource policy", body.get("x-amazon-apigateway-policy"), policies.resource_policy(p))
 
 
-def check_methods(body):
-    """Every method is signed with IAM, and goes to the function."""
+def check_methods(s, body):
+    """Every method is signed with IAM, and goes to the function that it is for. Where there are no windows, none is reached."""
     yield from compare("security schemes", {
         name: (one.get("type"), one.get("in"), one.get("name"), one.get("x-amazon-apigateway-authtype"))
         for name, one in body.get("components", {}).get("securitySchemes", {}).items()}, {"sigv4": ("apiKey", "header", "Authorization", "awsSigv4")})
     validators = body.get("x-amazon-apigateway-request-validators", {})
     for path, item in body.get("paths", {}).items():
-        if path in WINDOWS:
-            continue
-        yield from compare(f"{path} methods", set(item), {"post"})
+        window = path in facts.CODE["windows"]["routes"]
+        yield from compare(f"{path} methods", set(item), set(facts.CODE["windows"]["routes"].get(path, ["post"])))
         for method, operation in item.items():
             where = f"{method} {path}"
             yield from compare(f"{where} security", operation.get("security"), [{"sigv4": []}])
             yield from compare(f"{where} auth of its own", operation.get("x-amazon-apigateway-auth"), None)
-            integration = operation.get("x-amazon-apigateway-integration")
-            yield from compare(f"{where} integration", integration, {
-                "type": "aws_proxy", "httpMethod": "POST", "passthroughBehavior": "when_no_match", "timeoutInMillis": 29000,
-                "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/<ApiFunction.Arn>/invocations"})
+            integration = operation.get("x-amazon-apigateway-integration", {})
+            function = "WindowApiFunction" if window else "ApiFunction"
+            if window and not s.windows:
+                yield from mock_faults(where, operation, integration)
+            else:
+                yield from compare(f"{where} integration", integration, {
+                    "type": "aws_proxy", "httpMethod": "POST", "passthroughBehavior": "when_no_match", "timeoutInMillis": 29000,
+                    "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/<{function}.Arn>/invocations"})
             validator = validators.get(operation.get("x-amazon-apigateway-request-validator"), {})
             yield from compare(f"{where} validates", (validator.get("validateRequestBody"), validator.get("validateRequestParameters")),
-                               ("{" not in path, True))
+                               (operation.get("requestBody", {}).get("required", False), True))
 
 
-def window_method_faults(s, body):
-    """Signed with IAM, validated, and straight to the one machine, with the caller as API Gateway knows it; a problem where there is none."""
-    validators = body.get("x-amazon-apigateway-request-validators", {})
-    for path, method, action, validates in (("/windows", "post", "StartExecution", True), ("/windows/{id}", "get", "DescribeExecution", False)):
-        operation, where = body["paths"][path][method], f"{method} {path}"
-        yield from compare(f"{where} security", operation.get("security"), [{"sigv4": []}])
-        validator = validators.get(operation.get("x-amazon-apigateway-request-validator"), {})
-        yield from compare(f"{where} validates", (validator.get("validateRequestBody"), validator.get("validateRequestParameters")), (validates, True))
-        integration = dict(operation.get("x-amazon-apigateway-integration", {}))
-        templates, responses = integration.pop("requestTemplates", {}), integration.pop("responses", {})
-        for key, response in responses.items():
-            declared = operation["responses"].get(response["statusCode"], {})
-            yield from compare(f"{where}: its answer {key} is documented", bool(declared), True)
-            if int(response["statusCode"]) >= 400:
-                yield from compare(f"{where}: kind of its answer {key}", response.get("responseParameters"), {"method.response.header.Content-Type": "'application/problem+json'"})
-                for text in re.findall(r'\{"type".*?\}', response["responseTemplates"]["application/json"]):
-                    yield from compare(f"{where}: answer {key} is a problem", set(json.loads(text)), {"type", "title", "status", "detail", "instance", "code", "retryable"})
-        yield from compare(where, integration, {
-            "type": "aws", "httpMethod": "POST", "passthroughBehavior": "never", "timeoutInMillis": 29000, "credentials": "<ApiWindowRole.Arn>",
-            "uri": f"arn:aws:apigateway:{REGION}:states:action/{action}"})
-        yield from compare(f"{where} templates", set(templates), {"application/json"})
-        text = templates.get("application/json", "")
-        if method == "post":
-            for part in (f'"stateMachineArn": "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-windows"', "$util.escapeJavaScript($context.identity.userArn)",
-                         '$util.escapeJavaScript($body.substring(0, $end)).replaceAll("\\\\\'", "\'")', '\\"caller\\":\\"$util.escapeJavaScript($caller)'):
-                yield from compare(f"{where}: its template has {part}", part in text, True)
-            yield from compare(f"{where}: quotes that JSON does not know are unescaped", text.count("escapeJavaScript"), text.count("replaceAll"))
-        else:
-            want = f'arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:#if($id.matches("[A-Za-z0-9_-]{{1,80}}"))$id#{{else}}none#end'
-            yield from compare(f"{where}: its template asks for", want in text.replace("#<else>", "#{else}"), True)
+def mock_faults(where, operation, integration):
+    """API Gateway says itself that there are no windows, as a problem."""
+    response = integration.get("responses", {}).get("default", {})
+    yield from compare(f"{where} without windows", (integration.get("type"), integration.get("requestTemplates"), response.get("statusCode"), response.get("responseParameters")), (
+        "mock", {"application/json": '{"statusCode": 404}'}, "404", {"method.response.header.Content-Type": "'application/problem+json'"}))
+    yield from compare(f"{where} 404 has a Content-Type", "Content-Type" in operation["responses"]["404"].get("headers", {}), True)
+    problem = json.loads(response.get("responseTemplates", {}).get("application/json", "{}"))
+    yield from compare(f"{where} without windows answers", set(problem), {"type", "title", "status", "detail", "instance", "code", "retryable"})
 
 
 # --- Alarms and dashboard --------------------------------------------------------
@@ -216,19 +225,24 @@ def watched(alarm):
 
 
 def check_metric_names(s):
-    """Names and dimensions are those that the code emits, and no code is left unwatched."""
-    emitted = facts.CODE["metrics"] | dict.fromkeys(facts.machine_metrics(), ["Function"])
-    codes = {}
+    """Names and dimensions are those that the code emits, and no failure is left unwatched."""
+    emitted = facts.CODE["metrics"] | facts.CODE["windows"]["metrics"]
+    codes, whole = {}, set()
     for name, alarm in s.of_type("AWS::CloudWatch::Alarm").items():
         for namespace, measure, dimensions in watched(alarm["Properties"]):
             if namespace.startswith("AWS/"):
                 continue
             if namespace != facts.CODE["namespace"] or set(dimensions) not in [set(one.split(",")) for one in emitted.get(measure, [])]:
                 yield f"{name} watches {namespace} {measure} {sorted(dimensions)}, which the code does not emit"
+            if measure in facts.CODE["windows"]["metrics"]:
+                yield from compare(f"{name} watches", dimensions, {"Function": "<WindowFunction>"})
             if "Code" in dimensions:
                 codes.setdefault(dimensions.get("Function"), []).append(dimensions["Code"])
-    for function in s.functions:
+            elif measure == "Failed":
+                whole.add(dimensions["Function"])
+    for function in s.door_functions:
         yield from compare(f"codes watched of {function}", sorted(codes.get(f"<{function}>", [])), sorted(facts.CODE["codes"]))
+    yield from compare("functions of which all failures are watched as one", whole, {f"<{one}>" for one in s.window_functions if s.windows})
 
 
 def check_alarms(s):
@@ -257,8 +271,10 @@ def check_dashboard(s):
         yield f"Dashboard is not JSON: {fault}"
         return
     lines = [line for one in widgets for line in one.get("metrics", []) if isinstance(line[0], str) and not line[0].startswith("AWS/")]
-    want = {(name, f"<{function}>") for name in facts.CODE["metrics"] for function in s.functions}
-    want |= {(name, "<EventFunction>") for name in facts.machine_metrics() if s.windows}
+    want = {(name, f"<{function}>") for name in facts.CODE["metrics"] for function in s.door_functions}
+    if s.windows:
+        want |= {(name, "<WindowFunction>") for name in facts.CODE["windows"]["metrics"]}
+        want |= {(name, f"<{function}>") for name in ("Enabled", "AlreadyEnabled", "Disabled", "AlreadyDisabled", "Failed") for function in s.window_functions}
     yield from compare("Dashboard's metrics", {tuple(line[:4]) for line in lines}, {(facts.CODE["namespace"], name, "Function", function) for name, function in want})
     listed = [alarm for one in widgets for alarm in one.get("alarms", [])]
     yield from compare("Dashboard's alarms", sorted(listed), sorted(f"<{name}.Arn>" for name in s.of_type("AWS::CloudWatch::Alarm")))

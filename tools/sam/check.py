@@ -62,7 +62,7 @@ def main():
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
-        ("sam build: both functions, the same bytes from two folders", lambda: list(build.faults())),
+        ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
     ):
         began = time.monotonic()
         faults += report(title, one(), began)

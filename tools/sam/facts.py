@@ -16,6 +16,11 @@ def text(path):
     return (ROOT / path).read_text("utf-8")
 
 
+def variables():
+    """The variables of the environment that any function reads."""
+    return CODE["variables"] | CODE["windows"]["variables"]
+
+
 def pages():
     """The README and the pages that it leads to."""
     found = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
@@ -49,12 +54,6 @@ def machine(name):
 def placeholders(name):
     """What a definition leaves for the template to fill in."""
     return set(re.findall(r"\$\{(\w+)\}", text(f"statemachines/{name}.asl.json")))
-
-
-def machine_metrics():
-    """The metrics that the state machines emit, with their dimension."""
-    data = machine("window")["States"]["ReportOverdue"]["Arguments"]["MetricData"]
-    return {one["MetricName"] for one in data if [d["Name"] for d in one["Dimensions"]] == ["Function"]}
 
 
 def samples():

@@ -33,35 +33,65 @@ class Schemas:
         return [error.message for error in OAS30Validator(rooted).iter_errors(value)]
 
 
-# What goes to Step Functions instead of the function: window_method_faults
-# of assertions.py has the integrations.
-WINDOWS = {"/windows": {"post"}, "/windows/{id}": {"get"}}
+# What each operation of windows takes and answers with, beside what all of them have.
+WINDOWS = {
+    "post /windows": ("WindowRequest", {200: "Window", 201: "Window"}, {409, 413, 415}),
+    "get /windows": (None, {200: "WindowList"}, set()),
+    "get /windows/{id}": (None, {200: "Window"}, set()),
+    "post /windows/{id}/extend": ("ExtendRequest", {200: "Window"}, {409, 413, 415}),
+    "post /windows/{id}/close": ("ReasonRequest", {200: "Window"}, {413, 415}),
+}
 
 
 def check_windows(document):
-    """The two paths for windows, their requests and answers."""
-    yield from compare("methods for windows", {path: set(document["paths"].get(path, {})) for path in WINDOWS}, WINDOWS)
-    open_window, get_window = document["paths"]["/windows"]["post"], document["paths"]["/windows/{id}"]["get"]
+    """The paths for windows: methods, requests, answers, and how a window looks."""
+    code = facts.CODE["windows"]
+    operations = {f"{method} {path}": one for path, item in document["paths"].items() if path in code["routes"] for method, one in item.items()}
+    yield from compare("operations of windows", set(operations), {f"{method} {path}" for path, methods in code["routes"].items() for method in methods})
     schemas = Schemas(document)
-    for where, operation, statuses in (("post /windows", open_window, {202, 400, 403, 404, 429, 502}), ("get /windows/{id}", get_window, {200, 403, 404, 429, 502})):
-        yield from compare(f"{where} statuses", {int(one) for one in operation["responses"]}, statuses)
+    seen = {}
+    for where, operation in operations.items():
+        request, successes, refusals = WINDOWS[where]
+        yield from compare(f"{where} statuses", {int(one) for one in operation["responses"]}, set(successes) | refusals | {400, 403, 404, 405, 429, 500, 502, 503, 504})
+        body = operation.get("requestBody", {"required": None, "content": {JSON: {"schema": None}}})
+        yield from compare(f"{where} body", (body["required"], body["content"][JSON]["schema"]),
+                           (request != "ReasonRequest", {"$ref": f"#/components/schemas/{request}"}) if request else (None, None))
+        for example in body["content"][JSON].get("examples", {}).values():
+            yield from (f"{where} request example: {fault}" for fault in schemas.faults(body["content"][JSON]["schema"], example["value"]))
+        names = {(one["name"], one["in"], one["required"]) for one in operation.get("parameters", [])}
+        want = {("id", "path", True)} if "{id}" in where else {(one, "query", False) for one in ("state", "identifier", "limit", "next")} if where.startswith("get") else set()
+        yield from compare(f"{where} parameters", names, want | ({("Idempotency-Key", "header", False)} if 409 in refusals else set()))
         for status, response in operation["responses"].items():
-            kind, name = (JSON, "Window") if int(status) < 300 else (PROBLEM, "Problem")
+            kind, name = (JSON, successes[int(status)]) if int(status) in successes else (PROBLEM, "Problem")
             yield from compare(f"{where} {status}", response["content"].get(kind, {}).get("schema"), {"$ref": f"#/components/schemas/{name}"})
             for example in response["content"].get(kind, {}).get("examples", {}).values():
-                yield from (f"{where} {status} example: {fault}" for fault in schemas.faults({"$ref": f"#/components/schemas/{name}"}, example["value"]))
-    ref = {"$ref": "#/components/schemas/WindowRequest"}
-    yield from compare("post /windows body", (open_window["requestBody"]["required"], open_window["requestBody"]["content"][JSON]["schema"]), (True, ref))
-    for example in open_window["requestBody"]["content"][JSON]["examples"].values():
-        yield from (f"post /windows example: {fault}" for fault in schemas.faults(ref, example["value"]))
-    identifiers = document["components"]["schemas"]["WindowRequest"]["properties"]["identifiers"]
+                value = example["value"]
+                yield from (f"{where} {status} example: {fault}" for fault in schemas.faults({"$ref": f"#/components/schemas/{name}"}, value))
+                if kind == PROBLEM:
+                    yield from check_problem(f"{where} {status} example", value, int(status))
+                    seen[value["code"]] = (value["status"], value["title"])
+    for name, answer in code["codes"].items():
+        yield from compare(f"example of {name}", seen.get(name, "none"), (answer["status"], answer["title"]))
+    yield from check_window_schemas(document["components"]["schemas"], schemas)
+
+
+def check_window_schemas(named, schemas):
+    code = facts.CODE["windows"]
+    for name, members in (("Window", "members"), ("WindowIdentifier", "identifier_members"), ("WindowExtension", "extension_members"), ("WindowError", "error_members")):
+        yield from compare(f"{name} members", set(named[name]["properties"]), set(code[members]))
+    yield from compare("states of a window", set(named["Window"]["properties"]["state"]["enum"]), set(code["states"]))
+    yield from compare("states of an identifier", set(named["WindowIdentifier"]["properties"]["state"]["enum"]), set(code["identifier_states"]))
+    identifiers = named["WindowRequest"]["properties"]["identifiers"]
     yield from compare("identifiers of a window", (identifiers["minItems"], identifiers["maxItems"]), (1, facts.CODE["limits"]["identifiers"]))
     good = {"identifiers": [5, "6"], "for": "PT8H", "reason": "x"}
-    for value, takes in ((good, True), ({"identifiers": [5], "until": "2026-12-01T18:00:00Z"}, True), (good | {"until": "2026-12-01T18:00:00Z"}, False),
-                         ({"identifiers": [5]}, False), (good | {"caller": "arn:aws:iam::1:role/other"}, False), (good | {"for": "8h"}, False),
-                         (good | {"identifiers": []}, False), (good | {"identifiers": 5}, False), (good | {"identifiers": ["05"]}, False), (good | {"source": "aws.states"}, False)):
-        if bool(schemas.faults(ref, value)) == takes:
+    for value, takes in ((good, True), ({"identifiers": [5], "until": "2026-12-01T18:00:00Z"}, True), (good | {"from": "2026-12-01T18:00:00+01:00"}, True),
+                         (good | {"until": "2026-12-01T18:00:00Z"}, False), ({"identifiers": [5]}, False), (good | {"opened_by": "arn:aws:iam::1:role/other"}, False),
+                         (good | {"for": "8h"}, False), (good | {"identifiers": []}, False), (good | {"identifiers": 5}, False), (good | {"identifiers": ["05"]}, False)):
+        if bool(schemas.faults({"$ref": "#/components/schemas/WindowRequest"}, value)) == takes:
             yield f"WindowRequest {'refuses' if takes else 'takes'} {value}"
+    for value, takes in (({"by": "PT2H"}, True), ({"until": "2026-12-01T18:00:00Z", "reason": "x"}, True), ({}, False), ({"by": "PT2H", "until": "2026-12-01T18:00:00Z"}, False)):
+        if bool(schemas.faults({"$ref": "#/components/schemas/ExtendRequest"}, value)) == takes:
+            yield f"ExtendRequest {'refuses' if takes else 'takes'} {value}"
 
 
 def check_document(document):
@@ -69,7 +99,7 @@ def check_document(document):
     yield from (f"not OpenAPI 3.0: {error.message}" for error in OpenAPIV30SpecValidator(document).iter_errors())
     if not re.fullmatch(r"3\.0\.\d", str(document.get("openapi"))):
         yield f"openapi is {document.get('openapi')}"
-    yield from compare("paths", set(document["paths"]), set(facts.CODE["routes"]) | set(WINDOWS))
+    yield from compare("paths", set(document["paths"]), set(facts.CODE["routes"]) | set(facts.CODE["windows"]["routes"]))
     yield from check_windows(document)
     yield from compare("version", document["info"]["version"], facts.released())
     yield from compare("servers", [(one["url"], one["variables"]["basePath"]["default"]) for one in document.get("servers", [])],
@@ -80,7 +110,7 @@ def check_document(document):
     yield from check_schemas(document)
     seen = {}
     for path, item in document["paths"].items():
-        for method, operation in item.items() if path not in WINDOWS else ():
+        for method, operation in item.items() if path not in facts.CODE["windows"]["routes"] else ():
             yield from check_operation(document, f"{method} {path}", operation, "{" in path, seen)
     for code, answer in facts.CODE["codes"].items():
         yield from compare(f"example of {code}", seen.get(code, "none"), (answer["status"], answer["title"]))
@@ -128,7 +158,8 @@ def check_problem(where, value, status):
     """One problem: type, status and code agree, and it may be retried as the code says."""
     yield from compare(f"{where} status", value.get("status"), status)
     yield from compare(f"{where} type", value.get("type"), facts.CODE["problem"]["type_prefix"] + str(value.get("code")))
-    retryable = {"invalid_request": False} | GATEWAY_CODES | {code: one["retryable"] for code, one in facts.CODE["codes"].items()}
+    codes = facts.CODE["codes"] | facts.CODE["windows"]["codes"]
+    retryable = {"invalid_request": False} | GATEWAY_CODES | {code: one["retryable"] for code, one in codes.items()}
     if value.get("code") != "credentials_unavailable":  # which may be either
         yield from compare(f"{where} retryable", value.get("retryable"), retryable.get(value.get("code")))
 
@@ -162,8 +193,8 @@ def check_schemas(document):
         yield from compare(f"Problem.{name}", schemas["Problem"]["properties"][name].get("format"), "uri")
     codes = set(facts.CODE["codes"])
     yield from compare("Failure codes", set(schemas["Failure"]["properties"]["code"]["enum"]), codes)
-    yield from compare("Problem codes", set(schemas["Problem"]["properties"]["code"]["enum"]), codes | {"invalid_request"} | set(GATEWAY_CODES))
-    yield from compare("Problem members", set(schemas["Problem"]["properties"]), set(facts.CODE["problem"]["members"]))
+    yield from compare("Problem codes", set(schemas["Problem"]["properties"]["code"]["enum"]), codes | set(facts.CODE["windows"]["codes"]) | {"invalid_request"} | set(GATEWAY_CODES))
+    yield from compare("Problem members", set(schemas["Problem"]["properties"]), set(facts.CODE["problem"]["members"]) | {"window"})
     yield from compare("Problem requires", set(schemas["Problem"]["required"]), set(facts.CODE["problem"]["required"]) - {"status"})  # which API Gateway does not always know
     yield from compare("Failure members", set(schemas["Failure"]["properties"]), set(facts.CODE["error_members"]))
     yield from compare("Item members", set(schemas["Item"]["properties"]), set(facts.CODE["item_members"]))

@@ -15,8 +15,10 @@ def allow(sid, action, resource, **condition):
 def function_statements(s, name):
     p = s.p
     yield allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], f"<{name}Logs.Arn>")
-    if name == "EventFunction":
+    if name in ("EventFunction", "WindowFunction"):
         yield from queue_statements(s, "HandOverFailedEvents", "FailedEvents")
+    if name in s.window_functions:
+        yield from table_statements(s, name)
     yield allow("ReadSecret", "secretsmanager:GetSecretValue", s.secret)
     if secret_key := s.key if s.creates_secret else p["SecretKmsKeyArn"]:
         yield allow("DecryptSecret", "kms:Decrypt", secret_key,
@@ -39,6 +41,14 @@ def queue_statements(s, sid, queue):
         yield allow("EncryptForQueue", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"sqs.{REGION}.{VIA}"})
 
 
+def table_statements(s, name):
+    """A transaction asks for what is in it. What a run leaves for the next is an update."""
+    actions = ["GetItem", "Query", "PutItem"] + ["UpdateItem"] * (name == "WindowFunction") + ["DeleteItem"]
+    yield allow("UseTable", [f"dynamodb:{one}" for one in actions], "<WindowsTable.Arn>")
+    if s.key:
+        yield allow("UseKeyOfTable", ["kms:Decrypt", "kms:DescribeKey"], s.key, **{"kms:ViaService": f"dynamodb.{REGION}.{VIA}"})
+
+
 def policy(*statements):
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
@@ -48,11 +58,6 @@ def trust(service, **condition):
     return policy(statement | ({"Condition": condition} if condition else {}))
 
 
-def machine_trust(*machines):
-    arns = [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-{one}" for one in machines]
-    return trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": arns if len(arns) > 1 else arns[0]})
-
-
 def machine_statements(s):
     """What every machine needs for its own log and traces."""
     yield allow("DeliverLog", [f"logs:{one}" for one in (
@@ -60,12 +65,6 @@ def machine_statements(s):
         "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")], "*")
     if s.p["TracingEnabled"] == "true":
         yield allow("WriteTraces", [f"xray:{one}" for one in ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")], "*")
-
-
-def window_statements(s):
-    yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
-    yield allow("ReportOverdue", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
-    yield from machine_statements(s)
 
 
 def bulk_statements(s):
@@ -83,27 +82,16 @@ def bulk_statements(s):
 def check_roles(s):
     """Each role, statement by statement."""
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
-    if s.schedule:
+    if s.schedule or s.windows:
+        targets = ["<EventFunction.Arn>"] * (s.schedule and not s.p["ScheduleFor"]) + ["<WindowFunction.Arn>"] * s.windows
         want["ScheduleRole"] = (
             trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
             "schedule",
-            policy(allow("OpenWindows", "states:StartExecution", "<WindowStateMachine>") if s.p["ScheduleFor"]
-                   else allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>"),
-                   *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
+            policy(allow("Invoke", "lambda:InvokeFunction", targets), *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
     if s.bulk:
         role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
                      ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
         want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
-    if s.api:
-        want["ApiWindowRole"] = (trust("apigateway.amazonaws.com"), "windows", policy(
-            allow("OpenWindows", "states:StartExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-windows"),
-            allow("ReadWindows", "states:DescribeExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{NAME}-windows:*")))
-    if s.windows:
-        want["WindowRole"] = (machine_trust("windows", "closing"), "windows", policy(*window_statements(s)))
-        want["StoppedWindowRole"] = (
-            trust("events.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
-                  ArnEquals={"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{NAME}-stopped-windows"}),
-            "close", policy(allow("Close", "states:StartExecution", "<ClosingStateMachine>")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
@@ -128,6 +116,10 @@ def check_permissions(s):
         want["ApiMayInvokeFunction"] = {
             "Action": "lambda:InvokeFunction", "FunctionName": "<ApiFunction>", "Principal": "apigateway.amazonaws.com",
             "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/POST/api-secrets/*"}
+    if s.api and s.windows:
+        want["ApiMayInvokeWindowFunction"] = {
+            "Action": "lambda:InvokeFunction", "FunctionName": "<WindowApiFunction>", "Principal": "apigateway.amazonaws.com",
+            "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/*/windows*"}
     if s.rule:
         want["RuleMayInvokeFunction"] = {
             "Action": "lambda:InvokeFunction", "FunctionName": "<EventFunction>", "Principal": "events.amazonaws.com", "SourceArn": "<Rule.Arn>"}
@@ -150,9 +142,8 @@ def hand_over(sid, rule):
 def resource_policies(s):
     """The policy of each resource that has one: nothing plain, and nobody but those who deliver."""
     yield "FailedEventsPolicy", {"Queues": ["<FailedEvents>"], "PolicyDocument": policy(deny_without_tls("sqs:*", "<FailedEvents.Arn>"))}
-    rules = [("HandOverUndeliveredEvents", "Rule")] * s.rule + [("HandOverStoppedWindows", "StoppedWindowRule")] * s.windows
     yield "UndeliveredEventsPolicy", {"Queues": ["<UndeliveredEvents>"], "PolicyDocument": policy(
-        deny_without_tls("sqs:*", "<UndeliveredEvents.Arn>"), *(hand_over(*one) for one in rules))}
+        deny_without_tls("sqs:*", "<UndeliveredEvents.Arn>"), *[hand_over("HandOverUndeliveredEvents", "Rule")] * s.rule)}
     if not s.p["AlarmTopicArn"]:
         yield "AlarmTopicPolicy", {"Topics": ["<AlarmTopic>"], "PolicyDocument": policy(
             {"Sid": "PublishAlarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",

@@ -32,7 +32,7 @@ KEPT = [
     ("WS1000", r"\w+Function", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter: it costs, and the audit log and metrics tell more."),
     ("WS1003", r"\w+FunctionRole", lambda p: p["VpcSubnetIds"], "The star is in a Deny."),
     ("WS1004", r"\w+Function", always, "The rule looks for a log group by the function's name; ours is given in LoggingConfig, with a retention."),
-    ("WS5000", r"(Window|Closing|Bulk)StateMachine", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
+    ("WS5000", "BulkStateMachine", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
     ("WS2002", "ApiprodStage", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
     ("ES2000", "ApiprodStage", lambda p: p["ApiAccessLog"] == "false", "The access log needs a role in the account's settings, which one stack must not make for all."),
     ("ES6000", r"(Failed|Undelivered)Events", always, "They are the dead-letter queues."),
@@ -44,13 +44,14 @@ KEPT = [
     ("CKV_AWS_73", "ApiprodStage", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),
     ("CKV_AWS_76", "ApiprodStage", lambda p: p["ApiAccessLog"] == "false", "As ES2000."),
     ("CKV_AWS_111", r"\w+FunctionRole", lambda p: p["VpcSubnetIds"], "Lambda checks that the role may make network interfaces on '*'. The function itself is denied it."),
-    ("CKV_AWS_115", r"(Api|Event)Function", lambda p: p["ApiReservedConcurrency"] < 0, "Reserved concurrency is a parameter: it takes from the account's."),
-    ("CKV_AWS_116", r"(Api|Event)Function", always, "EventFunction has an on-failure destination, which also keeps the result; ApiFunction is never called asynchronously."),
-    ("CKV_AWS_117", r"(Api|Event)Function", lambda p: not p["VpcSubnetIds"], "A VPC is a parameter."),
+    ("CKV_AWS_115", r"\w+Function", always, "Reserved concurrency is a parameter: it takes from the account's."),
+    ("CKV_AWS_116", r"\w+Function", always, "What is called asynchronously has an on-failure destination, which also keeps the result; the other functions are not."),
+    ("CKV_AWS_117", r"\w+Function", lambda p: not p["VpcSubnetIds"], "A VPC is a parameter."),
+    ("CKV_AWS_119", "WindowsTable", no_key, "Encrypted under AWS's key for DynamoDB; a key of one's own is a parameter."),
     ("CKV_AWS_120", "ApiprodStage", always, "Every request changes something; nothing can be cached."),
     ("CKV_AWS_149", "Secret", no_key, "A key of one's own is a parameter."),
     ("CKV_AWS_158", r"\w+Logs", no_key, "A key of one's own is a parameter."),
-    ("CKV_AWS_173", r"(Api|Event)Function", no_key, "A key of one's own is a parameter, and no variable holds a secret."),
+    ("CKV_AWS_173", r"\w+Function", no_key, "A key of one's own is a parameter, and no variable holds a secret."),
 ]
 
 

@@ -14,6 +14,10 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from stack import compare
 
 
+# Of parameters that do not have the code's: a stack keeps a pace unless it is told not to.
+DEFAULTS = {"MaxCallsPerSecond": "10"}
+
+
 def source_parameters(source, _):
     """Every parameter is used, described, grouped and bounded as the code is."""
     declared = source["Parameters"]
@@ -26,11 +30,11 @@ def source_parameters(source, _):
             yield f"parameter {name} has no description"
         if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
             yield f"parameter {name}: no credential passes through a parameter"
-    fields = {one["field"].casefold(): one for one in facts.CODE["variables"].values()}
-    yield from compare("variables without a parameter", set(fields) - {name.casefold() for name in declared}, {"secretid"})
+    variables = {name.removeprefix("SEGURA_").replace("_", "").casefold(): one for name, one in facts.variables().items()}
+    yield from compare("variables without a parameter", set(variables) - {name.casefold() for name in declared}, {"secretid", "windowstable"})
     for name, parameter in declared.items():
-        if known := fields.get(name.casefold()):
-            yield from compare(f"default of {name}", str(parameter["Default"]), known["default"])
+        if known := variables.get(name.casefold()):
+            yield from compare(f"default of {name}", str(parameter["Default"]), DEFAULTS.get(name, known["default"]))
             yield from compare(f"bounds of {name}", (parameter.get("MinValue"), parameter.get("MaxValue")), (known.get("min"), known.get("max")))
 
 
@@ -107,12 +111,12 @@ def source_documentation(source, _):
     """The documentation lists the variables that the code reads, with their defaults, and names nothing that there is not."""
     written = {"": {"empty", "required"}}
     documented = facts.documented_environment()
-    yield from compare("docs/configuration.md: variables", set(documented), set(facts.CODE["variables"]))
-    for name, variable in facts.CODE["variables"].items():
+    yield from compare("docs/configuration.md: variables", set(documented), set(facts.variables()))
+    for name, variable in facts.variables().items():
         default = variable["default"]
         if documented.get(name) not in written.get(default, {default}):
             yield f"docs/configuration.md: default of {name} is {documented.get(name)}, the code's is {default or 'empty'}"
-    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | set(facts.CODE["metrics"])
+    names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | set(facts.CODE["metrics"]) | set(facts.CODE["windows"]["metrics"])
     for page, named in facts.documented_names().items():
         yield from compare(f"{page}: names that are neither the template's nor a metric's", named - names, set())
 
@@ -121,7 +125,7 @@ def source_makefile(source, root):
     """sam build finds a target for each function."""
     text = (root / "Makefile").read_text("utf-8")
     for name, one in source["Resources"].items():
-        if one["Type"] == "AWS::Serverless::Function" and f"build-{name}" not in text:
+        if one["Type"] == "AWS::Serverless::Function" and not re.search(rf"^build-{name}: NAME := ", text, re.M):
             yield f"Makefile has no target build-{name}"
 
 

@@ -275,7 +275,9 @@ class Stack:
         self.windows = p["WindowsEnabled"] == "true"
         self.bulk = p["BulkEnabled"] == "true"
         self.key = p["KmsKeyArn"]
-        self.functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
+        self.door_functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
+        self.window_functions = ["WindowApiFunction", "WindowFunction"]
+        self.functions = self.door_functions + self.window_functions
         self.creates_secret = p["SecretArn"] == ""
         self.secret = "<Secret>" if self.creates_secret else p["SecretArn"]
 

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "segura-local-test")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event, stage.Window)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -21,7 +21,7 @@ const maxEvent = 6 << 20 // what Lambda takes
 func run(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
-	function := flags.String("function", "", "`name` of the function that -event is for, api or event (default: as the event looks)")
+	function := flags.String("function", "", "`name` of the function that -event is for, api, event or window (default: as the event looks)")
 	logs := flags.Bool("logs", false, "show the functions' log lines too")
 	if err := parse(flags, args, 1, t); err != nil {
 		return err
@@ -105,7 +105,7 @@ func interrupted(ctx context.Context, err error) error {
 // samples sends every sample and compares what comes of it.
 func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 	begin := time.Now()
-	stop, err := r.start(ctx, stage.Event, stage.API)
+	stop, err := r.start(ctx, stage.Event, stage.API, stage.Window)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 	if err != nil {
 		return err
 	}
-	return r.window(ctx)
+	return r.windows(ctx)
 }
 
 // each shows what comes of each sample, and compares it.

@@ -19,7 +19,10 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-// What is served besides the API: no API of the function begins like this.
+// windowsPath is what the function for windows answers, and all below it.
+const windowsPath = "/windows"
+
+// What is served besides the API: no API of the functions begins like this.
 const (
 	statesPath = "/_local/api-secrets"
 	resetPath  = "/_local/reset"
@@ -42,19 +45,44 @@ func serve(ctx context.Context, args []string, t terminal) error {
 	}
 	defer func() { _ = listener.Close() }()
 	r := newRunner(t, *logs)
-	stop, err := r.start(ctx, stage.API)
+	stop, err := r.start(ctx, stage.API, stage.Window)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	s := &endpoint{runner: r, url: "http://" + listener.Addr().String()}
 	s.introduce()
+	var schedule sync.WaitGroup
+	schedule.Go(func() { s.reconcile(ctx) })
 	err = s.listen(ctx, listener)
+	schedule.Wait()
 	r.page.print("\nended; no process is left\n")
 	return err
 }
 
-// endpoint is the API function behind HTTP.
+// reconcileEvery is how often the schedule of windows runs.
+const reconcileEvery = time.Minute
+
+// reconcile is the schedule of windows. It says what it has changed.
+func (s *endpoint) reconcile(ctx context.Context) {
+	ticker := time.NewTicker(reconcileEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		s.mu.Lock()
+		x, err := s.runner.stack.Send(ctx, stage.Window, []byte(`{"reconcile": true}`))
+		s.mu.Unlock()
+		if err == nil && len(x.Requests) > 0 {
+			s.runner.page.printf("%s  reconcile  %s\n", s.runner.page.faint(time.Now().Format(time.TimeOnly)), printable(string(x.Invocation.Payload)))
+		}
+	}
+}
+
+// endpoint is the functions behind HTTP.
 type endpoint struct {
 	runner *runner
 	url    string
@@ -140,7 +168,11 @@ func (s *endpoint) states() []stateEntry {
 func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, err := s.runner.stack.Send(r.Context(), stage.API, event)
+	function := stage.API
+	if r.URL.Path == windowsPath || strings.HasPrefix(r.URL.Path, windowsPath+"/") {
+		function = stage.Window
+	}
+	x, err := s.runner.stack.Send(r.Context(), function, event)
 	if err != nil {
 		s.line(r, http.StatusInternalServerError, err.Error())
 		return x, err
@@ -188,7 +220,7 @@ func (s *endpoint) line(r *http.Request, status int, text string) {
 // introduce tells what there is and what to try.
 func (s *endpoint) introduce() {
 	p := s.runner.page
-	p.printf("\n%s is the API function behind an HTTP API, until Ctrl-C\n\n", p.bold(s.url))
+	p.printf("\n%s is the API and the window function behind an HTTP API, until Ctrl-C\n\n", p.bold(s.url))
 	for i, line := range summary(s.runner.stack.Segura.States()) {
 		p.field(label(i, "exist"), line)
 	}
@@ -198,6 +230,8 @@ func (s *endpoint) introduce() {
 		"curl -X POST " + s.url + "/api-secrets/5/enable",
 		"curl -X POST " + s.url + "/api-secrets/5/disable",
 		"curl -X POST " + s.url + "/api-secrets/enable -H 'Content-Type: application/json' -d '{\"identifiers\": [5, 6, 7, 8]}'",
+		"curl -X POST " + s.url + windowsPath + " -H 'Content-Type: application/json' -d '{\"identifiers\": [5], \"for\": \"PT1M\"}'",
+		"curl " + s.url + windowsPath,
 		"curl " + s.url + statesPath,
 		"curl -X POST " + s.url + resetPath,
 	} {

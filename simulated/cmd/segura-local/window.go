@@ -2,64 +2,100 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"strings"
+	"time"
 
 	"segura-enable/simulated/stage"
-	"segura-enable/simulated/statemachine"
 )
 
-// sampleWindow opens what is inactive in the simulated Segura, for eight hours that
-// its clock skips.
-const sampleWindow = `{"identifiers": [5, 100], "for": "PT8H", "reason": "CHG0012345"}`
+// windowShow is what run shows of windows: two that overlap, of which the first is
+// extended and ends by itself, and the second is closed.
+type windowShow struct {
+	*runner
+	first, second string // ids
+}
 
-// window shows one window of the window machine, from open to closed.
-func (r *runner) window(ctx context.Context) error {
+// windowStep is one event of the show, and what has to be true after it.
+type windowStep struct {
+	about   string
+	wait    time.Duration
+	event   func(*windowShow) string
+	id      func(*windowShow, string) // takes the window's id
+	enabled map[int64]bool
+}
+
+var windowSteps = []windowStep{
+	{
+		about: "open a window on what is inactive, for two seconds",
+		event: func(*windowShow) string {
+			return `{"window": {"identifiers": [5, 100], "for": "PT2S", "reason": "CHG0012345"}}`
+		},
+		id:      func(s *windowShow, id string) { s.first = id },
+		enabled: map[int64]bool{5: true, 100: true},
+	},
+	{
+		about: "open another one on one of them",
+		event: func(*windowShow) string {
+			return `{"window": {"identifiers": [5], "for": "PT8H", "reason": "CHG0012346"}}`
+		},
+		id:      func(s *windowShow, id string) { s.second = id },
+		enabled: map[int64]bool{5: true, 100: true},
+	},
+	{
+		about:   "extend the first one by a second",
+		event:   func(s *windowShow) string { return fmt.Sprintf(`{"extend": {"id": %q, "by": "PT1S"}}`, s.first) },
+		enabled: map[int64]bool{5: true, 100: true},
+	},
+	{
+		about: "reconcile after its end, as the schedule does every minute: 5 is kept for the other window",
+		wait:  3 * time.Second,
+		event: func(*windowShow) string { return `{"reconcile": true}` }, enabled: map[int64]bool{5: true, 100: false},
+	},
+	{
+		about:   "close the second one",
+		event:   func(s *windowShow) string { return fmt.Sprintf(`{"close": {"id": %q, "reason": "done"}}`, s.second) },
+		enabled: map[int64]bool{5: false, 100: false},
+	},
+}
+
+// windows shows windows, and is an error if they are not as they should be.
+func (r *runner) windows(ctx context.Context) error {
 	if err := r.stack.Reset(); err != nil {
 		return err
 	}
-	root, err := stage.Root()
-	if err != nil {
-		return err
+	s := &windowShow{runner: r}
+	for i, step := range windowSteps {
+		r.page.rule(fmt.Sprintf("windows %d/%d", i+1, len(windowSteps)), step.about)
+		if err := s.do(ctx, step); err != nil {
+			return interrupted(ctx, err)
+		}
 	}
-	machine, err := statemachine.Load(root, "window", statemachine.WindowValues())
-	if err != nil {
-		return err
-	}
-	r.page.rule("statemachines/window.asl.json", "a window of eight hours, whose waiting is skipped")
-	r.page.field("in", "WindowStateMachine ← "+sampleWindow)
-	windows := &statemachine.Windows{Run: machine.Run, Services: statemachine.Services{
-		Invoke: statemachine.InvokerOf(r.stack.Function(stage.Event)),
-		Clock:  &statemachine.SkippingClock{},
-		Watch:  r.windowEvent,
-	}}
-	window, _, err := windows.Open(ctx, "window-1", []byte(sampleWindow))
-	if err != nil {
-		return interrupted(ctx, err)
-	}
-	r.page.field("out", string(window.Status)+"\n"+layOut(window.Output))
-	if window.Status != statemachine.Succeeded || r.stack.Segura.Active(5) || r.stack.Segura.Active(100) {
-		return errors.New("the window did not close")
-	}
-	r.page.field("", r.page.good("✓ as it should be"))
 	return nil
 }
 
-// windowEvent shows what a reader wants to see of an execution: its calls and its
-// waiting, and what the API secrets are meanwhile.
-func (r *runner) windowEvent(e statemachine.Event) {
-	text := e.Text
-	switch {
-	case e.What == statemachine.Waited:
-		text = "until " + text
-	case e.What != statemachine.Called && e.What != statemachine.Erred:
-		return
+func (s *windowShow) do(ctx context.Context, step windowStep) error {
+	select {
+	case <-time.After(step.wait):
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	var states []string
-	for _, identifier := range []int64{5, 100} {
-		state := stage.StateName(r.stack.Segura.States()[identifier])
-		states = append(states, fmt.Sprintf("%d %s", identifier, state))
+	x, err := s.stack.Send(ctx, stage.Window, []byte(step.event(s)))
+	if err != nil {
+		return err
 	}
-	r.page.field(e.At.UTC().Format("15:04:05"), fmt.Sprintf("%s: %s\n%s", e.State, printable(text), strings.Join(states, ", ")))
+	s.show(x)
+	var window struct{ ID string }
+	if step.id != nil && json.Unmarshal(x.Invocation.Payload, &window) == nil {
+		step.id(s, window.ID)
+	}
+	wrong := x.Invocation.FunctionError
+	for identifier, enabled := range step.enabled {
+		wrong = wrong || s.stack.Segura.Active(identifier) != enabled
+	}
+	if wrong {
+		return fmt.Errorf("windows: %s: the API secrets are not as they should be", step.about)
+	}
+	s.page.field("took", took(x)+"   "+s.page.good("✓ as it should be"))
+	return nil
 }
