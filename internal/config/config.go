@@ -1,4 +1,4 @@
-// Package config reads the environment of both functions. Whatever cannot be
+// Package config reads the environment of the functions. Whatever cannot be
 // used is an error that names its variable; nothing falls back silently.
 package config
 
