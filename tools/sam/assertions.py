@@ -124,7 +124,7 @@ def below(document, key):
 
 def check_windows(s):
     """The table is what internal/windowtable writes; windows are looked after each minute; and nothing goes while any is open."""
-    encryption = {"SSEEnabled": True} | ({"KMSMasterKeyId": s.key} if s.key else {})
+    encryption = {"SSEEnabled": True, "SSEType": "KMS"} | ({"KMSMasterKeyId": s.key} if s.key else {})
     yield from compare("WindowsTable", s.properties("WindowsTable"), {
         "BillingMode": "PAY_PER_REQUEST", "SSESpecification": encryption, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},

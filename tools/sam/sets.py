@@ -30,7 +30,7 @@ SETS = {
         "ScheduleFor": "PT10H",
         "WindowsEnabled": "true",
         "WindowMaxDuration": "72h",
-        "GuardedIdentifiers": "5,7,100-199",
+        "GuardedIdentifiers": "5-9",
         "WindowRetentionDays": 1827,
         "BulkEnabled": "true",
         "BulkCallsPerMinute": 6000,
