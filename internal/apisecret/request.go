@@ -161,8 +161,8 @@ func decodeAction(value json.RawMessage) (Action, error) {
 func (f Form) complete(present map[Field]bool) error {
 	one, several := present[FieldIdentifier], present[FieldIdentifiers]
 	switch {
-	case present[FieldCheck] && len(present) > 1:
-		return errors.New("check stands alone: it enables nothing and takes no other field")
+	case present[FieldCheck] && (len(present) > 2 || len(present) == 2 && !several):
+		return errors.New("check enables nothing and takes no other field than identifiers")
 	case present[FieldCheck] || !slices.Contains(f.Fields, FieldIdentifiers):
 		return nil
 	case one && several:

@@ -63,7 +63,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	case err != nil:
 		return nil, h.functionError(ctx, InvalidRequest, err.Error())
 	case document.Check:
-		return h.check(ctx)
+		return h.check(ctx, document.Identifiers)
 	}
 	result := h.Runner.Run(ctx, document.Request, origin)
 	if result.Outcome() == apisecret.Succeeded {
@@ -76,12 +76,8 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	return nil, h.functionError(ctx, kind, string(result.Document(maxError-errorOverhead, escaped)))
 }
 
-func (h *Handler) check(ctx context.Context) ([]byte, error) {
-	result := h.Runner.Check(ctx)
-	text, err := result.Document()
-	if err != nil {
-		return nil, fmt.Errorf("self-check: %w", err)
-	}
+func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
+	result := h.Runner.Check(ctx, identifiers)
 	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
 	for _, step := range result.Steps {
 		if failure := step.Error; failure != nil {
@@ -89,9 +85,9 @@ func (h *Handler) check(ctx context.Context) ([]byte, error) {
 		}
 	}
 	if result.Check != activation.Passed {
-		return nil, h.functionError(ctx, CheckFailed, string(text))
+		return nil, h.functionError(ctx, CheckFailed, string(result.Document(maxError-errorOverhead, escaped)))
 	}
-	return text, nil
+	return result.Document(maxResult, func(text []byte) int { return len(text) }), nil
 }
 
 // functionError logs that the invocation ends in an error, without the document,

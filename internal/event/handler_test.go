@@ -349,6 +349,21 @@ func TestInvoke_leavesOutWhatSucceededBeforeAnyFailure(t *testing.T) {
 	}
 }
 
+func TestInvoke_checksWhatTheAccessKeyMayDo(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"check":true,"identifiers":[5,7]}`: `"identifiers":[{"identifier":5,"access":"edit"},{"identifier":7,"access":"not_listed"}]`,
+		`{"check":true,"identifiers":[5,8]}`: `"identifiers":[{"identifier":5,"access":"edit"},{"identifier":8,"access":"read_only"}]`,
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		got := w.invoke(t, payload)
+
+		if (got.kind == event.CheckFailed) != strings.Contains(want, "read_only") || !strings.Contains(got.text, want) || strings.Contains(w.Calls(), "enable/") {
+			t.Errorf("%s: got %s %s and the calls %s, want %s in it", payload, got.kind, got.text, w.Calls(), want)
+		}
+	}
+}
+
 func TestInvoke_checksItself(t *testing.T) {
 	for name, payload := range map[string]string{"direct": sample(t, "self-check"), "in a detail": envelope("com.example", `{"check":true,"more":1}`)} {
 		w := newWorld(t, seguratest.Options{})

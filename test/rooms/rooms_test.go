@@ -46,7 +46,7 @@ var product = map[string]room{
 	"internal/event":   {doors, list(aws)},
 
 	// What happens behind both doors. Segura's client knows nothing of AWS.
-	"internal/activation":  {list("segura", "telemetry", "apisecret"), nil},
+	"internal/activation":  {list("segura", "telemetry", "apisecret", "strictjson"), nil},
 	"internal/credentials": {list("segura", "apisecret", "flight", "strictjson"), list(aws)},
 	"internal/segura":      {list("apisecret", "flight", "strictjson"), list("golang.org/x/")},
 	"internal/telemetry":   {list("apisecret"), list(aws)},
