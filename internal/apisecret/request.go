@@ -56,7 +56,7 @@ const (
 type Form struct {
 	Fields         []Field
 	MaxIdentifiers int  // as sent, repeats included
-	IgnoreUnknown  bool // unknown fields are skipped; a known one in other letter case is an error all the same
+	IgnoreUnknown  bool // unknown fields and nulls are skipped; a known one in other letter case is an error all the same
 }
 
 // Read reads a document of this form. Its error is a sentence for the caller and
@@ -72,6 +72,7 @@ func (f Form) Read(data []byte) (Document, error) {
 	for _, member := range members {
 		name := Field(member.Name)
 		switch known := slices.Contains(f.Fields, name); {
+		case known && f.IgnoreUnknown && string(member.Value) == "null":
 		case known:
 			present[name] = true
 			if err := f.readField(&d, name, member.Value); err != nil {
