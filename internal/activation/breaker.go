@@ -87,7 +87,7 @@ func (b *breaker) giveUp(before int64, fault *apisecret.Error, final bool) {
 		if b.lost++; b.lost == 1 {
 			b.since = time.Now()
 		}
-		b.trip(fault, final || fault.Refused == apisecret.TokenRefused)
+		b.trip(fault, final || fault.Cause == apisecret.TokenRefused)
 	})
 }
 

@@ -11,13 +11,13 @@ import (
 
 func silence() *apisecret.Error {
 	fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-	fault.NoReply = true
+	fault.Cause = apisecret.NoReply
 	return fault
 }
 
 func refusal() *apisecret.Error {
 	fault := apisecret.NewError(apisecret.AuthenticationFailed, "")
-	fault.Refused = apisecret.TokenRefused
+	fault.Cause = apisecret.TokenRefused
 	return fault
 }
 

@@ -1,7 +1,6 @@
 package activation_test
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -97,13 +96,12 @@ func TestCheck_endsBeforeItsDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{})
 	w.Fail(seguratest.Match{Kind: seguratest.KindHead}, seguratest.Hang(), -1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	ctx := withDeadlineOf(t, time.Second)
 
 	result := w.runner.Check(ctx)
 
 	if ctx.Err() != nil || result.Check != activation.Failed || result.Steps[1].Error == nil || result.Steps[1].Error.Code != apisecret.DeadlineExceeded {
-		t.Errorf("got %s, %v; the deadline is over: %t", verdicts(result), result.Steps[1].Error, ctx.Err() != nil)
+		t.Errorf("got %s, %v; the context is over: %t", verdicts(result), result.Steps[1].Error, ctx.Err() != nil)
 	}
 }
 

@@ -116,6 +116,24 @@ func (w *world) enable(ctx context.Context, identifiers ...apisecret.Identifier)
 	return w.runner.Run(ctx, apisecret.Request{Action: apisecret.Enable, Identifiers: identifiers}, telemetry.Origin{Source: "event"})
 }
 
+// lenient is a context that goes on after its deadline.
+type lenient struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l lenient) Deadline() (time.Time, bool) { return l.deadline, true }
+
+// withDeadlineOf returns a context whose deadline is so far away, and which ends a
+// minute later than that: what ends before the context does has kept the deadline
+// in mind, however slow the machine is. By how much is told by TestReserve.
+func withDeadlineOf(t *testing.T, left time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), left+time.Minute)
+	t.Cleanup(cancel)
+	return lenient{ctx, time.Now().Add(left)}
+}
+
 // span are the identifiers from first to last.
 func span(first, last apisecret.Identifier) []apisecret.Identifier {
 	var list []apisecret.Identifier

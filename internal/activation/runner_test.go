@@ -73,6 +73,12 @@ func TestRun_hasNoMoreCallsInFlightThanAllowed(t *testing.T) {
 		for i := range int64(30) { // calls that are repeated count too
 			w.Fail(callsFor(1000+i), seguratest.Gateway502(), 1)
 		}
+		all := make(chan struct{})
+		w.Fail(enableCalls, seguratest.Normally().Until(all), concurrency)
+		go func() {
+			defer close(all)
+			_ = w.Await(t.Context(), seguratest.KindEnable, concurrency)
+		}()
 
 		w.enable(t.Context(), span(1000, 1029)...)
 
@@ -170,6 +176,7 @@ func TestRun_waitsWithAllWhenTheGatewayAsksOneToWait(t *testing.T) {
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
 	w.runner.Concurrency = 2
 	w.Fail(callsFor(1000), seguratest.Gateway429().WithHeader("Retry-After", "2"), 1)
+	w.Fail(callsFor(1001), seguratest.Normally().After(500*time.Millisecond), 1) // so that the other worker is busy meanwhile
 
 	result := w.enable(t.Context(), span(1000, 1039)...)
 
@@ -178,16 +185,12 @@ func TestRun_waitsWithAllWhenTheGatewayAsksOneToWait(t *testing.T) {
 	}
 	calls := w.Requests(seguratest.KindEnable)
 	limited := calls[slices.IndexFunc(calls, func(r seguratest.Request) bool { return r.Status == 429 })].Time
-	early := 0
 	for _, call := range calls {
-		if since := call.Time.Sub(limited); since > 500*time.Millisecond && since < 2*time.Second {
+		since := call.Time.Sub(limited)
+		onItsWay := call.Identifier == 1001
+		if since > 0 && since < 2*time.Second && !onItsWay {
 			t.Errorf("got a call for %d only %s after the gateway asked for two seconds", call.Identifier, since)
-		} else if since > 0 && since <= 500*time.Millisecond {
-			early++
 		}
-	}
-	if early > 35 { // a few were on their way when the reply came
-		t.Errorf("got %d calls right after the gateway asked to wait", early)
 	}
 }
 
@@ -195,8 +198,8 @@ func TestRun_triesEachAllTheSameWhereTheWaitWouldOutlastTheDeadline(t *testing.T
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
 	w.Fail(callsFor(1000), seguratest.Gateway429().WithHeader("Retry-After", "60"), 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	const left = 30 * time.Second
+	ctx := withDeadlineOf(t, left)
 	began := time.Now()
 
 	result := w.enable(ctx, span(1000, 1019)...)
@@ -204,8 +207,8 @@ func TestRun_triesEachAllTheSameWhereTheWaitWouldOutlastTheDeadline(t *testing.T
 	if got, want := summarize(result.Items[0]), failed(1000, 1, apisecret.RateLimited, true); got != want || result.Count(apisecret.Enabled) != 19 {
 		t.Errorf("got %+v and %d enabled, want %+v and 19", got, result.Count(apisecret.Enabled), want)
 	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %s", took)
+	if took := time.Since(began); took > left/2 {
+		t.Errorf("took %s of %s", took, left)
 	}
 	if got := result.Items[0].Error.RetryAfter; got != 60*time.Second {
 		t.Errorf("got a wait of %s to tell the caller, want a minute", got)
@@ -216,13 +219,12 @@ func TestRun_endsBeforeItsDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
 	w.Fail(enableCalls, seguratest.Hang(), -1)
-	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
-	defer cancel()
+	ctx := withDeadlineOf(t, 4*time.Second)
 
 	result := w.enable(ctx, span(1000, 1029)...)
 
 	if ctx.Err() != nil {
-		t.Errorf("it ended after its deadline")
+		t.Errorf("it did not end by itself")
 	}
 	for at, item := range result.Items {
 		if item.Error == nil || item.Error.Code != apisecret.DeadlineExceeded || !item.Error.Retryable || item.Attempts > 1 || (item.Attempts == 1) != (at < 8) {
@@ -237,8 +239,7 @@ func TestRun_tellsAnIdentifiersOwnFaultWhereTimeRunsOutOverIt(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	w.Fail(enableCalls, seguratest.Gateway503(), 1)
 	w.Fail(enableCalls, seguratest.Hang(), -1)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
+	ctx := withDeadlineOf(t, 4*time.Second)
 
 	result := w.enable(ctx, 5)
 
@@ -358,7 +359,7 @@ func TestRun_auditsWhatItKnowsOfEachIdentifier(t *testing.T) {
 func TestRun_auditsHowLongEachIdentifierTook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
-	w.Fail(callsFor(1000), seguratest.Normally().After(300*time.Millisecond), 1)
+	w.Fail(callsFor(1000), seguratest.Normally().After(2*time.Second), 1)
 
 	w.enable(t.Context(), 1000, 1001)
 
@@ -366,8 +367,8 @@ func TestRun_auditsHowLongEachIdentifierTook(t *testing.T) {
 	for _, line := range w.auditLines(t) {
 		took[line["identifier"]], _ = line["duration_ms"].(float64)
 	}
-	if slow, fast := took[1000.0], took[1001.0]; slow < 300 || fast >= slow {
-		t.Errorf("got %v ms and %v ms, want 300 or more, and less", slow, fast)
+	if slow, fast := took[1000.0], took[1001.0]; slow < 2000 || fast >= slow {
+		t.Errorf("got %v ms and %v ms, want 2000 or more, and less", slow, fast)
 	}
 }
 

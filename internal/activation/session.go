@@ -119,7 +119,7 @@ func (s *session) obtain(ctx context.Context, client *segura.Client, refused *se
 	if fault == nil {
 		return &grant{client: client, token: token, step: step}, nil
 	}
-	if fault.Refused == apisecret.CredentialsRefused {
+	if fault.Cause == apisecret.CredentialsRefused {
 		if g, failure := s.change(ctx, client); g != nil || failure != nil {
 			return g, failure
 		}
@@ -129,14 +129,15 @@ func (s *session) obtain(ctx context.Context, client *segura.Client, refused *se
 
 // change reads the AWS secret past its cache and returns a grant of its credentials
 // if they differ from the client's, else nil. That it cannot be read is a fault only
-// if that may pass: the credentials may have changed.
+// if that may pass, or if what it holds now cannot be used: the credentials may have
+// changed.
 func (s *session) change(ctx context.Context, client *segura.Client) (*grant, *apisecret.Error) {
 	if s.reread {
 		return nil, nil
 	}
 	s.reread = true
 	changed, failure := s.clients.Reread(ctx)
-	if failure != nil && !failure.Retryable {
+	if failure != nil && !failure.Retryable && failure.Cause != apisecret.SecretUnusable {
 		failure = nil // the refusal says more
 	}
 	if failure != nil || changed == nil || changed == client {

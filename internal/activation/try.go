@@ -26,7 +26,7 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
 	before := t.breaker.replies.Load()
 	defer t.breaker.leave(probe)
 	answer, noGrant, fault := t.call(ctx)
-	if fault != nil && (fault.NoReply || fault.Refused == apisecret.TokenRefused || noGrant) {
+	if fault != nil && (fault.Cause == apisecret.NoReply || fault.Cause == apisecret.TokenRefused || noGrant) {
 		t.breaker.giveUp(before, fault, noGrant)
 	}
 	return answer, fault
@@ -55,7 +55,7 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 			return answer, false, nil
 		case fault.Code == apisecret.DeadlineExceeded:
 			return segura.Answer{}, false, prefer(own, fault)
-		case fault.Refused == apisecret.TokenRefused:
+		case fault.Cause == apisecret.TokenRefused:
 			refusals++
 			var none *apisecret.Error
 			if g, none = t.session.replace(ctx, g, refusals); none != nil {
@@ -68,7 +68,7 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 			own, g = fault, nil
 			transient++
 			t.cooldown.begin(ctx, fault.RetryAfter)
-			if fault.NoReply && t.breaker.silence(fault) || !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
+			if fault.Cause == apisecret.NoReply && t.breaker.silence(fault) || !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
 				return segura.Answer{}, false, fault
 			}
 		}
@@ -97,8 +97,8 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *apisecret.
 	began := time.Now()
 	answer, fault := g.client.Do(ctx, t.what.Action, t.what.Identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
-	t.open = t.open || fault != nil && !settled[fault.Code] && fault.Refused == 0
-	if fault == nil || !fault.NoReply && fault.Refused != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
+	t.open = t.open || fault != nil && !settled[fault.Code] && fault.Cause != apisecret.TokenRefused
+	if fault == nil || fault.Cause != apisecret.NoReply && fault.Cause != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
 		t.breaker.reply()
 	}
 	if fault == nil || fault.SeguraCode != 0 {

@@ -44,17 +44,18 @@ type Error struct {
 
 	UpstreamMessage string        `json:"-"` // for the audit log only, free of credentials
 	RetryAfter      time.Duration `json:"-"` // what the upstream asked for; 0: nothing
-	Refused         Refusal       `json:"-"` // 0: nothing was
-	NoReply         bool          `json:"-"` // nothing whole came back: Segura may be down
+	Cause           Cause         `json:"-"` // for those who may try again; 0: nothing of theirs
 }
 
-// Refusal is what Segura or its token endpoint refused of what it was shown.
-type Refusal int
+// Cause is what those who may try again have to know of a failure besides its code.
+type Cause int
 
-// The refusals; the zero value is none.
+// The causes.
 const (
-	TokenRefused       Refusal = iota + 1 // the access token; another one may be accepted
-	CredentialsRefused                    // the client credentials; trying them again is pointless
+	TokenRefused       Cause = iota + 1 // Segura refused the access token; another one may be accepted
+	CredentialsRefused                  // the token endpoint refused the client credentials; trying them again is pointless
+	SecretUnusable                      // the AWS secret was read and is no good
+	NoReply                             // nothing whole came back: Segura may be down
 )
 
 // Error makes an Error an error.
@@ -93,7 +94,7 @@ var sentences = map[Code]string{
 	UpstreamError:           "Segura or its gateway answered with a server error. Try again; if it persists, look at Segura's own logs.",
 	UpstreamInvalidResponse: "Segura's gateway got no valid reply from Segura, or the reply was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
 	UpstreamTimeout:         "Segura did not answer in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
-	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url, token_url and the paths in the AWS secret; the reply's message is in the log.",
+	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url and the paths in the AWS secret.",
 	DeadlineExceeded:        "The invocation's time ran out first. Try again, with fewer identifiers at once or a longer function timeout.",
 	InternalError:           "Internal error. Report it as a bug, with the log of this invocation.",
 }

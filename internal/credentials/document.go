@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -8,13 +9,22 @@ import (
 	"segura-enable/internal/strictjson"
 )
 
-// Parse reads the document in the AWS secret. Unknown fields are ignored; an
-// optional field that is null or empty counts as absent. Whether the values can
-// be used is for segura.New to judge. Errors name the field and repeat no value.
-func Parse(document []byte) (segura.Credentials, error) {
+// Parse reads the document in the AWS secret, and mends the damage that a copy does;
+// mended names the fields in question, and "document" for what stands in front of it.
+// Unknown fields are ignored; an optional field that is null or empty counts as
+// absent. Whether the values can be used is for segura.New to judge. Errors name the
+// field and repeat no value.
+func Parse(document []byte) (_ segura.Credentials, mended []string, _ error) {
+	document, marked := withoutMark(document)
+	if marked {
+		mended = append(mended, "document")
+	}
 	members, err := strictjson.Object(document)
+	if _, ok := strictjson.String(bytes.TrimSpace(document)); ok {
+		err = errEncodedTwice
+	}
 	if err != nil {
-		return segura.Credentials{}, withoutName(err)
+		return segura.Credentials{}, nil, withoutName(err)
 	}
 	var c segura.Credentials
 	for _, member := range members {
@@ -24,11 +34,18 @@ func Parse(document []byte) (segura.Credentials, error) {
 		}
 		text, ok := strictjson.String(member.Value)
 		if !ok {
-			return segura.Credentials{}, fmt.Errorf("%s is not a string", member.Name)
+			return segura.Credentials{}, nil, fmt.Errorf("%s is not a string", member.Name)
 		}
-		set(&c, text)
+		value, amiss := mend(member.Name, text)
+		if amiss {
+			mended = append(mended, member.Name)
+		}
+		if err := damage(member.Name, value); err != nil {
+			return segura.Credentials{}, nil, err
+		}
+		set(&c, value)
 	}
-	return c, nil
+	return c, mended, nil
 }
 
 // withoutName keeps a repeated name out of the error unless it is one of ours: it

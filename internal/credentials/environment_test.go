@@ -1,8 +1,10 @@
 package credentials_test
 
 import (
+	"bytes"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -64,7 +66,7 @@ func TestNewSecretsManager_isConfiguredAsTheSDKDefinesIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onlyEnv(t, row.env)
 
-			client, err := credentials.NewSecretsManager(t.Context(), time.Second)
+			client, err := credentials.NewSecretsManager(t.Context(), time.Second, slog.New(slog.DiscardHandler))
 
 			if err != nil {
 				t.Fatal(err)
@@ -88,6 +90,7 @@ func TestNewSecretsManager_namesTheVariableThatCannotBeUsed(t *testing.T) {
 	for name, value := range map[string]string{
 		"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "never", "AWS_DEFAULTS_MODE": "fast", "AWS_USE_FIPS_ENDPOINT": "yes",
 		"AWS_USE_DUALSTACK_ENDPOINT": "0", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "1", "AWS_CA_BUNDLE": "/nonexistent.pem", "AWS_PROFILE": "nobody",
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "localhost:4566", "AWS_ENDPOINT_URL": "vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com",
 	} {
 		env := map[string]string{name: value}
 		if name == "AWS_PROFILE" {
@@ -95,12 +98,36 @@ func TestNewSecretsManager_namesTheVariableThatCannotBeUsed(t *testing.T) {
 		}
 		onlyEnv(t, env)
 
-		_, err := credentials.NewSecretsManager(t.Context(), time.Second)
+		_, err := credentials.NewSecretsManager(t.Context(), time.Second, slog.New(slog.DiscardHandler))
 
 		if err == nil || !strings.HasPrefix(err.Error(), "AWS configuration: ") || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s=%s: got %v, want one line that names it", name, value, err)
 		}
 		t.Setenv(name, "")
+	}
+}
+
+func TestNewSecretsManager_warnsOfWhatTheSDKLeavesOutOfABundle(t *testing.T) {
+	pair := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	pair.Close()
+	good := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate().Raw}))
+	for bundle, want := range map[string]string{
+		good:              "",
+		good + good[:200]: "block 2 is cut",
+		good + "-----BEGIN X-----\nAAAA\n-----END X-----\n": "block 2, which is no certificate",
+	} {
+		path := filepath.Join(t.TempDir(), "bundle.pem")
+		if err := os.WriteFile(path, []byte(bundle), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		onlyEnv(t, map[string]string{"AWS_CA_BUNDLE": path})
+		var log bytes.Buffer
+
+		_, err := credentials.NewSecretsManager(t.Context(), time.Second, slog.New(slog.NewTextHandler(&log, nil)))
+
+		if got := log.String(); err != nil || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("got %v and the log %q, want %q in it", err, got, want)
+		}
 	}
 }
 
@@ -129,7 +156,7 @@ func TestNewSecretsManager_trustsTheAuthoritiesOfTheBundleAndNoOthers(t *testing
 		starts, isTrusted bool
 	}{{right, true, true}, {"", true, false}, {empty, false, false}, {dir, false, false}} {
 		onlyEnv(t, map[string]string{"AWS_CA_BUNDLE": row.bundle, "AWS_ENDPOINT_URL_SECRETS_MANAGER": server.URL(), "AWS_MAX_ATTEMPTS": "1"})
-		client, err := credentials.NewSecretsManager(t.Context(), 5*time.Second)
+		client, err := credentials.NewSecretsManager(t.Context(), 5*time.Second, slog.New(slog.DiscardHandler))
 		if (err == nil) != row.starts {
 			t.Errorf("%q: got error %v, starts: %t", row.bundle, err, row.starts)
 		}

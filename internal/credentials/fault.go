@@ -109,7 +109,9 @@ func unavailable(message string, retryable bool) *apisecret.Error {
 // unusable is the fault of an AWS secret that was read but is no good. The error
 // names a field and repeats no value.
 func unusable(err error) *apisecret.Error {
-	return unavailable("The AWS secret cannot be used: "+err.Error()+". Correct it in Secrets Manager.", false)
+	fault := unavailable("The AWS secret cannot be used: "+err.Error()+". Correct it in Secrets Manager.", false)
+	fault.Cause = apisecret.SecretUnusable
+	return fault
 }
 
 func timeRanOut() *apisecret.Error {

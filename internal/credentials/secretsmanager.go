@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -17,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go/logging"
+
+	"segura-enable/internal/segura"
 )
 
 // maxReply bounds a reply of Secrets Manager, in bytes; a secret has at most
@@ -25,8 +29,8 @@ const maxReply = 1 << 20
 
 // NewSecretsManager returns a client of AWS Secrets Manager, configured as the AWS
 // SDK defines it. The error is one of configuration, names the variable, and can be
-// shown.
-func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration) (*secretsmanager.Client, error) {
+// shown; what the SDK passes by without a word is logged.
+func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration, log *slog.Logger) (*secretsmanager.Client, error) {
 	c, err := loadConfig(ctx)
 	var noProfile config.SharedConfigProfileNotExistError
 	if errors.As(err, &noProfile) && os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") != "" {
@@ -52,7 +56,42 @@ func NewSecretsManager(ctx context.Context, attemptTimeout time.Duration) (*secr
 		Timeout:       attemptTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	return secretsmanager.NewFromConfig(c), nil
+	warnOfBundle(ctx, log)
+	client := secretsmanager.NewFromConfig(c)
+	if err := checkEndpoint(aws.ToString(client.Options().BaseEndpoint)); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// checkEndpoint refuses an endpoint that the SDK takes and then cannot call.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if endpoint == "" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" {
+		return nil
+	}
+	variable := "AWS_ENDPOINT_URL"
+	if os.Getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER") != "" {
+		variable = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+	}
+	return fmt.Errorf("AWS configuration: %s is not a URL with https:// and a host", variable)
+}
+
+// warnOfBundle names the blocks of AWS_CA_BUNDLE that the SDK leaves out.
+func warnOfBundle(ctx context.Context, log *slog.Logger) {
+	path := os.Getenv("AWS_CA_BUNDLE")
+	if path == "" {
+		return
+	}
+	bundle, err := os.ReadFile(path) //nolint:gosec // G304: the path is the operator's.
+	if err != nil {
+		return // the SDK has read it
+	}
+	if _, leftOut, err := segura.ReadCertificates(string(bundle)); err != nil {
+		log.WarnContext(ctx, "a part of AWS_CA_BUNDLE is not used", "cause", err.Error())
+	} else if len(leftOut) > 0 {
+		log.WarnContext(ctx, "a part of AWS_CA_BUNDLE is not used", "blocks", leftOut)
+	}
 }
 
 func loadConfig(ctx context.Context) (aws.Config, error) {

@@ -33,6 +33,7 @@ type Source struct {
 	Segura         segura.Options
 	Log            *slog.Logger
 	OnRead         func(context.Context) // told of each read; may be nil
+	OnUnusable     func(context.Context) // told of each read that found a document that cannot be used; may be nil
 
 	mu      sync.Mutex
 	current copyOfSecret
@@ -42,31 +43,38 @@ type Source struct {
 // copyOfSecret is what the last successful read found; without a client it is
 // none.
 type copyOfSecret struct {
-	digest [sha256.Size]byte // of the credentials
-	client *segura.Client
-	readAt time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+	digest   [sha256.Size]byte // of the credentials
+	client   *segura.Client
+	readAt   time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+	rereadAt time.Time // not before, once it has expired
 }
 
 // Client returns a client made of the AWS secret. An expired copy of it goes on
-// being used while reading it again fails with a retryable fault; a denial or a
-// deletion ends its use.
+// being used while reading it again fails with a retryable fault or finds a document
+// that cannot be used, and is read again after rereadAfter; a denial or a deletion
+// ends its use.
 func (s *Source) Client(ctx context.Context) (*segura.Client, *apisecret.Error) {
 	held := s.held()
-	if held.client != nil && time.Now().Round(0).Sub(held.readAt) < s.TTL {
-		return held.client, nil
-	}
-	if held.client == nil {
+	now := time.Now().Round(0)
+	switch {
+	case held.client == nil:
 		return s.Reread(ctx)
+	case now.Sub(held.readAt) < s.TTL || now.Before(held.rereadAt):
+		return held.client, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.patience(ctx))
 	defer cancel()
 	client, fault := s.Reread(bounded)
-	if fault != nil && fault.Retryable {
+	if fault != nil && s.held().client != nil {
 		s.Log.WarnContext(ctx, "the AWS secret could not be read again, its expired copy is used", "code", fault.Code, "cause", fault.Message)
 		return held.client, nil
 	}
 	return client, fault
 }
+
+// rereadAfter is how long an expired copy is used after it could not be read again,
+// so that not every invocation waits for a Secrets Manager that hangs.
+const rereadAfter = 30 * time.Second
 
 // patience bounds the wait for a read when an expired copy would do: a third of
 // the time left, so that the call itself can still be made.
@@ -118,13 +126,20 @@ func (s *Source) read(ctx context.Context) (*segura.Client, *apisecret.Error) {
 	document, fault := s.fetch(ctx)
 	if fault == nil {
 		var client *segura.Client
-		if client, fault = s.use(document); fault == nil {
+		if client, fault = s.use(ctx, document); fault == nil {
 			return client, nil
 		}
+		s.Log.ErrorContext(ctx, "the AWS secret cannot be used", "code", fault.Code, "cause", fault.Message)
+		if s.OnUnusable != nil {
+			s.OnUnusable(ctx)
+		}
 	}
-	if !fault.Retryable {
-		s.hold(copyOfSecret{})
+	held := s.held()
+	held.rereadAt = time.Now().Round(0).Add(rereadAfter)
+	if !fault.Retryable && fault.Cause != apisecret.SecretUnusable {
+		held = copyOfSecret{}
 	}
+	s.hold(held)
 	return nil, fault
 }
 
@@ -143,10 +158,10 @@ func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
 	return output.SecretBinary, nil
 }
 
-// use makes a client of the document, or keeps the one there is if the
-// credentials have not changed.
-func (s *Source) use(document []byte) (*segura.Client, *apisecret.Error) {
-	parsed, err := Parse(document)
+// use makes a client of the document, or keeps the one there is if the credentials
+// have not changed.
+func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *apisecret.Error) {
+	parsed, mended, err := Parse(document)
 	if err != nil {
 		return nil, unusable(err)
 	}
@@ -156,10 +171,22 @@ func (s *Source) use(document []byte) (*segura.Client, *apisecret.Error) {
 		if next.client, err = segura.New(parsed, s.Segura); err != nil {
 			return nil, unusable(err)
 		}
+		s.warn(ctx, mended, next.client.LeftOut())
 		if held.client != nil {
 			held.client.Close()
 		}
 	}
 	s.hold(next)
 	return next.client, nil
+}
+
+// warn tells what was mended or left out of an AWS secret that is used for the first
+// time.
+func (s *Source) warn(ctx context.Context, mended, leftOut []string) {
+	if len(mended) > 0 {
+		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", mended)
+	}
+	if len(leftOut) > 0 {
+		s.Log.WarnContext(ctx, "a part of ca_certificate in the AWS secret is not used", "blocks", leftOut)
+	}
 }

@@ -183,6 +183,9 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 		}
 		tried := manager.count() - 1
 		manager.plays(secret("a"))
+		time.Sleep(30*time.Second - time.Nanosecond)
+		must(t, source) // without asking again
+		time.Sleep(time.Nanosecond)
 		recovered := must(t, source)
 		time.Sleep(ttl - time.Nanosecond)
 		must(t, source)
@@ -196,12 +199,10 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 	})
 }
 
-func TestClient_stopsUsingTheCopyWhenItIsDeniedDeletedOrUnusable(t *testing.T) {
+func TestClient_stopsUsingTheCopyWhenItIsDeniedOrDeleted(t *testing.T) {
 	for name, end := range map[string]any{
 		"denied": apiError("AccessDeniedException"), "deleted": apiError("InvalidRequestException"), "gone": apiError("ResourceNotFoundException"),
 		"not decrypted": apiError("DecryptionFailure"), "an error nobody listed": apiError("SomethingNewException"),
-		"no JSON": "MARKER{", "without a field": `{"base_url":"https://segura.example.com","client_id":"MARKER-id"}`, "unusable": `{"base_url":"http://MARKER","client_id":"a","client_secret":"b"}`,
-		"empty": nil,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			source, manager, log := given(secret("a"))
@@ -227,6 +228,53 @@ func TestClient_stopsUsingTheCopyWhenItIsDeniedDeletedOrUnusable(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestClient_usesAnExpiredCopyWhileTheDocumentCannotBeUsed(t *testing.T) {
+	for name, document := range map[string]any{
+		"no JSON": "MARKER{", "without a field": `{"base_url":"https://segura.example.com","client_id":"MARKER-id"}`,
+		"unusable": `{"base_url":"http://MARKER","client_id":"a","client_secret":"b"}`, "empty": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			source, manager, log := given(secret("a"))
+			found := 0
+			source.OnUnusable = func(context.Context) { found++ }
+			first := must(t, source)
+			manager.plays(document)
+			time.Sleep(ttl)
+
+			for range 3 {
+				if must(t, source) != first {
+					t.Errorf("%s: got another client, want the expired copy", name)
+				}
+			}
+			reads := manager.count()
+			_, fault := source.Reread(t.Context())
+			kept := must(t, source)
+
+			if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable || fault.Cause != apisecret.SecretUnusable || kept != first {
+				t.Errorf("%s: read past the cache: got %+v, and the copy is kept: %t", name, fault, kept == first)
+			}
+			if got := log.String(); reads != 2 || found != 2 || strings.Count(got, `"level":"ERROR"`) != 2 || strings.Contains(got, "MARKER") {
+				t.Errorf("%s: got %d reads before, %d found unusable, the log %s", name, reads, found, got)
+			}
+		})
+	}
+}
+
+func TestClient_warnsOnceOfWhatWasMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, _, log := given("\ufeff" + `{"base_url":"https://segura.example.com ","client_id":"a","client_secret":"MARKER\n"}`)
+
+		for range 3 {
+			must(t, source)
+			time.Sleep(ttl)
+		}
+
+		if got := log.String(); strings.Count(got, `"fields":["document","base_url","client_secret"]`) != 1 || strings.Count(got, "\n") != 1 || strings.Contains(got, "MARKER") {
+			t.Errorf("got the log %s", got)
+		}
+	})
 }
 
 func TestClient_waitsNoLongerForAReadThanItMustWhileACopyIsAtHand(t *testing.T) {
@@ -386,7 +434,7 @@ func TestClient_namesTheFieldThatCannotBeUsed(t *testing.T) {
 		`{"base_url":"https://x","client_id":"a","client_secret":"b","enable_path":"/mysafe/password/{identifier}/MARKER"}`: "enable_path",
 		`{"base_url":"https://x","client_id":"a","client_secret":"b","disable_path":"/MARKER"}`:                             "disable_path",
 		`{"base_url":"https://x","client_id":"a","client_secret":"b","token_url":"http://MARKER"}`:                          "token_url",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","referer":"MARKER\n"}`:                                 "referer",
+		`{"base_url":"https://x","client_id":"a","client_secret":"b","referer":"MARK\u00e9R"}`:                              "referer",
 		`{"client_id":"a","client_secret":"MARKER"}`:                                                                        "base_url",
 		`{"base_url":"https://x","client_id":"","client_secret":"MARKER"}`:                                                  "client_id",
 		`{"base_url":"https://x","client_id":"a","client_secret":null,"tenant":"MARKER"}`:                                   "client_secret",

@@ -12,7 +12,7 @@ import (
 func TestClient_agesOnTheWallClock(t *testing.T) {
 	source := &Source{Segura: segura.Options{Connections: 1}}
 
-	_, fault := source.use([]byte(`{"base_url":"https://segura.example.com","client_id":"a","client_secret":"b"}`))
+	_, fault := source.use(t.Context(), []byte(`{"base_url":"https://segura.example.com","client_id":"a","client_secret":"b"}`))
 
 	if fault != nil {
 		t.Fatal(fault)

@@ -77,14 +77,24 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 }
 
 func (h *Handler) check(ctx context.Context) ([]byte, error) {
-	result := h.Runner.Check(ctx)
+	return Checked(ctx, h.Log, h.Runner.Check(ctx))
+}
+
+// Checked returns a self-check's document, or the function error that it ends in, and
+// logs what went wrong.
+func Checked(ctx context.Context, log *slog.Logger, result activation.CheckResult) ([]byte, error) {
 	text, err := result.Document()
 	if err != nil {
 		return nil, fmt.Errorf("self-check: %w", err)
 	}
-	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
+	log.InfoContext(ctx, "self-check", "outcome", result.Check)
+	for _, step := range result.Steps {
+		if failure := step.Error; failure != nil {
+			log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
+		}
+	}
 	if result.Check != activation.Passed {
-		return nil, h.functionError(ctx, CheckFailed, string(text))
+		return nil, Fail(ctx, log, CheckFailed, string(text))
 	}
 	return text, nil
 }

@@ -56,7 +56,7 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Parts{}, err
 	}
-	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout)
+	secretsManager, err := credentials.NewSecretsManager(ctx, settings.AttemptTimeout, logger)
 	if err != nil {
 		logger.ErrorContext(ctx, "the AWS configuration cannot be used", "cause", err.Error())
 		return Parts{}, err
@@ -94,8 +94,9 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			Redactor:       &segura.Redactor{},
 			OnTokenCall:    telemetry.TokenCall,
 		},
-		Log:    logger,
-		OnRead: telemetry.CredentialRefresh,
+		Log:        logger,
+		OnRead:     telemetry.CredentialRefresh,
+		OnUnusable: telemetry.SecretUnusable,
 	}
 	return Parts{
 		Config: c,
@@ -128,6 +129,6 @@ func (p Parts) warm(ctx context.Context) {
 	defer cancel()
 	if fault := p.Runner.Warm(ctx); fault != nil {
 		p.Log.WarnContext(ctx, "start-up could not obtain a token ahead; the first invocation tries again",
-			"code", fault.Code, "cause", fault.Message)
+			"code", fault.Code, "cause", fault.Message, "upstream_message", fault.UpstreamMessage)
 	}
 }

@@ -232,8 +232,8 @@ func TestToken_isRequestedAgainAgainstTransientFaultsOnly(t *testing.T) {
 			if (token == nil) != (row.code != "") || fault != nil && fault.Code != row.code || (fault == nil) != (row.code == "") {
 				t.Errorf("%s: got %v, want %q", row.name, fault, row.code)
 			}
-			if fault != nil && fault.Refused == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
-				t.Errorf("%s: got refused credentials %t", row.name, fault.Refused == apisecret.CredentialsRefused)
+			if fault != nil && fault.Cause == apisecret.CredentialsRefused != (row.code == apisecret.AuthenticationFailed) {
+				t.Errorf("%s: got refused credentials %t", row.name, fault.Cause == apisecret.CredentialsRefused)
 			}
 		})
 	}
@@ -301,7 +301,7 @@ func TestToken_boundsEachAttempt(t *testing.T) {
 
 		_, fault := u.client.Token(t.Context(), nil)
 
-		if took := time.Since(u.began); fault == nil || fault.Code != apisecret.UpstreamTimeout || !fault.NoReply || took < 6*time.Second || took > 6*time.Second+firstBackoff {
+		if took := time.Since(u.began); fault == nil || fault.Code != apisecret.UpstreamTimeout || fault.Cause != apisecret.NoReply || took < 6*time.Second || took > 6*time.Second+firstBackoff {
 			t.Errorf("got %+v after %s, want upstream_timeout after two attempts of 3 s", fault, took)
 		}
 	})
@@ -487,9 +487,13 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 	})
 }
 
-// What is no HTTP is a reply, if no good one: somebody is there.
-func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
-	for _, said := range []string{"no HTTP\r\n\r\n", "HTTP/1.1 twohundred OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n"} {
+// What is no HTTP, or ends within its header, is a reply, if no good one: somebody is
+// there.
+func TestDo_takesAMalformedReplyForOne(t *testing.T) {
+	for said, want := range map[string]apisecret.Code{
+		"no HTTP\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 twohundred OK\r\n\r\n": apisecret.UnexpectedResponse,
+		"HTTP/1.1 200 OK\r\nno header\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": apisecret.UpstreamInvalidResponse,
+	} {
 		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 			u.plays(func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := http.NewResponseController(w).Hijack()
@@ -503,8 +507,8 @@ func TestDo_takesAMalformedReplyForUnexpected(t *testing.T) {
 
 			_, fault := u.client.Do(t.Context(), apisecret.Enable, 5, &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)})
 
-			if fault == nil || fault.Code != apisecret.UnexpectedResponse || fault.NoReply {
-				t.Errorf("%q: got %+v, want unexpected_response", said, fault)
+			if fault == nil || fault.Code != want || fault.Cause == apisecret.NoReply {
+				t.Errorf("%q: got %+v, want %s", said, fault, want)
 			}
 		})
 	}
@@ -529,7 +533,7 @@ func TestDo_opensAnotherConnectionAfterOneBroke(t *testing.T) {
 		_, first := u.client.Do(t.Context(), apisecret.Enable, 5, token)
 		_, second := u.client.Do(t.Context(), apisecret.Enable, 5, token)
 
-		if first == nil || !first.NoReply || second != nil || u.connections != 3 {
+		if first == nil || first.Cause != apisecret.NoReply || second != nil || u.connections != 3 {
 			t.Errorf("got %v, then %v, over %d connections; want the second call over a third one", first, second, u.connections)
 		}
 	})

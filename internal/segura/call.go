@@ -37,8 +37,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 	if fault == nil {
 		return Answer{outcome, r.status, message, requestID}, nil
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = message, requestID
-	return Answer{}, fault
+	return Answer{}, withQuote(fault, message, requestID)
 }
 
 // Connect opens a new connection to the base URL and sends one HEAD; any reply
@@ -65,5 +64,5 @@ func (c *Client) quote(r reply, said content, more *secretTexts) (message, reque
 			break
 		}
 	}
-	return c.options.Redactor.redact(said.message, more), requestID[:min(len(requestID), maxRequestID)]
+	return c.options.Redactor.redact(said.logged(r), more), requestID[:min(len(requestID), maxRequestID)]
 }

@@ -7,8 +7,8 @@ package segura
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -41,6 +41,7 @@ type Client struct {
 	options   Options
 	access    func() *access // a function, where no print finds the credentials
 	transport *http.Transport
+	leftOut   []string
 	lastUse   atomic.Int64 // Unix seconds
 
 	certificateAsked *atomic.Bool // whether a server ever asked for ours
@@ -95,32 +96,33 @@ func New(c Credentials, o Options) (*Client, error) {
 	o.Redactor.addCredentials(c.secretTexts())
 	a := &access{addresses: addresses, referer: c.Referer, form: form}
 	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
-	config, err := newTLSConfig(c, client.certificateAsked)
+	config, leftOut, err := newTLSConfig(c, client.certificateAsked)
 	if err != nil {
 		return nil, err
 	}
+	client.leftOut = leftOut
 	client.transport = newTransport(config, o)
 	return client, nil
 }
 
-// newTLSConfig notes in asked whether a server ever asks for our certificate.
-func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
-	config := &tls.Config{
+// LeftOut names the blocks of ca_certificate that could not be used, each in words.
+func (c *Client) LeftOut() []string { return c.leftOut }
+
+// newTLSConfig notes in asked whether a server ever asks for our certificate, and
+// returns what it left out of ca_certificate.
+func newTLSConfig(c Credentials, asked *atomic.Bool) (config *tls.Config, leftOut []string, err error) {
+	config = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ClientSessionCache: tls.NewLRUClientSessionCache(4),
 	}
 	if c.CACertificate != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(c.CACertificate)) {
-			return nil, errors.New("ca_certificate holds no certificate in PEM")
+		if config.RootCAs, leftOut, err = ReadCertificates(c.CACertificate); err != nil {
+			return nil, nil, fmt.Errorf("ca_certificate: %w", err)
 		}
 	}
-	var pair tls.Certificate // without a certificate, none is presented
-	if key := c.ClientKey.Reveal(); c.ClientCertificate != "" || key != "" {
-		var err error
-		if pair, err = tls.X509KeyPair([]byte(c.ClientCertificate), []byte(key)); err != nil {
-			return nil, errors.New("client_certificate and client_key are not a pair in PEM")
-		}
+	pair, err := readPair(c.ClientCertificate, c.ClientKey.Reveal())
+	if err != nil {
+		return nil, nil, err
 	}
 	// Presented whatever authorities the gateway names: it may know only the root
 	// of a longer chain.
@@ -128,12 +130,13 @@ func newTLSConfig(c Credentials, asked *atomic.Bool) (*tls.Config, error) {
 		asked.Store(true)
 		return &pair, nil
 	}
-	return config, nil
+	return config, leftOut, nil
 }
 
 func newTransport(config *tls.Config, o Options) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: refuseByProxy,
 		DialContext:            dialWire((&net.Dialer{Timeout: o.AttemptTimeout}).DialContext),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    o.AttemptTimeout,
@@ -158,10 +161,13 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apise
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
-	var over exchange
-	response, err := c.transport.RoundTrip(c.prepare(request.WithContext(over.watch(attempt))))
+	response, over, err := c.roundTrip(attempt, request)
+	if err != nil && over.wasClosed(err) && attempt.Err() == nil {
+		// The other side closed the connection while Lambda froze the process: that is
+		// no attempt. Every request of ours may be repeated.
+		response, over, err = c.roundTrip(attempt, request)
+	}
 	if err != nil {
-		c.transport.CloseIdleConnections() // the others are probably as dead as this one
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)
@@ -176,9 +182,26 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apise
 	return r, nil
 }
 
+func (c *Client) roundTrip(ctx context.Context, request *http.Request) (*http.Response, *exchange, error) {
+	over := &exchange{}
+	request = request.WithContext(over.watch(ctx))
+	if request.GetBody != nil {
+		var err error
+		if request.Body, err = request.GetBody(); err != nil {
+			return nil, over, err
+		}
+	}
+	response, err := c.transport.RoundTrip(c.prepare(request))
+	if err != nil {
+		c.transport.CloseIdleConnections() // the others are probably as dead as this one
+	}
+	return response, over, err
+}
+
 // prepare sets the headers that every request has.
 func (c *Client) prepare(request *http.Request) *http.Request {
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Encoding", "identity") // without it, any coding would be welcome
 	request.Header.Set("User-Agent", c.options.UserAgent)
 	if referer := c.access().referer; referer != "" {
 		request.Header.Set("Referer", referer)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 )
 
 // AuthStyle is how the token request carries the client credentials.
@@ -52,8 +53,9 @@ func (c Credentials) Digest() [sha256.Size]byte {
 // public.
 func (c Credentials) secretTexts() *secretTexts {
 	basic := url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(c.ClientSecret.Reveal())
-	return newSecretTexts(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, c.Referer, c.ClientKey.Reveal(), basic,
-		c.BaseURL, c.TokenURL, c.EnablePath, c.DisablePath)
+	bare := func(address string) string { return strings.TrimPrefix(address, "https://") } // which many a text has
+	return newSecretTexts(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, bare(c.Referer), c.ClientKey.Reveal(), basic,
+		bare(c.BaseURL), bare(c.TokenURL), c.EnablePath, c.DisablePath)
 }
 
 // Format implements fmt.Formatter, for every verb.

@@ -1,6 +1,7 @@
 package segura
 
 import (
+	"strings"
 	"time"
 
 	"segura-enable/internal/apisecret"
@@ -51,9 +52,9 @@ func judge(r reply, c content) *apisecret.Error {
 		return apisecret.NewError(apisecret.RateLimited, "")
 	case status == 502:
 		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
-	case status == 504:
+	case status == 504 || status == 408:
 		return apisecret.NewError(apisecret.UpstreamTimeout, "")
-	case status >= 500 && status < 600:
+	case status >= 500 && status < 600 || status == 421 || status == 425: // misdirected, too early: again
 		return apisecret.NewError(apisecret.UpstreamError, "")
 	case r.incomplete != nil:
 		return r.incomplete
@@ -70,6 +71,10 @@ func judgeContent(c content) *apisecret.Error {
 	switch {
 	case c.contradicted:
 		return nil
+	case strings.Contains(strings.ToLower(c.title), "ssl certificate"): // nginx's, of status 400
+		fault := unreachable(ourCertificate)
+		fault.Retryable, fault.Cause = false, 0
+		return fault
 	case c.says("you are not authorized to access this resource"):
 		return apisecret.NewError(apisecret.AccessDenied, "")
 	case c.code == 1005:
@@ -93,6 +98,36 @@ func judgeContent(c content) *apisecret.Error {
 
 func refusedToken(message string) *apisecret.Error {
 	fault := apisecret.NewError(apisecret.AuthenticationFailed, message)
-	fault.Refused = apisecret.TokenRefused
+	fault.Cause = apisecret.TokenRefused
+	return fault
+}
+
+// tokenSentences are those of codes that a failed token request has: it says nothing
+// of an API secret.
+var tokenSentences = map[apisecret.Code]string{
+	apisecret.AccessDenied:            "Segura or its gateway denies the token request. Allow this function's IP address and referer in the access key.",
+	apisecret.RateLimited:             "Segura's gateway limits the rate of token requests. Try again later, or raise the gateway's limit.",
+	apisecret.UpstreamError:           "The token request was answered with a server error. Try again; if it persists, look at Segura's own logs.",
+	apisecret.UpstreamInvalidResponse: "The token request got no valid reply, or one that was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
+	apisecret.UpstreamTimeout:         "The token request was not answered in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
+	apisecret.UnexpectedResponse:      "The token request was answered, but not with a token. Check base_url and token_url in the AWS secret, and what answers there.",
+	apisecret.NotFound:                "The token request was answered, but not with a token. Check base_url and token_url in the AWS secret, and what answers there.",
+}
+
+// ofTokenRequest gives a fault the sentence that fits a token request.
+func ofTokenRequest(fault *apisecret.Error) *apisecret.Error {
+	if sentence, ok := tokenSentences[fault.Code]; ok {
+		fault.Message = sentence
+	}
+	return fault
+}
+
+// withQuote adds to a fault what the reply says, for the log, and says so where the
+// sentence alone helps little.
+func withQuote(fault *apisecret.Error, message, requestID string) *apisecret.Error {
+	fault.UpstreamMessage, fault.UpstreamRequestID = message, requestID
+	if fault.Code == apisecret.UnexpectedResponse && message != "" {
+		fault.Message += " The reply's message is in the log."
+	}
 	return fault
 }

@@ -2,14 +2,22 @@ package segura
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,7 +104,7 @@ func readReply(action apisecret.Action, status int, body []byte) read {
 	if fault == nil {
 		return read{outcome: outcome, httpStatus: status}
 	}
-	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Refused == apisecret.TokenRefused}
+	return read{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Cause == apisecret.TokenRefused}
 }
 
 // Reading a reply never panics; it is a success only if the status is 200 and the
@@ -287,6 +295,79 @@ func TestRedact_findsASecretInEveryForm(t *testing.T) {
 
 		if shows := strings.Contains(got, row.quoted[:4]); shows != row.shows || !strings.HasPrefix(got, "it is ") {
 			t.Errorf("%s: got %q, want %s in it: %t", name, got, row.quoted[:4], row.shows)
+		}
+	}
+}
+
+func TestDescribe_namesTheCauseAndWhatToCheck(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{&net.DNSError{Err: "no such host"}, "name servers"},
+		{syscall.ECONNREFUSED, "refused"},
+		{syscall.ENETUNREACH, "no route"},
+		{syscall.EHOSTUNREACH, "no route"},
+		{syscall.ECONNRESET, "closed"},
+		{syscall.EPIPE, "closed"},
+		{io.EOF, "closed"},
+		{io.ErrUnexpectedEOF, "closed"},
+		{errors.New("MARKER"), "handshake failed"},
+	} {
+		if got := describe(&net.OpError{Op: "dial", Net: "tcp", Err: row.err}); !strings.Contains(got, row.want) || strings.Contains(got, "MARKER") {
+			t.Errorf("%v: got %q, want %q in it", row.err, got, row.want)
+		}
+	}
+}
+
+// With TLS 1.3 a reset may overtake the alert with which our certificate is rejected.
+func TestWithAlert_findsTheAlertBehindABrokenConnection(t *testing.T) {
+	broken := &net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}
+	for asks, isRejected := range map[tls.ClientAuthType]bool{tls.RequireAnyClientCert: true, tls.RequestClientCert: false} {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = &tls.Config{ClientAuth: asks, MinVersion: tls.VersionTLS13}
+		server.Config.ErrorLog, server.Config.ReadHeaderTimeout = log.New(io.Discard, "", 0), 20*time.Second
+		server.StartTLS()
+		defer server.Close()
+		authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+		client, err := New(Credentials{BaseURL: server.URL, ClientID: "id", ClientSecret: Hide("secret"), CACertificate: authority}, Options{AttemptTimeout: 5 * time.Second, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.certificateAsked.Store(true)
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
+
+		began := time.Now()
+
+		got := client.withAlert(t.Context(), request, broken)
+
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("a server that asks in the manner %d: waited %s for an alert", asks, took)
+		}
+		if (client.rejected(got) != "") != isRejected || !isRejected && !errors.Is(got, broken) {
+			t.Errorf("a server that asks in the manner %d: got %v, want the alert: %t", asks, got, isRejected)
+		}
+	}
+}
+
+// With TLS 1.2 a missing certificate is a handshake failure, which has other causes too.
+func TestRejected_takesAHandshakeFailureForOursWhereACertificateWasAskedFor(t *testing.T) {
+	const certificate, cipher = "it rejected our certificate", "no cipher in common"
+	for _, row := range []struct {
+		alert string
+		asked bool
+		want  string // a part of what is said; empty: nothing is
+	}{
+		{"tls: handshake failure", true, certificate}, {"tls: handshake failure", false, cipher}, {"tls: bad certificate", false, certificate},
+		{"tls: unknown certificate authority", true, certificate}, {"tls: access denied", true, certificate}, {"tls: internal error", true, ""},
+	} {
+		client := &Client{certificateAsked: new(atomic.Bool)}
+		client.certificateAsked.Store(row.asked)
+
+		got := client.rejected(&net.OpError{Op: "remote error", Err: errors.New(row.alert)})
+
+		if !strings.Contains(got, row.want) || (got == "") != (row.want == "") {
+			t.Errorf("%s, asked for a certificate: %t: got %q, want %q in it", row.alert, row.asked, got, row.want)
 		}
 	}
 }

@@ -2,11 +2,15 @@ package segura
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"math"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +56,7 @@ type content struct {
 	flagged   bool     // an error or an exception is set, or success is false
 	code      int      // Segura's own code, such as 1005; 0: none
 	requestID string
+	title     string // of an HTML page
 
 	contradicted bool // the message tells of a success, and something else does not
 
@@ -67,11 +72,54 @@ func readContent(body []byte) content {
 		return content{}
 	case text[0] == '{':
 		return readObject(text)
-	case text[0] == '<' || text[0] == '[':
-		return content{}
-	default:
-		return readPlainText(string(text))
 	}
+	if text[0] == '[' {
+		return content{}
+	}
+	if c, ok := readEmbedded(text); ok {
+		return c
+	}
+	if text[0] == '<' {
+		return content{title: readTitle(text)}
+	}
+	return readPlainText(string(text))
+}
+
+// readEmbedded reads the one JSON object in other text, such as warnings of PHP around
+// it. It may tell of a fault; a success it is not.
+func readEmbedded(text []byte) (content, bool) {
+	first, last := bytes.IndexByte(text, '{'), bytes.LastIndexByte(text, '}')
+	if first < 0 || last < first {
+		return content{}, false
+	}
+	if _, ok := object(text[first : last+1]); !ok {
+		return content{}, false
+	}
+	c := readObject(text[first : last+1])
+	c.enveloped, c.members = false, nil
+	return c, true
+}
+
+var titleElement = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// readTitle returns the title of an HTML page, on one line.
+func readTitle(page []byte) string {
+	if found := titleElement.FindSubmatch(page); found != nil {
+		return strings.Join(strings.Fields(html.UnescapeString(string(found[1]))), " ")
+	}
+	return ""
+}
+
+// logged returns what the log quotes of a reply: its message, an error in OAuth's
+// form, the title of a page, or where a redirect leads to.
+func (c content) logged(r reply) string {
+	description, _ := strictjson.String(c.members["error_description"])
+	code, _ := strictjson.String(c.members["error"])
+	target := ""
+	if to, err := url.Parse(r.header.Get("Location")); err == nil && r.status/100 == 3 && to.Host != "" {
+		target = to.Scheme + "://" + to.Host
+	}
+	return cmp.Or(c.message, description, code, c.title, target)
 }
 
 // readPlainText reads the gateway's answer to a request without Accept: the

@@ -167,6 +167,19 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"504 without a body", seguratest.Empty(504), transient(apisecret.UpstreamTimeout, 504)},
 		{"502 in a 200", seguratest.Envelope(200, 502, "Bad gateway"), transient(apisecret.UpstreamInvalidResponse, 502)},
 		{"504 in a 200", seguratest.Envelope(200, 504, "Late"), transient(apisecret.UpstreamTimeout, 504)},
+		{"408", seguratest.HTML(408), transient(apisecret.UpstreamTimeout, 408)},
+		{"408 in a 200", seguratest.Envelope(200, 408, "Late"), transient(apisecret.UpstreamTimeout, 408)},
+		{"421", seguratest.Empty(421), transient(apisecret.UpstreamError, 421)},
+		{"425", seguratest.Empty(425), transient(apisecret.UpstreamError, 425)},
+		{"nginx, no client certificate", seguratest.Reply(400, "text/html", "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>"), verdict{apisecret.Failed, apisecret.UpstreamUnreachable, false, 0, 400}},
+		{"nginx, a wrong client certificate", seguratest.Reply(400, "text/html", "<html><head><title>400 The SSL certificate error</title></head>"), verdict{apisecret.Failed, apisecret.UpstreamUnreachable, false, 0, 400}},
+		{"1005 behind a warning of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: Undefined index {x in /a.php<br />\n"), unexpected(400)},
+		{"1005 among warnings of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x in <b>/a.php</b><br />\n"+`{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}}`+"\n<br />"), notFound},
+		{"1006 behind a notice", text(400, `Notice: y {"response":{"status":400,"message":"1006: User does not have access","error":true}}`), denied(1006, 400)},
+		{"two objects among warnings", text(400, `w {"response":{"message":"1005: x"}} w {"response":{"message":"1006: x"}}`), unexpected(400)},
+		{"a success behind a warning", seguratest.Reply(200, "text/html", "<br />\n"+in(activated)), unexpected(200)},
+		{"a success behind a notice", text(200, "Notice: "+in(activated)), unexpected(200)},
+
 		{"507", seguratest.Empty(507), transient(apisecret.UpstreamError, 507)},
 		{"599", seguratest.Empty(599), transient(apisecret.UpstreamError, 599)},
 
@@ -210,8 +223,8 @@ func TestDo_readsEveryReply(t *testing.T) {
 		if got := verdictOf(answer, fault); got != row.want {
 			t.Errorf("%s: got %+v, want %+v", row.name, got, row.want)
 		}
-		if fault != nil && (fault.Refused == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Refused == apisecret.CredentialsRefused || fault.NoReply) {
-			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Refused == apisecret.TokenRefused, fault.Refused == apisecret.CredentialsRefused, fault.NoReply)
+		if fault != nil && (fault.Cause == apisecret.TokenRefused != (row.want.code == apisecret.AuthenticationFailed) || fault.Cause == apisecret.CredentialsRefused || fault.Cause == apisecret.NoReply) {
+			t.Errorf("%s: got refused token %t, refused credentials %t, no reply %t", row.name, fault.Cause == apisecret.TokenRefused, fault.Cause == apisecret.CredentialsRefused, fault.Cause == apisecret.NoReply)
 		}
 		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "example.com")) {
 			t.Errorf("%s: got the message %q, want a sentence of our own", row.name, fault.Message)
@@ -270,7 +283,7 @@ func TestDo_understandsEveryGeneration(t *testing.T) {
 				seguratest.RefusedAuthenticationAs200, seguratest.RefusedInactiveAs200,
 			} {
 				server.RefuseToken(style)
-				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Refused != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Cause != apisecret.TokenRefused || fault.Code != apisecret.AuthenticationFailed {
 					t.Errorf("generation %d, older gateway %t, refusal %d: got %+v, want a refused token", generation, older, style, fault)
 				}
 			}
@@ -430,6 +443,7 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 		{"another header", seguratest.ReplyJSON(404, `{"message":"x","request_id":"in-the-body"}`).WithHeader("X-Kong-Request-Id", "").WithHeader("X-Request-Id", "of-another"), "of-another"},
 		{"the body", seguratest.ReplyJSON(404, `{"message":"x","request_id":"in-the-body"}`).WithHeader("X-Kong-Request-Id", ""), "in-the-body"},
 		{"plain text", seguratest.Reply(404, "text/plain", "x\nrequest_id: in-the-text\n").WithHeader("X-Kong-Request-Id", ""), "in-the-text"},
+		{"odd characters are left out", seguratest.ReplyJSON(404, `{"message":"x","request_id":"a \"b\" <c>\\d é\u2028\u007fe"}`).WithHeader("X-Kong-Request-Id", ""), "abcde"},
 		{"none", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", ""), ""},
 		{"no string", seguratest.ReplyJSON(404, `{"message":"x","request_id":5}`).WithHeader("X-Kong-Request-Id", ""), ""},
 		{"a long one is cut", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", strings.Repeat("z", 4000)), strings.Repeat("z", 128)},
@@ -441,6 +455,40 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 
 		if fault == nil || fault.UpstreamRequestID != row.want {
 			t.Errorf("%s: got %+v, want the request id %q", row.name, fault, row.want)
+		}
+	}
+}
+
+// What the log quotes of a reply, in this order.
+func TestDo_quotesForTheLogWhatAReplySays(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	for name, row := range map[string]struct {
+		reply seguratest.Fault
+		want  string
+	}{
+		"the message":               {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
+		"mensagem":                  {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
+		"the error's description":   {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
+		"the error":                 {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
+		"an exception's message":    {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
+		"a page's title":            {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
+		"a page without a title":    {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
+		"where a redirect leads":    {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
+		"a redirect on this host":   {seguratest.Redirect(302, "/login"), ""},
+		"where a page's link leads": {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
+	} {
+		server.ClearFaults()
+		server.Fail(enableCalls, row.reply, 1)
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+		if fault == nil || fault.UpstreamMessage != row.want {
+			t.Errorf("%s: got %q, want %q (%v)", name, fault.UpstreamMessage, row.want, fault)
+			continue
+		}
+		if says := strings.Contains(fault.Message, "is in the log"); says && row.want == "" {
+			t.Errorf("%s: got %q, though the log has nothing", name, fault.Message)
 		}
 	}
 }

@@ -280,6 +280,25 @@ func TestDo_quotesNoSecretThatWasTakenApart(t *testing.T) {
 	}
 }
 
+// A call may be made with a token that many others have replaced since.
+func TestDo_quotesNothingOfItsTokenHoweverOldItIs(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	value := server.Tokens()[0]
+	for range 20 {
+		if _, fault := client.FreshToken(t.Context()); fault != nil {
+			t.Fatal(fault)
+		}
+	}
+	server.Fail(enableCalls, seguratest.Envelope(400, 400, "was "+value).WithHeader("X-Kong-Request-Id", value), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if got := longestCommon(value[20:60], fault.UpstreamMessage+" "+fault.UpstreamRequestID); len(got) >= 8 {
+		t.Errorf("got %q of the token", got)
+	}
+}
+
 // Addresses are not for the log either: they lie in the AWS secret.
 func TestDo_quotesNothingOfTheAddressesInTheSecret(t *testing.T) {
 	server := seguratest.Start(t, seguratest.Options{TokenPath: "/idp-Ra8v2Wq9/token", EnablePath: "/on-Gm4t7Bx3/{identifier}", DisablePath: "/off-Lk5s1Zd6/{identifier}"})
@@ -290,7 +309,7 @@ func TestDo_quotesNothingOfTheAddressesInTheSecret(t *testing.T) {
 
 		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
 
-		if got := longestCommon(secret, fault.UpstreamMessage); len(got) >= 8 {
+		if got := longestCommon(strings.TrimPrefix(secret, "https://"), fault.UpstreamMessage); len(got) >= 8 {
 			t.Errorf("%s: got %q of it in %q", secret, got, fault.UpstreamMessage)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -145,7 +146,7 @@ func (c *Client) requestToken(ctx context.Context) (*Token, *apisecret.Error) {
 	t, err := c.access().form.Token(ctx)
 	switch {
 	case fault != nil:
-		return nil, fault
+		return nil, ofTokenRequest(fault)
 	case r.status == 0:
 		return nil, apisecret.NewError(apisecret.InternalError, "")
 	case err == nil && r.status == http.StatusOK && isBearer(t.AccessToken, t.TokenType):
@@ -168,18 +169,25 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		seconds, _ := number(said.members["expires_in"])
 		return newToken(token, time.Duration(min(seconds, math.MaxInt32))*time.Second), nil
 	}
-	fault := replyFault(r, said, time.Now())
+	fault := ofTokenRequest(replyFault(r, said, time.Now()))
 	switch code, _ := strictjson.String(said.members["error"]); {
-	case fault.Refused == apisecret.TokenRefused:
-		fault.Refused = apisecret.CredentialsRefused
+	case fault.Cause == apisecret.TokenRefused:
+		fault.Cause = apisecret.CredentialsRefused
 	case code == "unauthorized_client" || code == "invalid_grant":
 		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
-		refused.HTTPStatus, refused.Refused = fault.HTTPStatus, apisecret.CredentialsRefused
+		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
-	fault.UpstreamMessage, fault.UpstreamRequestID = c.quote(r, said, newSecretTexts(token))
-	return nil, fault
+	said.message = opaque.ReplaceAllString(said.message, redacted)
+	if said.members == nil && r.status/100 == 2 {
+		said.message = "" // what is no JSON may be a token
+	}
+	message, requestID := c.quote(r, said, newSecretTexts(token))
+	return nil, withQuote(fault, message, requestID)
 }
+
+// opaque is what may be a token where it stands in a text.
+var opaque = regexp.MustCompile(`\S{25,}`)
 
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"segura-enable/internal/apisecret"
@@ -64,7 +65,7 @@ func TestToken_neverProbes(t *testing.T) {
 
 		_, fault := client.Token(t.Context(), nil)
 
-		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Refused != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
+		if fault == nil || fault.Code != apisecret.AuthenticationFailed || fault.Cause != apisecret.CredentialsRefused || fault.HTTPStatus != 401 || server.Count("") != 1 {
 			t.Errorf("%s: got %+v after %d requests, want refused credentials after one", style, fault, server.Count(""))
 		}
 	}
@@ -153,8 +154,11 @@ func TestToken_readsEveryReply(t *testing.T) {
 		if v != row.want || (token == nil) == (fault == nil) {
 			t.Errorf("%s: got %+v, want %+v", row.name, v, row.want)
 		}
-		if fault != nil && (fault.Refused == apisecret.CredentialsRefused != row.refused || fault.Refused == apisecret.TokenRefused) {
-			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Refused == apisecret.CredentialsRefused, fault.Refused == apisecret.TokenRefused, row.refused)
+		if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "API secret")) {
+			t.Errorf("%s: got the message %q, want one that speaks of no API secret", row.name, fault.Message)
+		}
+		if fault != nil && (fault.Cause == apisecret.CredentialsRefused != row.refused || fault.Cause == apisecret.TokenRefused) {
+			t.Errorf("%s: got refused credentials %t and refused token %t, want %t and false", row.name, fault.Cause == apisecret.CredentialsRefused, fault.Cause == apisecret.TokenRefused, row.refused)
 		}
 	}
 }
@@ -181,8 +185,8 @@ func TestDo_sendsTheTokenAndNoBody(t *testing.T) {
 				t.Errorf("%s: got %s %q, want %q", got.Kind, name, values, value)
 			}
 		}
-		if got.Header.Get("Content-Type") != "" || got.Header.Get("Accept-Encoding") != "" {
-			t.Errorf("%s: got the headers %v, want neither Content-Type nor Accept-Encoding", got.Kind, got.Header)
+		if got.Header.Get("Content-Type") != "" || got.Header.Get("Accept-Encoding") != "identity" {
+			t.Errorf("%s: got the headers %v, want no Content-Type and no coding", got.Kind, got.Header)
 		}
 	}
 	if got := server.Count(seguratest.KindOther); got != 0 {

@@ -161,7 +161,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 				if !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
 					t.Errorf("got the message %q, want %q in it and no address", fault.Message, row.says)
 				}
-				if !row.hasReply && !fault.NoReply {
+				if !row.hasReply && fault.Cause != apisecret.NoReply {
 					t.Errorf("got a fault with a reply: %+v", fault)
 				}
 			})
@@ -174,12 +174,12 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 func TestDo_looksForNoAlertOnceAReplyHasCome(t *testing.T) {
 	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
 	token := mustToken(t, client)
-	server.Fail(enableCalls, seguratest.CloseConnection(), 1)
+	server.Fail(enableCalls, seguratest.CloseConnection(), 2)
 
 	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
 
-	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Connections() != 1 {
-		t.Errorf("got %v over %d connections, want upstream_unreachable over the one there was", fault, server.Connections())
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Connections() != 2 {
+		t.Errorf("got %v over %d connections, want upstream_unreachable over the one there was and a new one", fault, server.Connections())
 	}
 }
 
@@ -396,7 +396,7 @@ func TestDo_recoversFromBrokenConnections(t *testing.T) {
 		_, first := client.Do(t.Context(), apisecret.Enable, 5, token)
 		_, second := client.Do(t.Context(), apisecret.Enable, 5, token)
 
-		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || !first.NoReply) || second != nil {
+		if first != nil && (first.Code != apisecret.UpstreamUnreachable || !first.Retryable || first.Cause != apisecret.NoReply) || second != nil {
 			t.Errorf("%s: got %v, then %v; want success at the second call at the latest", name, first, second)
 		}
 	}
@@ -408,11 +408,10 @@ func TestClient_closesItsIdleConnections(t *testing.T) {
 
 	client.Close()
 
-	for deadline := time.Now().Add(5 * time.Second); server.OpenConnections() > 0; {
+	for deadline := time.Now().Add(20 * time.Second); server.OpenConnections() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %d open connections", server.OpenConnections())
 		}
-		runtime.Gosched()
 	}
 	if _, fault := client.FreshToken(t.Context()); fault != nil {
 		t.Errorf("a token afterwards: %v", fault)
@@ -445,8 +444,22 @@ func TestConnect_opensANewConnectionAndTakesAnyReply(t *testing.T) {
 	}
 }
 
+func TestConnect_leavesNoConnectionOpen(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+
+	fault := client.Connect(t.Context())
+
+	for deadline := time.Now().Add(10 * time.Second); server.OpenConnections() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d open connections after %v", server.OpenConnections(), fault)
+		}
+		runtime.Gosched()
+	}
+}
+
 func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
-	server, client := start(t, seguratest.Options{}, patience(500*time.Millisecond))
+	server, client := start(t, seguratest.Options{})
+	hasty := newClient(t, credentialsOf(t, server), patience(500*time.Millisecond))
 	for how, want := range map[seguratest.Refused]verdict{
 		seguratest.NotListening: unreachable(true), seguratest.ResetOnAccept: unreachable(true), seguratest.SilentOnAccept: transient(apisecret.UpstreamTimeout, 0),
 	} {
@@ -454,7 +467,12 @@ func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		fault := client.Connect(t.Context())
+		asked := client
+		if how == seguratest.SilentOnAccept {
+			asked = hasty
+		}
+
+		fault := asked.Connect(t.Context())
 
 		if fault == nil || verdictOf(segura.Answer{}, fault) != want {
 			t.Errorf("refusal %d: got %v, want %+v", how, fault, want)

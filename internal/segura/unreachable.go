@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +28,7 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
 		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.NoReply = true
+		fault.Cause = apisecret.NoReply
 		return fault
 	case c.rejected(err) != "":
 		fault := unreachable(c.rejected(err))
@@ -48,7 +50,7 @@ func readFault(ctx, attempt context.Context) *apisecret.Error {
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil:
 		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.NoReply = true
+		fault.Cause = apisecret.NoReply
 		return fault
 	default:
 		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
@@ -57,14 +59,35 @@ func readFault(ctx, attempt context.Context) *apisecret.Error {
 
 func unreachable(cause string) *apisecret.Error {
 	fault := apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause)
-	fault.NoReply = true
+	fault.Cause = apisecret.NoReply
 	return fault
+}
+
+// proxyError is the status with which a proxy refused to connect. net/http would make
+// an error of its status text.
+type proxyError int
+
+func (e proxyError) Error() string { return fmt.Sprintf("proxy: status %d", int(e)) }
+
+func refuseByProxy(_ context.Context, _ *url.URL, _ *http.Request, r *http.Response) error {
+	if r.StatusCode == http.StatusOK {
+		return nil
+	}
+	return proxyError(r.StatusCode)
 }
 
 // describe says what kept a connection from being made, and what to do about it.
 func describe(err error) string {
-	var dns *net.DNSError
+	var (
+		dns     *net.DNSError
+		refusal proxyError
+		dial    *net.OpError
+	)
 	switch {
+	case errors.As(err, &refusal):
+		return fmt.Sprintf("the proxy refused it with status %d. Check HTTPS_PROXY, what the proxy allows, and the user name and the password in the variable if it asks for them.", int(refusal))
+	case errors.As(err, &dial) && (dial.Op == "proxyconnect" || dial.Op == "socks connect"):
+		return "the proxy cannot be reached. Check HTTPS_PROXY, NO_PROXY, and that the proxy is up."
 	case errors.As(err, &dns):
 		return "its name cannot be resolved. Check base_url and token_url in the AWS secret, and the name servers that the function uses."
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -78,10 +101,14 @@ func describe(err error) string {
 	}
 }
 
+const (
+	theirCertificate = "Segura's certificate was rejected: "
+	ourCertificate   = "it rejected our certificate or the lack of one. Check client_certificate and client_key in the AWS secret against the access key."
+)
+
 // rejected says which certificate or TLS version was rejected, if that is the
 // cause: trying again would not help.
 func (c *Client) rejected(err error) string {
-	const theirs = "Segura's certificate was rejected: "
 	var (
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
@@ -90,15 +117,34 @@ func (c *Client) rejected(err error) string {
 	)
 	switch {
 	case errors.As(err, &authority):
-		return theirs + "its authority is not trusted. Put the authority's certificate into ca_certificate in the AWS secret."
+		return theirCertificate + c.unknownAuthority(authority)
+	case errors.As(err, &host) && len(host.Certificate.DNSNames)+len(host.Certificate.IPAddresses) == 0:
+		return theirCertificate + "it names its host in the Common Name alone, which is not looked at any more. Issue it anew with a subject alternative name."
 	case errors.As(err, &host):
-		return theirs + "it is for another host. Check base_url and token_url in the AWS secret."
+		return theirCertificate + "it is for another host. Check base_url and token_url in the AWS secret."
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return theirs + "it has expired, or is not valid yet. Renew it."
+		return theirCertificate + "it has expired, or is not valid yet. Renew it."
 	case errors.As(err, &invalid) || errors.As(err, &other):
-		return theirs + "it cannot be verified. Check Segura's certificate and ca_certificate in the AWS secret."
+		return theirCertificate + "it cannot be verified. Check Segura's certificate and ca_certificate in the AWS secret."
+	case strings.Contains(err.Error(), "failed to parse certificate from server"):
+		return theirCertificate + "it cannot be read. Issue it anew; if only its serial number is negative, GODEBUG=x509negativeserial=1 in the function's environment allows that."
 	}
 	return c.rejectedByPeer(err)
+}
+
+// unknownAuthority says why no trusted authority vouches for the certificate. What
+// crypto/x509 knows besides is only in its text.
+func (c *Client) unknownAuthority(err x509.UnknownAuthorityError) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "insecure algorithm"):
+		return "it is signed with SHA-1 or another algorithm that is no longer safe. Issue it anew with SHA-256."
+	case strings.Contains(text, "parent certificate cannot sign"):
+		return "the certificate in ca_certificate that issued it is not marked as an authority's (basic constraints, key usage). Issue that one anew."
+	case c.transport.TLSClientConfig.RootCAs != nil:
+		return "its authority is not trusted: neither ca_certificate in the AWS secret nor what the server sends has its certificate. Put it there, an intermediate one too, or let the server send it."
+	default:
+		return "its authority is not trusted. Put the authority's certificate into ca_certificate in the AWS secret."
+	}
 }
 
 // alertPatience is how long the alert of a server that rejects our certificate is
@@ -145,12 +191,13 @@ func (c *Client) rejectedByPeer(err error) string {
 		return ""
 	}
 	alert := operation.Err.Error()
-	for _, about := range []string{"certificate", "access denied", "handshake failure"} {
-		// Servers with TLS 1.2 name a missing certificate a handshake failure, which
-		// has other causes too.
-		if strings.Contains(alert, about) && (about != "handshake failure" || c.certificateAsked.Load()) {
-			return "it rejected our certificate or the lack of one. Check client_certificate and client_key in the AWS secret against the access key."
-		}
+	switch {
+	// Servers with TLS 1.2 name a missing certificate a handshake failure too.
+	case strings.Contains(alert, "certificate"), strings.Contains(alert, "access denied"), strings.Contains(alert, "handshake failure") && c.certificateAsked.Load():
+		return ourCertificate
+	case strings.Contains(alert, "handshake failure"), strings.Contains(alert, "insufficient security"):
+		return "it has no cipher in common with this function. Update Segura's TLS settings; for an appliance that knows RSA key exchange alone, GODEBUG=tlsrsakex=1 in the function's environment allows that."
+	default:
+		return ""
 	}
-	return ""
 }

@@ -31,6 +31,7 @@ type Invocation struct {
 	attempts  int
 	refreshes int
 	counts    []metric // what else was counted
+	unusable  int
 }
 
 // samples is a uniform sample of the values seen.
@@ -120,6 +121,13 @@ func Count(ctx context.Context, name string, n int) {
 	i.update(func() { i.counts = append(i.counts, count(name, n)) })
 }
 
+// SecretUnusable counts a read of the AWS secret that found a document that cannot be
+// used.
+func SecretUnusable(ctx context.Context) {
+	i := fromContext(ctx)
+	i.update(func() { i.unusable++ })
+}
+
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
 	i := fromContext(ctx)
@@ -159,6 +167,7 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		count("Failed", i.outcomes[apisecret.Failed]),
 		count("Attempts", i.attempts),
 		count("CredentialRefresh", i.refreshes),
+		count("SecretUnusable", i.unusable),
 	}
 	metrics = append(metrics, i.counts...)
 	if i.calls.seen > 0 {

@@ -222,7 +222,7 @@ func TestBegin_writesTheMetricsOfAnInvocation(t *testing.T) {
 	all := lines[0]
 	dimensions, metrics := definitions(t, all)
 	wantMetrics := map[string]string{
-		"Enabled": "Count", "AlreadyEnabled": "Count", "Disabled": "Count", "AlreadyDisabled": "Count", "Failed": "Count", "Attempts": "Count", "CredentialRefresh": "Count",
+		"Enabled": "Count", "AlreadyEnabled": "Count", "Disabled": "Count", "AlreadyDisabled": "Count", "Failed": "Count", "Attempts": "Count", "CredentialRefresh": "Count", "SecretUnusable": "Count",
 		"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds",
 	}
 	if dimensions != "[[Function]]" || !maps.Equal(metrics, wantMetrics) {
@@ -268,7 +268,7 @@ func TestBegin_definesOnlyMetricsThatHaveAValue(t *testing.T) {
 			t.Errorf("%s: got %v, want a number", name, lines[0][name])
 		}
 	}
-	if _, defined := metrics["CallLatency"]; defined || len(metrics) != 7 {
+	if _, defined := metrics["CallLatency"]; defined || len(metrics) != 8 {
 		t.Errorf("got the metrics %v, want no latencies where nothing was called", metrics)
 	}
 }

@@ -178,12 +178,5 @@ func (h *Handler) check(ctx context.Context) ([]byte, error) {
 		step.DurationMS = &took
 	}
 	result.Steps = append(result.Steps, step)
-	text, err := result.Document()
-	if err != nil {
-		return nil, fmt.Errorf("self-check: %w", err)
-	}
-	if result.Check != activation.Passed {
-		return nil, event.Fail(ctx, h.Log, event.CheckFailed, string(text))
-	}
-	return text, nil
+	return event.Checked(ctx, h.Log, result)
 }

@@ -20,9 +20,6 @@ type Invocation struct {
 	// Payload is the response, or the error document of a function error.
 	Payload []byte
 
-	// ContentType is what the function called its response.
-	ContentType string
-
 	// FunctionError tells that the invocation failed; ErrorType and
 	// ErrorMessage say how. Lambda's own types, for a function that could not
 	// answer, start with "Runtime." or "Sandbox.".
@@ -71,19 +68,9 @@ func WithClockAhead(ahead time.Duration) InvokeOption {
 	return func(inv *invocation) { inv.ahead = ahead }
 }
 
-// WithTraceID sets the X-Ray trace header; without it one is made up.
-func WithTraceID(trace string) InvokeOption {
-	return WithHeader("Lambda-Runtime-Trace-Id", trace)
-}
-
 // WithClientContext sets the client context, a JSON object.
 func WithClientContext(document string) InvokeOption {
-	return WithHeader("Lambda-Runtime-Client-Context", document)
-}
-
-// WithHeader sets any header of the answer that hands out the event.
-func WithHeader(name, value string) InvokeOption {
-	return func(inv *invocation) { inv.header.Set(name, value) }
+	return func(inv *invocation) { inv.header.Set("Lambda-Runtime-Client-Context", document) }
 }
 
 // Invoke hands an event to the function and waits for what comes of it. A

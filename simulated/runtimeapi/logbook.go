@@ -14,7 +14,7 @@ import (
 
 const (
 	maxLogBytes   = 64 << 20
-	drainDeadline = 2 * time.Second // for what a child of the process may hold open
+	drainDeadline = 10 * time.Second // for what a child of the process may hold open
 )
 
 // logbook keeps the lines of all processes of a function.

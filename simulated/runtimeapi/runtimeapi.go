@@ -6,7 +6,7 @@
 // runs out of time ends the process, as Lambda ends it, and the next one
 // starts a new process. What Lambda does around that is left to others: the
 // events come from the caller, retries and destinations do not exist, and
-// the memory size is announced but not enforced.
+// no memory size is enforced.
 package runtimeapi
 
 import (
@@ -26,9 +26,8 @@ const (
 	DefaultInitTimeout = 10 * time.Second // from the start of the process to its first request for work
 	MaxResponseSize    = 6291556          // bytes of a response
 
-	defaultMemorySize = 128
-	defaultRegion     = "eu-west-1"
-	defaultName       = "function"
+	defaultRegion = "eu-west-1"
+	defaultName   = "function"
 )
 
 // The AWS credentials that the process is given. They open nothing.
@@ -55,13 +54,6 @@ type Options struct {
 	// a part of its ARN. Empty means "function".
 	FunctionName string
 
-	// Handler is what the function finds in _HANDLER. Empty means "bootstrap".
-	Handler string
-
-	// MemorySize is announced in AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MB. Zero
-	// means 128. It is not enforced.
-	MemorySize int
-
 	// Timeout is how long an invocation may take before the process is ended.
 	// Zero means [DefaultTimeout].
 	Timeout time.Duration
@@ -77,10 +69,6 @@ type Options struct {
 	// Output receives each line of standard output and standard error as it
 	// comes. Nil means that the lines are only kept for [Function.Logs].
 	Output io.Writer
-
-	// ListenHost is the address that the Runtime API listens on. Empty means
-	// 127.0.0.1.
-	ListenHost string
 }
 
 // Function is a running function. Its methods may be called at once.
@@ -121,12 +109,6 @@ func withDefaults(o Options) Options {
 	if o.FunctionName == "" {
 		o.FunctionName = defaultName
 	}
-	if o.Handler == "" {
-		o.Handler = "bootstrap"
-	}
-	if o.MemorySize == 0 {
-		o.MemorySize = defaultMemorySize
-	}
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
@@ -135,9 +117,6 @@ func withDefaults(o Options) Options {
 	}
 	if o.MaxConcurrency < 1 {
 		o.MaxConcurrency = 1
-	}
-	if o.ListenHost == "" {
-		o.ListenHost = "127.0.0.1"
 	}
 	return o
 }

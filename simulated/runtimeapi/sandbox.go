@@ -58,7 +58,7 @@ type sandbox struct {
 }
 
 func startSandbox(options Options, logs *logbook) (*sandbox, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(options.ListenHost, "0"))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
 	}
@@ -260,7 +260,7 @@ func environment(o Options, address string) []string {
 		"AWS_LAMBDA_RUNTIME_API":          address,
 		"AWS_LAMBDA_FUNCTION_NAME":        o.FunctionName,
 		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(o.MemorySize),
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + o.FunctionName,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" + strings.ReplaceAll(newUUID(), "-", ""),
@@ -271,7 +271,7 @@ func environment(o Options, address string) []string {
 		"AWS_SESSION_TOKEN":               SessionToken,
 		"LAMBDA_TASK_ROOT":                dir,
 		"LAMBDA_RUNTIME_DIR":              dir,
-		"_HANDLER":                        o.Handler,
+		"_HANDLER":                        "bootstrap",
 		"HOME":                            dir,
 		"LANG":                            "en_US.UTF-8",
 		"TZ":                              ":UTC",

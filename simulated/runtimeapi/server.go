@@ -89,7 +89,7 @@ func (s *sandbox) response(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "InvalidResponse", "the response was cut short")
 		return
 	}
-	result := Invocation{Payload: body, ContentType: r.Header.Get("Content-Type")}
+	result := Invocation{Payload: body}
 	if len(body) > MaxResponseSize {
 		const kind = "Function.ResponseSizeTooLarge"
 		message := fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseSize)
@@ -117,7 +117,6 @@ func (s *sandbox) failure(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := functionError(body, r.Header.Get("Lambda-Runtime-Function-Error-Type"))
-	result.ContentType = r.Header.Get("Content-Type")
 	result.XRayCause = r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause")
 	s.accept(w, inv, result)
 }

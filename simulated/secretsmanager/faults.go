@@ -75,7 +75,7 @@ type exchange struct {
 	server *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	fault  *fault
+	fault  Fault
 	number int // its place in the records
 	status int
 }
@@ -101,9 +101,7 @@ func (x *exchange) begin(secretID string) {
 	if due == nil {
 		return
 	}
-	if due.kind != "" {
-		x.fault = &fault{kind: due.kind}
-	}
+	x.fault = due.kind
 	x.wait(due.delay)
 }
 
@@ -148,40 +146,33 @@ func (x *exchange) fail(status int, kind, message string) {
 	x.reply(status, body)
 }
 
-func (f *fault) play(x *exchange) {
-	const bad = http.StatusBadRequest
-	switch f.kind {
-	case Throttling:
-		x.fail(bad, "ThrottlingException", "Rate exceeded")
-	case InternalError:
-		x.fail(http.StatusInternalServerError, "InternalServiceError", "An error occurred on the server side.")
-	case Unavailable:
-		x.reply(http.StatusServiceUnavailable, nil)
-	case AccessDenied:
-		x.fail(bad, "AccessDeniedException", "User: arn:aws:sts::"+account+":assumed-role/function-role/function is not authorized "+
-			"to perform: secretsmanager:GetSecretValue on resource: segura because no identity-based policy allows the secretsmanager:GetSecretValue action")
-	case KeyAccessDenied:
-		x.fail(bad, "AccessDeniedException", "Access to KMS is not allowed")
-	case ResourceNotFound:
-		x.fail(bad, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-	case MarkedForDeletion:
-		x.fail(bad, "InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion.")
-	case DecryptionFailure:
-		x.fail(bad, "DecryptionFailure", "Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
-	case SignatureMismatch:
-		x.fail(bad, "InvalidSignatureException", x.signatureText())
-	case ExpiredToken:
-		x.fail(bad, "ExpiredTokenException", "The security token included in the request is expired")
-	case InvalidToken:
-		x.fail(bad, "UnrecognizedClientException", "The security token included in the request is invalid.")
-	default:
-		f.breakDown(x)
-	}
+// worded are the errors of AWS, by fault.
+var worded = map[Fault]struct {
+	status        int
+	kind, message string
+}{
+	Throttling:    {400, "ThrottlingException", "Rate exceeded"},
+	InternalError: {500, "InternalServiceError", "An error occurred on the server side."},
+	AccessDenied: {400, "AccessDeniedException", "User: arn:aws:sts::" + account + ":assumed-role/function-role/function is not authorized " +
+		"to perform: secretsmanager:GetSecretValue on resource: segura because no identity-based policy allows the secretsmanager:GetSecretValue action"},
+	KeyAccessDenied:   {400, "AccessDeniedException", "Access to KMS is not allowed"},
+	ResourceNotFound:  {400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."},
+	MarkedForDeletion: {400, "InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion."},
+	DecryptionFailure: {400, "DecryptionFailure", "Secrets Manager can't decrypt the protected secret text using the provided KMS key."},
+	ExpiredToken:      {400, "ExpiredTokenException", "The security token included in the request is expired"},
+	InvalidToken:      {400, "UnrecognizedClientException", "The security token included in the request is invalid."},
 }
 
-// breakDown plays the faults that are no error of AWS.
-func (f *fault) breakDown(x *exchange) {
-	switch f.kind {
+func (x *exchange) play(f Fault) {
+	if e, ok := worded[f]; ok {
+		x.fail(e.status, e.kind, e.message)
+		return
+	}
+	switch f {
+	case Unavailable:
+		x.reply(http.StatusServiceUnavailable, nil)
+	case SignatureMismatch:
+		x.fail(http.StatusBadRequest, "InvalidSignatureException", x.signatureText())
 	case Hang:
 		x.wait(time.Hour)
 	case Reset:

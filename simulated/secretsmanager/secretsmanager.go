@@ -57,18 +57,14 @@ type Server struct {
 	versions int
 }
 
-// secret is one secret with the versions that AWS keeps a label for.
+// secret is one secret, with the value that AWS labels AWSCURRENT.
 type secret struct {
-	name, arn         string
-	current, previous *version
-	deleted           bool
-}
-
-type version struct {
-	id      string
-	text    *string
-	binary  []byte
-	created time.Time
+	name, arn string
+	version   int
+	field     string // SecretString or SecretBinary
+	value     any
+	created   time.Time
+	deleted   bool
 }
 
 // Request is the record of one call.
@@ -125,41 +121,20 @@ func (s *Server) Close() error {
 }
 
 // Put sets the value of a secret as a SecretString, and creates the secret
-// where there is none. A value that differs gets a new version. It returns the
-// ARN.
-func (s *Server) Put(name, value string) string {
-	return s.put(name, version{text: &value})
-}
+// where there is none. It returns the ARN.
+func (s *Server) Put(name, value string) string { return s.put(name, "SecretString", value) }
 
 // PutBinary is [Server.Put] for a SecretBinary.
 func (s *Server) PutBinary(name string, value []byte) string {
-	return s.put(name, version{binary: append([]byte{}, value...)})
+	return s.put(name, "SecretBinary", value) // base64 in JSON
 }
 
-func (s *Server) put(name string, v version) string {
+func (s *Server) put(name, field string, value any) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.secrets[name]
-	if known == nil {
-		known = &secret{name: name, arn: arn(name)}
-		s.secrets[name] = known
-	}
-	known.deleted = false
-	if known.current != nil && known.current.equal(v) {
-		return known.arn
-	}
 	s.versions++
-	v.id = fmt.Sprintf("a1b2c3d4-5678-4d9e-8c0f-%012d", s.versions)
-	v.created = time.Now()
-	known.previous, known.current = known.current, &v
-	return known.arn
-}
-
-func (v *version) equal(other version) bool {
-	if v.text != nil && other.text != nil {
-		return *v.text == *other.text
-	}
-	return v.text == nil && other.text == nil && string(v.binary) == string(other.binary)
+	s.secrets[name] = &secret{name: name, arn: arn(name), version: s.versions, field: field, value: value, created: time.Now()}
+	return s.secrets[name].arn
 }
 
 // arn ends in six characters that AWS makes up; here they follow from the name.
@@ -205,7 +180,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	var input struct{ SecretId, VersionId, VersionStage string }
+	var input struct{ SecretId string }
 	malformed := json.Unmarshal(body, &input) != nil
 	x := &exchange{server: s, w: w, r: r}
 	x.begin(input.SecretId)
@@ -215,14 +190,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		x.fail(http.StatusNotFound, "UnknownOperationException", "")
 	case !isSigned(r):
 		x.fail(http.StatusBadRequest, "MissingAuthenticationTokenException", "Missing Authentication Token")
-	case x.fault != nil:
-		x.fault.play(x)
+	case x.fault != "":
+		x.play(x.fault)
 	case r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue":
 		x.fail(http.StatusBadRequest, "UnknownOperationException", "")
 	case malformed || input.SecretId == "":
 		x.fail(http.StatusBadRequest, "SerializationException", "")
 	default:
-		s.getSecretValue(x, input.SecretId, input.VersionId, input.VersionStage)
+		s.getSecretValue(x, input.SecretId)
 	}
 }
 
@@ -246,45 +221,21 @@ func (s *Server) find(id string) *secret {
 	return nil
 }
 
-func (s *Server) getSecretValue(x *exchange, id, versionID, stage string) {
+func (s *Server) getSecretValue(x *exchange, id string) {
 	s.mu.Lock()
 	known := s.find(id)
-	var v *version
-	var labels []string
-	switch {
-	case known == nil:
-	case stage == "AWSPREVIOUS" || known.previous != nil && versionID == known.previous.id:
-		v, labels = known.previous, []string{"AWSPREVIOUS"}
-	case (stage == "" || stage == "AWSCURRENT") && (versionID == "" || versionID == known.current.id):
-		v, labels = known.current, []string{"AWSCURRENT"}
-	}
 	deleted := known != nil && known.deleted
 	s.mu.Unlock()
 	switch {
 	case known == nil:
-		x.fault = &fault{kind: ResourceNotFound}
-		x.fault.play(x)
+		x.play(ResourceNotFound)
 	case deleted:
-		x.fault = &fault{kind: MarkedForDeletion}
-		x.fault.play(x)
-	case v == nil:
-		x.fail(http.StatusBadRequest, "ResourceNotFoundException",
-			"Secrets Manager can't find the specified secret value for staging label: "+stage)
+		x.play(MarkedForDeletion)
 	default:
-		x.reply(http.StatusOK, value(known, v, labels))
+		body, _ := json.Marshal(map[string]any{ // strings and numbers only
+			"ARN": known.arn, "Name": known.name, known.field: known.value, "CreatedDate": float64(known.created.UnixMilli()) / 1000,
+			"VersionId": fmt.Sprintf("a1b2c3d4-5678-4d9e-8c0f-%012d", known.version), "VersionStages": []string{"AWSCURRENT"},
+		})
+		x.reply(http.StatusOK, body)
 	}
-}
-
-func value(known *secret, v *version, labels []string) []byte {
-	document := map[string]any{
-		"ARN": known.arn, "Name": known.name, "VersionId": v.id, "VersionStages": labels,
-		"CreatedDate": float64(v.created.UnixMilli()) / 1000,
-	}
-	if v.text != nil {
-		document["SecretString"] = *v.text
-	} else {
-		document["SecretBinary"] = v.binary // base64 in JSON
-	}
-	body, _ := json.Marshal(document) // strings and numbers only
-	return body
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -34,12 +33,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{server: s, w: w, r: r, id: requestID()}
 	x.request = s.describe(r, x.id)
 	fault := s.script.next(s.journal.arrive(x.request))
-	defer func() {
-		ended := s.journal.leave(x.request)
-		if s.options.Observe != nil {
-			s.options.Observe(ended)
-		}
-	}()
+	defer s.journal.leave(x.request)
 	if fault != nil {
 		x.fault = fault
 		s.journal.faulted(x.request, fault.name)
@@ -160,10 +154,6 @@ func (x *exchange) answer() reply {
 }
 
 func (x *exchange) route() reply {
-	s := x.server
-	if !s.admits(x.r.RemoteAddr) {
-		return x.gateway(http.StatusForbidden, messageIPNotAllowed)
-	}
 	switch x.request.Kind {
 	case KindHead:
 		return x.answerHead()
@@ -174,22 +164,6 @@ func (x *exchange) route() reply {
 	case KindOther:
 	}
 	return x.gateway(http.StatusNotFound, messageNoRoute)
-}
-
-func (s *Server) admits(remote string) bool {
-	if s.options.AllowedIPs == nil {
-		return true
-	}
-	from, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	for _, prefix := range s.allowed {
-		if prefix.Contains(from.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // answerHead: the start page is there, everything else is not.
@@ -211,7 +185,7 @@ func (x *exchange) answerCall() reply {
 		return g.envelope(403, 403, messageNotAuthorized, exception{})
 	}
 	identifier := x.request.Identifier
-	notFound, w := messageNotFound, g.shape().words
+	w := g.shape().words
 	var became turned
 	var done, before string
 	switch x.request.Kind {
@@ -219,16 +193,14 @@ func (x *exchange) answerCall() reply {
 		became, done, before = s.vault.turnAPISecret(identifier, false), w.disabled, w.alreadyDisabled
 	case KindPasswordEnable:
 		became, done, before = s.vault.turnPassword(identifier, true), messagePasswordEnabled, messagePasswordAlreadyEnabled
-		notFound = messagePasswordNotFound
 	case KindPasswordDisable:
 		became, done, before = s.vault.turnPassword(identifier, false), messagePasswordDisabled, messagePasswordAlreadyDisabled
-		notFound = messagePasswordNotFound
 	default:
 		became, done, before = s.vault.turnAPISecret(identifier, true), w.enabled, w.alreadyEnabled
 	}
 	switch became {
 	case missing:
-		return g.envelope(400, 400, notFound, exception{1005, notFound})
+		return g.envelope(400, 400, messageNotFound, exception{1005, messageNotFound})
 	case forbidden:
 		return g.envelope(400, 400, messageNoAccess, exception{1006, messageNoAccess})
 	case already:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"segura-enable/simulated/seguratest"
@@ -134,14 +133,6 @@ func TestPasswordRoute_enablesAnotherObject(t *testing.T) {
 	}
 }
 
-func TestPasswordRoute_knowsOnlyTheGivenPasswords(t *testing.T) {
-	segura := start(t, seguratest.Options{Passwords: map[int64]bool{10: false}})
-	c := newCaller(t, segura).hasToken()
-
-	wantHolds(t, c.calls("password/active", 10), 200, "Password successfully activated")
-	wantHolds(t, c.calls("password/active", 11), 400, "1005: Password not found")
-}
-
 func TestPathsThatAreNotSegurasGetTheGatewaysNotFound(t *testing.T) {
 	segura := start(t, seguratest.Options{AnyIdentifier: true})
 	c := newCaller(t, segura).hasToken()
@@ -240,61 +231,4 @@ func TestHead_isAnsweredAtTheBaseAddress(t *testing.T) {
 	if got := segura.Count(seguratest.KindHead); got != 3 {
 		t.Errorf("HEAD requests: got %d, want 3", got)
 	}
-}
-
-func TestReferer_isAskedOfCallsWhereTheAccessKeyRestrictsIt(t *testing.T) {
-	segura := start(t, seguratest.Options{Referer: "https://lambda.example.com/"})
-	c := newCaller(t, segura).hasToken()
-
-	without, other := c.enables(5), c.enables(5, "Referer", "https://example.org/")
-	with := c.enables(5, "Referer", "https://lambda.example.com/")
-
-	wantHolds(t, without, 403, `"message":"You are not authorized to access this resource"`)
-	wantHolds(t, other, 403, `"message":"You are not authorized to access this resource"`)
-	wantHolds(t, with, 200, "activated successfully")
-}
-
-func TestAddresses_areRefusedByTheGateway(t *testing.T) {
-	refused := newCaller(t, start(t, seguratest.Options{AllowedIPs: []string{"192.0.2.1", "10.0.0.0/8"}}))
-	admitted := newCaller(t, start(t, seguratest.Options{AllowedIPs: []string{"127.0.0.0/8"}}))
-
-	wantHolds(t, refused.asksToken(refused.goodForm()), 403, `"message":"IP address not allowed"`)
-	wantStatus(t, admitted.asksToken(admitted.goodForm()), 200)
-	if _, err := seguratest.New(seguratest.Options{AllowedIPs: []string{"here"}}); err == nil {
-		t.Error("an allowed IP that is none: got no error")
-	}
-}
-
-func TestAnyIdentifier_servesThousandsAtOnce(t *testing.T) {
-	segura := start(t, seguratest.Options{AnyIdentifier: true})
-	c := newCaller(t, segura).hasToken()
-	const total = 2_000
-
-	var group sync.WaitGroup
-	next := make(chan int64)
-	for range 16 {
-		group.Go(func() {
-			for identifier := range next {
-				if a, err := c.tries("secretapi/active", identifier); err != nil || a.status != 200 {
-					t.Errorf("enable %d: got %d, %v", identifier, a.status, err)
-				}
-			}
-		})
-	}
-	for i := range int64(total) {
-		next <- 1000 + i
-	}
-	close(next)
-	group.Wait()
-
-	if got := segura.Count(seguratest.KindEnable); got != total {
-		t.Errorf("enable calls: got %d, want %d", got, total)
-	}
-	if !segura.Active(1000) || !segura.Active(2999) || segura.Active(3000) {
-		t.Error("the wrong API secrets are active")
-	}
-	if got := segura.Peak(seguratest.KindEnable); got < 1 || got > 16 {
-		t.Errorf("calls at once: got %d, want 1 to 16", got)
-	}
-	wantHolds(t, c.enables(7), 400, "1005: Api secret not found") // still marked as missing
 }

@@ -237,6 +237,10 @@ func (d *door) reopen() error {
 	}
 	d.release()
 	listener, err := net.Listen("tcp", d.bind)
+	for tries := 0; err != nil && tries < 100; tries++ { // a connection of somebody else's may have the port for a moment
+		time.Sleep(10 * time.Millisecond)
+		listener, err = net.Listen("tcp", d.bind)
+	}
 	if err != nil {
 		return err
 	}

@@ -109,28 +109,6 @@ func GoAway() Fault {
 	})
 }
 
-// TwoReplies answers one HTTP/1.1 request with two replies at once, as a gateway
-// does that has lost count: that there is no such API secret, and a success that
-// nobody asked for and that the next request on the connection might be given.
-// Nothing else is ever said on it. On HTTP/2, where replies are numbered, it is the
-// first one alone.
-func TwoReplies() Fault {
-	return breaking("two replies", func(x *exchange) {
-		first := x.server.speaks().envelope(400, 400, messageNotFound, exception{code: 1005, message: messageNotFound})
-		c, _, err := http.NewResponseController(x.w).Hijack()
-		if err != nil {
-			x.send(first)
-			return
-		}
-		defer func() { _ = c.Close() }()
-		const form = "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-		second := x.plausible()
-		x.server.journal.answered(x.request, first.status)
-		_, _ = fmt.Fprintf(c, form+form, first.status, len(first.body), first.body, second.status, len(second.body), second.body)
-		x.pause(time.Second)
-	})
-}
-
 // Drain is the faithful answer and the end of the connection after it: GOAWAY
 // on HTTP/2, Connection: close on HTTP/1.1.
 func Drain() Fault {

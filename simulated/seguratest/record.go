@@ -53,8 +53,9 @@ type Request struct {
 	Status int
 	// Fault names the fault that was played; empty where none was.
 	Fault string
-	// Done says that the exchange is over.
-	Done bool
+	// Done says that the exchange is over, and Ended when that was.
+	Done  bool
+	Ended time.Time
 }
 
 // TLSInfo is what the client and the server agreed on.
@@ -132,13 +133,12 @@ func (j *journal) arrive(r *Request) Request {
 	return *r
 }
 
-func (j *journal) leave(r *Request) Request {
+func (j *journal) leave(r *Request) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r.Done = true
+	r.Done, r.Ended = true, time.Now()
 	j.flying[""]--
 	j.flying[r.Kind]--
-	return *r
 }
 
 func (j *journal) answered(r *Request, status int) {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -54,12 +52,6 @@ type Options struct {
 	// AnyIdentifier makes every identifier that is not in APISecrets an
 	// inactive API secret, instead of a missing one.
 	AnyIdentifier bool
-	// Passwords are the passwords by number, true where enabled: other objects
-	// than the API secrets of the same number, on another route. Nil means
-	// that every number is a disabled password, so that a call to the wrong
-	// route succeeds and is seen in [Server.PasswordsEnabled].
-	Passwords map[int64]bool
-
 	// Generation is the version whose replies are spoken.
 	Generation Generation
 	// OlderGateway leaves request_id and X-Kong-Request-Id out.
@@ -69,17 +61,10 @@ type Options struct {
 	RequireClientCertificate bool
 	// Referer, when set, must be the Referer of every call but the token's.
 	Referer string
-	// AllowedIPs are addresses and CIDR ranges; others get the gateway's 403.
-	// Nil means any.
-	AllowedIPs []string
 	// Latency is added to every answer.
 	Latency Latency
 	// TLS is for servers whose TLS is not as it should be.
 	TLS TLSOptions
-
-	// Observe, when set, is called when an exchange ends, possibly from many
-	// goroutines at once. It must not call Close.
-	Observe func(Request)
 }
 
 // Latency is added before every answer, faults included.
@@ -102,7 +87,6 @@ type Server struct {
 	authority *authority
 	script    *script
 	journal   *journal
-	allowed   []netip.Prefix
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -122,10 +106,6 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("path %q has no {identifier}", path)
 		}
 	}
-	allowed, err := prefixes(o.AllowedIPs)
-	if err != nil {
-		return nil, err
-	}
 	certs, err := newCertificates(o)
 	if err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
@@ -135,7 +115,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
 	s := &Server{
-		options: o, certs: certs, door: door, allowed: allowed,
+		options: o, certs: certs, door: door,
 		served:     make(chan struct{}),
 		vault:      newVault(o),
 		authority:  newAuthority(o),
@@ -350,22 +330,6 @@ func (o Options) withDefaults() Options {
 		o.APISecrets = Sample()
 	}
 	return o
-}
-
-func prefixes(addresses []string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, text := range addresses {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			all = append(all, p)
-			continue
-		}
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, errors.New("allowed IP " + text + ": neither an address nor a CIDR range")
-		}
-		all = append(all, netip.PrefixFrom(a, a.BitLen()))
-	}
-	return all, nil
 }
 
 type connKey struct{}

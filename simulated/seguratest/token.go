@@ -126,13 +126,6 @@ func (s *Server) AddCredentials(clientID, clientSecret string) {
 	s.authority.secrets[clientID] = clientSecret
 }
 
-// RemoveCredentials deletes an access key; its tokens stay valid.
-func (s *Server) RemoveCredentials(clientID string) {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	delete(s.authority.secrets, clientID)
-}
-
 // RefuseToken sets how refused tokens are answered from now on. It refuses
 // none by itself: see RevokeTokens, and [TokenRefused] for fresh ones.
 func (s *Server) RefuseToken(style RefusalStyle) {

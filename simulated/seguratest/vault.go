@@ -47,17 +47,15 @@ const (
 type vault struct {
 	options Options
 
-	mu          sync.Mutex
-	apiSecrets  map[int64]APISecret
-	passwords   map[int64]bool
-	anyPassword bool
-	enabled     []int64 // passwords, in the order of the calls
+	mu         sync.Mutex
+	apiSecrets map[int64]APISecret
+	passwords  map[int64]bool
+	enabled    []int64 // passwords, in the order of the calls
 }
 
 func newVault(o Options) *vault {
 	v := &vault{options: o}
 	v.options.APISecrets = maps.Clone(o.APISecrets)
-	v.options.Passwords = maps.Clone(o.Passwords)
 	v.reset()
 	return v
 }
@@ -66,9 +64,7 @@ func (v *vault) reset() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.apiSecrets = maps.Clone(v.options.APISecrets)
-	v.anyPassword = v.options.Passwords == nil
 	v.passwords = map[int64]bool{}
-	maps.Copy(v.passwords, v.options.Passwords)
 	v.enabled = nil
 }
 
@@ -92,11 +88,7 @@ func (v *vault) turnAPISecret(identifier int64, active bool) turned {
 func (v *vault) turnPassword(number int64, active bool) turned {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	state, known := v.passwords[number]
-	switch {
-	case !known && !v.anyPassword:
-		return missing
-	case state == active:
+	if v.passwords[number] == active {
 		return already
 	}
 	v.passwords[number] = active

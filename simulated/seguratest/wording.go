@@ -57,13 +57,12 @@ const (
 
 // The messages that no generation words differently.
 const (
-	messageNotFound         = "1005: Api secret not found"
-	messageNoAccess         = "1006: User does not have access"
-	messagePasswordNotFound = "1005: Password not found"
-	messageUnexpected       = "Unexpected error."
-	messageNotAuthorized    = "You are not authorized to access this resource"
-	messageAuthentication   = "Client authentication failed"
-	messageInactive         = "Inactive authorization"
+	messageNotFound       = "1005: Api secret not found"
+	messageNoAccess       = "1006: User does not have access"
+	messageUnexpected     = "Unexpected error."
+	messageNotAuthorized  = "You are not authorized to access this resource"
+	messageAuthentication = "Client authentication failed"
+	messageInactive       = "Inactive authorization"
 
 	messagePasswordEnabled         = "Password successfully activated"
 	messagePasswordAlreadyEnabled  = "Password has already been activated"

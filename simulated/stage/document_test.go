@@ -1,33 +1,12 @@
 package stage_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/stage"
 )
-
-func TestReadAnswer_readsEachDocument(t *testing.T) {
-	for payload, want := range map[string]string{
-		`{"outcome":"failed","requested":1,"failed":1,"results":[{"identifier":7,"outcome":"failed","attempts":1,"error":{"code":"not_found"}}]}`: "[7 failed not_found]",
-		`{"outcome":"succeeded","requested":0,"failed":0,"results":[]}`:                                                                           "[]",
-		`{"identifier":5,"outcome":"enabled","attempts":1}`:                                                                                       "[5 enabled]",
-		`{"type":"urn:x","status":404,"code":"not_found","identifier":7}`:                                                                         "[7 failed not_found]",
-		`{"type":"urn:x","status":400,"code":"invalid_request"}`:                                                                                  "[]",
-		`{"check":"passed","steps":[{"name":"token","outcome":"passed"}]}`:                                                                        "[]",
-	} {
-		answer, err := stage.ReadAnswer(stage.Event, runtimeapi.Invocation{Payload: []byte(payload)})
-
-		if got := fmt.Sprint(answer.Items()); err != nil || got != want {
-			t.Errorf("%s: got %s, %v; want %s", payload, got, err, want)
-		}
-		if answer.Result == nil && answer.Item == nil && answer.Problem == nil && answer.SelfCheck == nil {
-			t.Errorf("%s: no document was read", payload)
-		}
-	}
-}
 
 func TestReadAnswer_refusesWhatNoDocumentHas(t *testing.T) {
 	for payload, want := range map[string]string{
@@ -40,14 +19,6 @@ func TestReadAnswer_refusesWhatNoDocumentHas(t *testing.T) {
 
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", payload, err, want)
-		}
-	}
-}
-
-func TestDecode_refusesASecondDocument(t *testing.T) {
-	for _, text := range []string{`{} {}`, `{}]`, `{}x`} {
-		if err := stage.Decode([]byte(text), &stage.Item{}); err == nil {
-			t.Errorf("%s: got no error", text)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // settling is how long a request to Segura may take to end after the function
 // that made it has answered.
-const settling = time.Second
+const settling = 10 * time.Second
 
 // Exchange is one event, what came of it, and what happened behind the function
 // meanwhile.

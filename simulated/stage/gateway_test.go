@@ -215,14 +215,3 @@ func TestGateway_hidesAFunctionThatFails(t *testing.T) {
 		}
 	}
 }
-
-func TestGateway_refusesABodyThatIsTooLarge(t *testing.T) {
-	recorder := httptest.NewRecorder()
-	request := httptest.NewRequest(http.MethodPost, "/api-secrets/enable", strings.NewReader(strings.Repeat("x", 10<<20+1)))
-
-	(&stage.Gateway{}).ServeHTTP(recorder, request)
-
-	if recorder.Code != http.StatusRequestEntityTooLarge {
-		t.Errorf("got %d", recorder.Code)
-	}
-}

@@ -68,7 +68,7 @@ func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 				t.Parallel()
 				w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true}, env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
 				row.with(w)
-				inv := w.invoke(list("enable", upTo(1001, 1020)...), runtimeapi.WithTimeout(timeout))
+				inv := w.invoke(list("enable", upTo(1001, 1020)...), runtimeapi.WithTimeout(timeout), grace())
 				if inv.TimedOut {
 					return // the world complains
 				}

@@ -14,7 +14,7 @@ import (
 func TestEventFunction_endsInAFunctionErrorIfAnyIdentifierFailed(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{segura: anyIdentifier, env: map[string]string{
-		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
+		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
 		"SEGURA_MAX_CONCURRENCY": "1", // a reset takes with it what else is on its connection
 	}})
 	for _, row := range failures {

@@ -124,7 +124,7 @@ func TestHTTP_oneIdentifierThatFailsAnswersWithAProblem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{function: api, segura: anyIdentifier, env: map[string]string{
-				"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "1500ms", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
+				"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "4s", "SEGURA_ALLOWED_IDENTIFIERS": "1-999",
 			}})
 			for _, row := range failures {
 				row.inject(w)
@@ -178,7 +178,7 @@ func TestHTTP_timeThatRanOutAnswersWith504(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{function: api, segura: anyIdentifier})
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Hang(), -1)
-	a := w.httpEvent(stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil), runtimeapi.WithTimeout(3*time.Second))
+	a := w.httpEvent(stage.HTTPEvent("POST", "/api-secrets/5/enable", "", nil), runtimeapi.WithTimeout(3*time.Second), grace())
 	failure{"no time left", 5, nil, 504, "deadline_exceeded", true, 0}.check(t, a)
 }
 

@@ -16,7 +16,7 @@ import (
 // metricUnits are the metrics and their units.
 var metricUnits = map[string]string{
 	"Enabled": "Count", "AlreadyEnabled": "Count", "Disabled": "Count", "AlreadyDisabled": "Count", "Failed": "Count",
-	"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds", "Attempts": "Count", "CredentialRefresh": "Count",
+	"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds", "Attempts": "Count", "CredentialRefresh": "Count", "SecretUnusable": "Count",
 }
 
 // directive is the part of a metric line that tells CloudWatch what to read.

@@ -101,7 +101,7 @@ func TestSelfCheck_aStepThatFailsSkipsTheRest(t *testing.T) {
 	for _, row := range table {
 		t.Run(row.about, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, setup{env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "500ms", "SEGURA_MAX_ATTEMPTS": "2", "AWS_MAX_ATTEMPTS": "2"}})
+			w := start(t, setup{env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "3s", "SEGURA_MAX_ATTEMPTS": "2", "AWS_MAX_ATTEMPTS": "2"}})
 			row.with(w)
 
 			report, inv := w.selfCheck()
@@ -164,7 +164,7 @@ func TestSelfCheck_endsBeforeTheDeadline(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{timeout: 2 * time.Second})
 			with(w)
-			report, inv := w.selfCheck()
+			report, inv := w.selfCheck(grace())
 			if report.Check != "failed" || inv.ErrorType != "Segura.CheckFailed" {
 				t.Errorf("got %s, %s", steps(report), inv.ErrorType)
 			}

@@ -15,7 +15,7 @@
 // the function, this process and a clock of its own waiting meanwhile, and what
 // that explains is counted as excused. A world that excuses much proves little.
 //
-// The functions are compiled from their own sources; an overlay of the build adds a
-// file that lets a test server resolve names and, in `make chaos`, lets the wall
-// clock leap without the monotonic one, as it does on Lambda.
+// The functions are compiled from their own sources; in a quarter of the worlds of
+// `make chaos`, with an overlay that lets the wall clock leap without the monotonic
+// one, as it does on Lambda.
 package chaos

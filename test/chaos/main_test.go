@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,17 +18,14 @@ import (
 
 // Words of the stage.
 const (
-	api        = stage.API
-	event      = stage.Event
-	secretName = stage.SecretName
+	api   = stage.API
+	event = stage.Event
 )
 
 var (
-	firstSeed   = flag.Uint64("chaos.seed", 0, "seed of the first world; the next has the next number")
+	firstSeed   = flag.Uint64("chaos.seed", 1, "seed of the first world; the next has the next number")
 	invocations = flag.Int("chaos.invocations", 0, "run worlds until there were so many invocations; 0: the fixed worlds of go test")
-	atOnce      = flag.Int("chaos.worlds", 8, "how many worlds run at once")
 	withRace    = flag.Bool("chaos.race", false, "compile the functions with the race detector, whose reports are no JSON and so fail the test")
-	talkative   = flag.Bool("chaos.verbose", false, "one line for each invocation")
 )
 
 // What all worlds share.
@@ -34,20 +33,19 @@ var (
 	bootstraps = map[bool]map[string]string{} // the compiled functions, by whether their clock can be moved and by name
 	scratch    string                         // a folder for sockets
 	made       atomic.Int64                   // worlds
-	load       *meter
-	trap       *trapDoor
-	impostors  []impostor
+	machine    *meter
+	trap       *httptest.Server // where redirects lead to
+	trapped    atomic.Int64     // who came there; nobody may
 )
 
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
+// full reports whether this is `make chaos`, which has time for everything.
+func full() bool { return *invocations > 0 }
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	flag.Parse()
-	if !given("test.parallel") {
-		_ = flag.Set("test.parallel", "12") // they wait far more than they compute
-	}
+	_ = flag.Set("test.parallel", "12") // they wait far more than they compute
 	var err error
 	if scratch, err = os.MkdirTemp("", "chaos-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -63,64 +61,33 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	load = startMeter(ctx)
-	if trap, err = openTrap(); err == nil {
-		impostors, err = startImpostors()
+	machine = startMeter(context.Background())
+	trap = httptest.NewUnstartedServer(nil)
+	trap.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			trapped.Add(1)
+		}
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+	trap.Start()
+	defer trap.Close()
 	return m.Run()
 }
 
-func given(name string) bool {
-	found := false
-	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
-	return found
-}
-
 // build compiles both functions as they are compiled for Lambda, but for this
-// machine and with the overlay.
-func build(ctx context.Context, dir string, clock bool) error {
+// machine, and perhaps with a clock that can be moved.
+func build(ctx context.Context, dir string, clock bool) (err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	files, err := overlay(dir, clock)
-	if err != nil {
-		return err
+	var o stage.BuildOptions
+	if clock {
+		if o.Overlay, err = overlay(dir); err != nil {
+			return err
+		}
 	}
-	o := stage.BuildOptions{Overlay: files}
 	if *withRace {
 		o.Flags, o.Env = []string{"-race"}, []string{"CGO_ENABLED=1"}
 	}
 	bootstraps[clock], err = stage.Build(ctx, dir, o, api, event)
 	return err
-}
-
-// trapDoor is where redirects lead to. Nobody may come.
-type trapDoor struct {
-	address string
-	visits  atomic.Int64
-}
-
-func openTrap() (*trapDoor, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	t := &trapDoor{address: listener.Addr().String()}
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.visits.Add(1)
-			_ = c.Close()
-		}
-	}()
-	return t, nil
 }

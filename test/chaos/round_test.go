@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,20 +22,12 @@ type round struct {
 	ended    time.Time
 	before   map[int64]seguratest.APISecret
 	after    map[int64]seguratest.APISecret
-	entries  []entry       // what Segura was asked meanwhile
-	reads    int           // of the AWS secret
-	lag      time.Duration // how late the machine was meanwhile, in all
-	recovery bool          // everything is in order and must succeed
+	entries  []seguratest.Request // what Segura was asked meanwhile
+	reads    int                  // of the AWS secret
+	lag      time.Duration        // how late the machine was meanwhile, in all
+	recovery bool                 // everything is in order and must succeed
 
 	restarted bool // a new process began, the one before having been ended
-}
-
-// lingering is what the weather before may still cause.
-type lingering struct {
-	codes                 map[string]bool
-	wire, slow, confusing bool
-	stale                 bool // connections may have died unnoticed
-	revokes               int
 }
 
 // live runs the world from its first round to its last.
@@ -48,8 +39,8 @@ func (w *world) live() error {
 		o.during, o.freeze, o.leap, o.lost, o.killed = nil, 0, 0, false, false
 	}
 	w.apply(o)
-	w.linger(o)
-	began, waited := time.Now(), waitsOf(os.Getpid())
+	w.lingering = o.effects
+	then := machine.now()
 	if err := w.startFunction(); err != nil {
 		return err
 	}
@@ -57,7 +48,7 @@ func (w *world) live() error {
 		w.violated("init does not fail for what is remote", "%v, in the weather %v", err, &o)
 		return nil
 	}
-	if took, lag := w.function.InitDuration(), load.total(began)+waitsOf(os.Getpid(), w.function.PID()).since(waited); took > 2500*time.Millisecond+lag {
+	if took, lag := w.function.InitDuration(), machine.since(then, w.function.PID()); took > 2500*time.Millisecond+lag {
 		w.violated("init takes 2 s at most", "it took %v in the weather %v", took, &o)
 	}
 	w.settle()
@@ -75,68 +66,43 @@ func (w *world) live() error {
 	return nil
 }
 
-// linger notes what the weather may cause after it has passed.
-func (w *world) linger(o weather) {
-	l := &w.lingering
-	if l.codes == nil {
-		l.codes = map[string]bool{}
-	}
-	for code := range o.codes {
-		l.codes[code] = true
-	}
-	l.wire, l.slow, l.confusing = l.wire || o.wire, l.slow || o.slow, l.confusing || o.confusing
-	l.revokes += o.revokes
-}
-
 // oneRound makes a request or several, in some weather.
 func (w *world) oneRound(r *rand.Rand) {
 	if r.IntN(2) == 0 {
-		leave := r.IntN(4) == 0
-		w.heal(leave)
-		was := w.lingering
-		stale := was.wire || was.stale
-		w.lingering = lingering{codes: map[string]bool{unreachable: stale, invalidResponse: stale, upstreamTimeout: stale},
-			wire: was.wire && leave, stale: stale, revokes: was.revokes}
+		w.heal(r.IntN(4) == 0)
+		stale := w.lingering.wire // connections may have died unnoticed
+		w.lingering = effects{wire: stale, revokes: w.lingering.revokes}
+		if stale {
+			w.lingering.codes = map[string]bool{unreachable: true, invalidResponse: true, upstreamTimeout: true}
+		}
 	}
 	limit := timeLimit(r)
-	o := w.forecast(r, limit)
-	x := &round{weather: o}
-	w.change(o)
+	x := &round{weather: w.forecast(r, limit)}
+	w.change(x.weather)
 	n := 1
 	if w.config.atOnce > 1 && r.IntN(2) == 0 {
 		n = 2 + r.IntN(w.config.atOnce+1)
 	}
-	actions := []string{"enable", "disable", "enable"}
+	// Several at once must not undo each other's work, or nothing could be said: either
+	// all do the same, or they share the identifiers.
 	mixed := n > 1 && r.IntN(2) == 0
-	action := choose(r, actions...)
+	action := choose(r, "enable", "enable", "disable")
 	var requests []request
 	for range n {
 		suits := func(int64) bool { return true }
 		if mixed {
-			// Several at once must not undo each other's work, or nothing could be said.
-			action = choose(r, actions...)
+			action = choose(r, "enable", "enable", "disable")
 			suits = func(i int64) bool { return (i%2 == 0) == (action == "enable") }
 		}
 		q := w.draw(r, limit, action, suits)
-		for slices.ContainsFunc(q.identifiers, func(i int64) bool { return !suits(i) && i != giant }) {
-			q = w.draw(r, limit, action, suits)
-		}
-		if mixed {
-			q = w.without(q, giant)
+		for slices.ContainsFunc(q.identifiers, func(i int64) bool { return !suits(i) }) {
+			q = w.draw(r, limit, action, suits) // those of a bare scheduled event do not
 		}
 		requests = append(requests, q)
 	}
 	w.make(x, requests)
 	w.judge(x)
-	w.linger(o)
-}
-
-// without is the request again if it does not name the identifier.
-func (w *world) without(q request, i int64) request {
-	if slices.Contains(q.identifiers, i) {
-		return request{timeout: q.timeout, invalid: []int{400}, payload: []byte("{")}
-	}
-	return q
+	w.lingering = w.lingering.with(x.weather.effects)
 }
 
 // change makes the weather, perhaps while the process is frozen, as it is on
@@ -162,8 +128,8 @@ func (w *world) change(o weather) {
 func (w *world) make(x *round, requests []request) {
 	x.before = w.segura.States()
 	pid := w.function.PID()
-	from, reads := w.ledger.size(), w.secrets.Reads()
-	waited := waitsOf(os.Getpid(), pid)
+	from, reads := w.segura.Count(""), w.secrets.Reads()
+	then := machine.now(pid)
 	x.began = time.Now()
 	ended := make(chan struct{})
 	var group, happenings sync.WaitGroup
@@ -179,9 +145,8 @@ func (w *world) make(x *round, requests []request) {
 	x.answers = make([]*answer, len(requests))
 	for i, q := range requests {
 		group.Go(func() {
-			a := &answer{request: q, began: time.Now()}
-			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, withTimeout(q), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.ahead))
-			a.ended = time.Now()
+			a := &answer{request: q}
+			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.ahead))
 			x.answers[i] = a
 		})
 	}
@@ -194,10 +159,10 @@ func (w *world) make(x *round, requests []request) {
 	}
 	w.settle()
 	x.restarted = w.function.PID() != pid
-	x.lag = load.total(x.began) + waitsOf(os.Getpid(), w.function.PID()).since(waited)
+	x.lag = machine.since(then, w.function.PID())
 	x.after = w.segura.States()
 	x.reads = w.secrets.Reads() - reads
-	for _, e := range w.ledger.since(from) {
+	for _, e := range w.segura.Requests()[from:] {
 		if !e.Time.Before(x.began) {
 			x.entries = append(x.entries, e)
 		}
@@ -226,38 +191,38 @@ func (w *world) recover(r *rand.Rand) {
 	w.settle()
 	if r.IntN(3) == 0 {
 		w.change(weather{freeze: between(r, time.Millisecond, time.Second)})
-		w.fate.become(w.rounds, storm{}, storm{})
 	}
 	for again := 0; ; again++ {
 		x := &round{recovery: true, weather: weather{names: []string{fmt.Sprintf("all is well again (struck connections left: %v)", leave)}}}
-		q := w.sensible(r)
-		w.make(x, []request{q})
+		w.make(x, []request{w.sensible(r)})
 		w.judge(x)
-		if a := x.answers[0]; w.allIsWell(x, a) {
+		a := x.answers[0]
+		if w.allIsWell(x, a) {
 			break
-		} else if x.lag > w.config.attemptTimeout/4 {
+		}
+		if x.lag > w.config.attemptTimeout/4 {
 			w.excuse("no recovery, with %v late", x.lag)
 			if again < 5 {
 				continue
 			}
 			break // it never gets to prove it here
-		} else if w.config.maxAttempts == 1 && onlyBroken(a) && again == 0 {
+		}
+		if w.config.maxAttempts == 1 && onlyBroken(a) && again == 0 {
 			// A connection that died since the last call is noticed by a call that is
 			// lost with it, where the process was frozen or slow to notice it before.
 			w.lonely++
 			continue
-		} else {
-			w.report(x, a, "after the faults stop, the very next invocation succeeds", "it did not")
-			break
 		}
+		w.report(x, a, "after the faults stop, the very next invocation succeeds", "it did not")
+		break
 	}
-	w.lingering = lingering{}
+	w.lingering = effects{}
 }
 
 // onlyBroken reports whether nothing but broken connections kept it from success.
 func onlyBroken(a *answer) bool {
 	for _, l := range a.audit {
-		if l.Code != "" && l.Code != notAllowed && l.Code != notFound && l.Code != accessDenied && l.Code != unreachable && l.Code != invalidResponse {
+		if !slices.Contains([]string{"", notAllowed, notFound, accessDenied, unreachable, invalidResponse}, l.Code) {
 			return false
 		}
 	}
@@ -268,7 +233,7 @@ func onlyBroken(a *answer) bool {
 func (w *world) sensible(r *rand.Rand) request {
 	for {
 		q := w.draw(r, 15*time.Second, choose(r, "enable", "disable"), func(int64) bool { return true })
-		if q.invalid == nil && !q.check && len(q.identifiers) <= 60 {
+		if q.invalid == 0 && !q.check && len(q.identifiers) <= 60 {
 			return q
 		}
 	}
@@ -277,8 +242,7 @@ func (w *world) sensible(r *rand.Rand) request {
 // allIsWell reports whether each identifier fared as its state has it.
 func (w *world) allIsWell(x *round, a *answer) bool {
 	for _, i := range a.request.identifiers {
-		got, want := a.audit[i], w.expected(x, i)
-		if got.Code != want {
+		if a.audit[i].Code != w.expected(x, i) {
 			return false
 		}
 	}
@@ -307,58 +271,31 @@ func (w *world) report(x *round, a *answer, invariant, format string, args ...an
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, format+"\n", args...)
-	fmt.Fprintf(&b, "world:   %v\n", w.config)
-	fmt.Fprintf(&b, "weather: %v\n", &x.weather)
-	if l := w.lingering; len(l.codes) > 0 && !x.recovery {
-		fmt.Fprintf(&b, "before:  %v, wire %v, stale %v, slow %v, confusing %v, %d revocations\n", l.codes, l.wire, l.stale, l.slow, l.confusing, l.revokes)
-	}
-	fmt.Fprintf(&b, "machine: %v late in all\n", x.lag)
+	fmt.Fprintf(&b, "world:   %v\nweather: %v\nbefore:  %+v\nmachine: %v late in all\n", w.config, &x.weather, w.lingering, x.lag)
 	if a != nil {
 		fmt.Fprintf(&b, "asked:   %s %s in %v: %.1500s\n", a.RequestID, a.request.action, a.request.timeout, a.request.payload)
 		fmt.Fprintf(&b, "answer:  after %v: error %q: %.3000s\n", a.Duration, a.ErrorType, a.Payload)
 	}
-	w.writeRecord(&b, x)
+	fmt.Fprintf(&b, "Segura:  %d requests, and %d reads of the AWS secret\n", len(x.entries), x.reads)
+	for _, e := range x.entries[:min(80, len(x.entries))] {
+		fmt.Fprintf(&b, "  %v %s %d: %d, %q (%s, connection %d, ended after %v)\n", e.Time.Sub(x.began).Round(100*time.Microsecond),
+			e.Kind, e.Identifier, e.Status, e.Fault, e.Proto, e.Connection, took(e).Round(100*time.Microsecond))
+	}
 	for _, one := range x.answers {
 		if a == nil || one == a {
-			fmt.Fprintf(&b, "logs of %s:\n%s\n", one.RequestID, excerpt(one.Logs, 40))
+			fmt.Fprintf(&b, "logs of %s:\n%s\n", one.RequestID, excerpt(one.Logs))
 		}
 	}
 	w.violated(invariant, "%s", b.String())
 }
 
-// writeRecord writes Segura's record of the round.
-func (w *world) writeRecord(b *strings.Builder, x *round) {
-	fmt.Fprintf(b, "Segura:  %d requests, and %d reads of the AWS secret\n", len(x.entries), x.reads)
-	for n, e := range x.entries {
-		if n == 80 {
-			fmt.Fprintf(b, "  … and %d more\n", len(x.entries)-n)
-			break
-		}
-		name := ""
-		if at := w.fate.mishapOf(e.Number); at >= 0 {
-			name = w.catalogue[at].name
-		}
-		fmt.Fprintf(b, "  %7.1f ms %s %d: %d, %s (%s, connection %d, ended after %v)\n", float64(e.Time.Sub(x.began).Microseconds())/1000,
-			e.Kind, e.Identifier, e.Status, name, e.Proto, e.Connection, e.ended.Sub(e.Time).Round(100*time.Microsecond))
-	}
-	all := w.secrets.Requests()
-	for _, r := range all[max(0, len(all)-x.reads):] {
-		fmt.Fprintf(b, "  %7.1f ms AWS secret: %d %s\n", float64(r.Time.Sub(x.began).Microseconds())/1000, r.Status, r.Fault)
-	}
-}
-
-func excerpt(lines []string, most int) string {
+// excerpt is the first lines of the log, those of metrics left out.
+func excerpt(lines []string) string {
 	var b strings.Builder
-	kept := 0
 	for _, text := range lines {
-		if strings.Contains(text, `"_aws"`) {
-			continue
+		if !strings.Contains(text, `"_aws"`) && b.Len() < 20_000 {
+			fmt.Fprintf(&b, "  %.500s\n", text)
 		}
-		if kept++; kept > most {
-			fmt.Fprintf(&b, "  … and more, %d lines in all\n", len(lines))
-			break
-		}
-		fmt.Fprintf(&b, "  %.500s\n", text)
 	}
 	return b.String()
 }

@@ -1,16 +1,14 @@
 package chaos
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"syscall"
 	"time"
-
-	"segura-enable/simulated/seguratest"
 )
 
 // wires are the network between a function and a server: a TCP relay that can
@@ -24,10 +22,9 @@ type wires struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	rough  roughness
-	open   map[*wire]struct{}
+	open   map[net.Conn]hazard // the clients' sides
 	closed bool
 	made   int // connections since the start
-	harmed int // of them, those that a hazard was for
 }
 
 // roughness says how many connections suffer, and what. The zero value is smooth.
@@ -36,19 +33,35 @@ type roughness struct {
 	hazards []hazard
 }
 
-// hazard is what happens to one connection.
+// newRoughness draws some of the hazards.
+func newRoughness(r *rand.Rand, from []hazard) roughness {
+	rough := roughness{chance: chance(r)}
+	for range 1 + r.IntN(3) {
+		rough.hazards = append(rough.hazards, choose(r, from...))
+	}
+	return rough
+}
+
+func (r roughness) String() string {
+	text := fmt.Sprintf("%v of", r.chance)
+	for _, h := range r.hazards {
+		text += fmt.Sprintf(" %s (%d/%d)", h.name, h.down, h.up)
+	}
+	return text
+}
+
+// hazard is what happens to one connection. The zero value is nothing.
 type hazard struct {
 	name  string
 	codes []string // what an identifier may fail with because of it
 
-	delay     time.Duration // before anything is passed on
-	refuse    bool          // reset at once
-	silent    bool          // nothing is passed on, ever
-	afterDown int           // bytes from the server that pass before it strikes; below zero: it does not
-	afterUp   int           // likewise from the client
-	strike    strike        // what happens then
-	slow      time.Duration // between pieces from the server
-	impostor  int           // index of the server that is connected instead; below zero: the right one
+	delay  time.Duration // before anything is passed on
+	refuse bool          // reset at once
+	silent bool          // nothing is passed on, ever
+	down   int           // bytes from the server that pass before it strikes; 0: it does not
+	up     int           // likewise from the client
+	strike strike        // what happens then
+	slow   time.Duration // between pieces from the server
 }
 
 type strike int
@@ -59,13 +72,28 @@ const (
 	corrupt               // one byte is changed
 )
 
-// wire is one connection.
-type wire struct {
-	hazard hazard
-	client net.Conn
-	mu     sync.Mutex
-	server net.Conn
-	gone   bool
+// hazards are what the wires can do.
+func hazards(r *rand.Rand) []hazard {
+	bytes := func(n int) int { return 1 + r.IntN(n) }
+	late := []string{upstreamTimeout, deadline}
+	silent := []string{upstreamTimeout, unreachable, deadline}
+	broken := []string{unreachable, invalidResponse}
+	all := append(late, broken...)
+	return []hazard{
+		{name: "refused", codes: broken[:1], refuse: true},
+		{name: "silent", codes: silent, silent: true},
+		{name: "30 ms late", codes: late, delay: 30 * time.Millisecond},
+		{name: "250 ms late", codes: late, delay: 250 * time.Millisecond},
+		{name: "slow", codes: late, slow: 10 * time.Millisecond},
+		{name: "cut in the handshake", codes: broken[:1], down: bytes(1200)},
+		{name: "cut later", codes: broken, down: 1200 + bytes(4000)},
+		{name: "cut on the way up", codes: broken, up: bytes(2500)},
+		{name: "stalled in the handshake", codes: silent, down: bytes(1200), strike: stall},
+		{name: "stalled later", codes: silent, down: 1200 + bytes(4000), strike: stall},
+		{name: "stalled on the way up", codes: silent, up: bytes(2500), strike: stall},
+		{name: "corrupted", codes: all, down: bytes(4000), strike: corrupt},
+		{name: "corrupted on the way up", codes: all, up: bytes(2500), strike: corrupt},
+	}
 }
 
 func layWires(target string, random *rand.Rand) (*wires, error) {
@@ -73,8 +101,7 @@ func layWires(target string, random *rand.Rand) (*wires, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wires{listener: listener, address: listener.Addr().String(), target: target,
-		random: random, open: map[*wire]struct{}{}}
+	w := &wires{listener: listener, address: listener.Addr().String(), target: target, random: random, open: map[net.Conn]hazard{}}
 	w.group.Go(func() {
 		for {
 			c, err := listener.Accept()
@@ -97,23 +124,19 @@ func (w *wires) become(r roughness) {
 // drop resets the connections; all, or those that suffer from something.
 func (w *wires) drop(all bool) {
 	w.mu.Lock()
-	var victims []*wire
-	for c := range w.open {
-		if all || c.hazard.name != "" {
-			victims = append(victims, c)
+	defer w.mu.Unlock()
+	for c, h := range w.open {
+		if all || h.name != "" {
+			end(c, true)
 		}
-	}
-	w.mu.Unlock()
-	for _, c := range victims {
-		c.reset()
 	}
 }
 
-// counts are the connections made since the start, and how many of them suffered.
-func (w *wires) counts() (made, harmed int) {
+// connections are those made since the start.
+func (w *wires) connections() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.made, w.harmed
+	return w.made
 }
 
 func (w *wires) close() {
@@ -125,162 +148,91 @@ func (w *wires) close() {
 	w.group.Wait()
 }
 
-func (w *wires) admit(client net.Conn) (*wire, bool) {
+// admit draws what happens to a connection.
+func (w *wires) admit(client net.Conn) (h hazard) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := &wire{client: client, hazard: hazard{impostor: -1, afterDown: -1, afterUp: -1}}
 	w.made++
 	if w.random.Float64() < w.rough.chance {
-		c.hazard = w.rough.hazards[w.random.IntN(len(w.rough.hazards))]
-		w.harmed++
+		h = choose(w.random, w.rough.hazards...)
 	}
-	w.open[c] = struct{}{}
-	return c, !w.closed
+	w.open[client] = h
+	h.refuse = h.refuse || w.closed
+	return h
 }
 
 func (w *wires) carry(client net.Conn) {
-	c, open := w.admit(client)
+	h := w.admit(client)
 	defer func() {
+		end(client, true)
 		w.mu.Lock()
-		delete(w.open, c)
+		delete(w.open, client)
 		w.mu.Unlock()
 	}()
-	if !open || c.hazard.refuse {
-		c.reset()
+	if h.refuse {
 		return
 	}
-	if c.hazard.silent {
-		drain(client)
-		c.reset()
+	if h.silent {
+		_, _ = io.Copy(io.Discard, client)
 		return
 	}
-	time.Sleep(c.hazard.delay)
-	target := w.target
-	if c.hazard.impostor >= 0 {
-		target = impostors[c.hazard.impostor].server.Address()
-	}
-	server, err := net.Dial("tcp", target)
-	if err != nil || !c.connect(server) {
-		c.reset()
+	time.Sleep(h.delay)
+	server, err := net.Dial("tcp", w.target)
+	if err != nil {
 		return
 	}
-	done := make(chan struct{})
+	up := make(chan struct{})
 	go func() {
-		defer close(done)
-		c.pump(client, server, c.hazard.afterUp, 0)
+		defer close(up)
+		h.pump(client, server, h.up, 0)
 	}()
-	c.pump(server, client, c.hazard.afterDown, c.hazard.slow)
-	<-done
+	h.pump(server, client, h.down, h.slow)
+	<-up
 }
 
-// connect reports false if the connection has been reset meanwhile.
-func (c *wire) connect(server net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.server = server
-	if c.gone {
-		_ = server.Close()
-	}
-	return !c.gone
-}
-
-// reset ends both sides at once.
-func (c *wire) reset() { c.end(true) }
-
-func (c *wire) end(hard bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gone = true
-	for _, side := range []net.Conn{c.client, c.server} {
-		if side == nil {
-			continue
-		}
-		if tcp, ok := side.(*net.TCPConn); ok && hard {
-			_ = tcp.SetLinger(0)
-		}
-		_ = side.Close()
-	}
-}
-
-// pump passes bytes on until the hazard strikes or either side ends.
-func (c *wire) pump(from, to net.Conn, limit int, slow time.Duration) {
+// pump passes bytes on until the hazard strikes or either side ends, and ends both.
+func (h hazard) pump(from, to net.Conn, limit int, slow time.Duration) {
+	hard := true
+	defer func() {
+		end(from, hard)
+		end(to, hard)
+	}()
 	buffer := make([]byte, 16<<10)
 	if slow > 0 {
 		buffer = buffer[:512]
 	}
-	passed := 0
-	for {
+	for passed := 0; ; time.Sleep(slow) {
 		n, err := from.Read(buffer)
-		piece := buffer[:n]
-		struck := limit >= 0 && passed+n > limit
-		if struck {
-			if c.hazard.strike == corrupt {
-				piece[limit-passed] ^= 0x55
-				limit = -1
-			} else {
-				piece = piece[:limit-passed]
-			}
+		struck := limit > 0 && passed+n > limit
+		if struck && h.strike == corrupt {
+			buffer[limit-passed] ^= 0x55
+			struck, limit = false, 0
+		} else if struck {
+			n = limit - passed
 		}
 		passed += n
-		if _, writeErr := to.Write(piece); writeErr != nil {
-			c.end(true)
+		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
-		switch {
-		case struck && c.hazard.strike == cut:
+		if struck && h.strike == stall {
+			_, _ = io.Copy(io.Discard, from)
+			return
+		}
+		if struck {
 			time.Sleep(time.Millisecond) // a reset overtakes what was sent before it
-			c.end(true)
-			return
-		case struck && c.hazard.strike == stall:
-			drain(from)
-			c.end(true)
-			return
-		case err != nil:
-			c.end(errors.Is(err, syscall.ECONNRESET))
 			return
 		}
-		time.Sleep(slow)
-	}
-}
-
-// drain reads until the other side goes.
-func drain(c net.Conn) {
-	buffer := make([]byte, 4<<10)
-	for {
-		if _, err := c.Read(buffer); err != nil {
-			return
-		}
-	}
-}
-
-// impostor is a server that must not be talked to: its certificate or TLS version
-// is bad, or it demands a certificate that the function has not.
-type impostor struct {
-	name   string
-	server *seguratest.Server
-}
-
-func startImpostors() ([]impostor, error) {
-	var all []impostor
-	for _, one := range []struct {
-		name    string
-		options seguratest.Options
-	}{
-		{"a certificate for another host", seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateWrongHost}}},
-		{"an expired certificate", seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateExpired}}},
-		{"a certificate of the future", seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateNotYetValid}}},
-		{"a self-signed certificate", seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateSelfSigned}}},
-		{"a certificate of an unknown authority", seguratest.Options{TLS: seguratest.TLSOptions{Certificate: seguratest.CertificateUnknownAuthority}}},
-		{"TLS 1.1", seguratest.Options{TLS: seguratest.TLSOptions{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}},
-		{"a demand for a client certificate", seguratest.Options{RequireClientCertificate: true}},
-		{"a demand for a client certificate under TLS 1.2", seguratest.Options{RequireClientCertificate: true, TLS: seguratest.TLSOptions{MaxVersion: tls.VersionTLS12}}},
-	} {
-		one.options.AnyIdentifier = true
-		server, err := seguratest.New(one.options)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", one.name, err)
+			hard = errors.Is(err, syscall.ECONNRESET)
+			return
 		}
-		all = append(all, impostor{one.name, server})
 	}
-	return all, nil
+}
+
+// end closes the connection, with a reset if it is hard. A second call is harmless.
+func end(c net.Conn, hard bool) {
+	if tcp, ok := c.(*net.TCPConn); ok && hard {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
 }

@@ -3,8 +3,8 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,7 +27,6 @@ const (
 // config is what a world is like, as opposed to what happens in it.
 type config struct {
 	door           string
-	byDefault      bool // the variables of what follows up to ttl are not set
 	attemptTimeout time.Duration
 	maxAttempts    int
 	concurrency    int
@@ -40,14 +39,13 @@ type config struct {
 	level          string  // of the log
 	segura         seguratest.Options
 	overrides      map[string]any // of the AWS secret's fields
-	named          bool           // Segura is called by a name that has to be resolved
 	clock          bool           // the wall clock can be moved; such worlds are for make chaos only
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v; named %v; its own clock %v",
+	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v; its own clock %v",
 		c.door, c.attemptTimeout, c.maxAttempts, c.concurrency, c.ttl, c.lifetime, c.atOnce, c.allowed, c.level,
-		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call, c.named, c.clock)
+		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call, c.clock)
 }
 
 // world is one running function with its surroundings, all made of one seed.
@@ -58,69 +56,29 @@ type world struct {
 	stack     *stage.Stack
 	segura    *seguratest.Server     // the stack's
 	secrets   *secretsmanager.Server // the stack's
-	names     *names
-	clock     string        // the socket of the function's clock
-	ahead     time.Duration // by how much that is ahead
+	clock     string                 // the socket of the function's clock
+	ahead     time.Duration          // by how much that is ahead
 	wires     *wires
 	awsWires  *wires
 	function  *runtimeapi.Function
 	fate      *fate
-	catalogue []mishap
-	ledger    ledger
+	catalogue [][]mishap
 
 	mu      sync.Mutex
 	current string   // Segura's client secret now
 	all     []string // every client secret there was
 
-	rounds      int
 	invocations int
 	excused     []string        // limits missed because the machine was busy
 	lonely      int             // recoveries that took one more invocation, with one attempt to each call
 	stale       int             // calls that reached Segura after their invocation
-	asked       map[asked]bool  // what was asked for by earlier invocations
+	asked       map[call]bool   // what was asked for by earlier invocations
 	oddTokens   bool            // some may have another lifetime than they should
 	politely    bool            // tokens are refused with status 200
-	lingering   lingering       // what the weather before may still cause
+	lingering   effects         // what the weather before may still cause
 	said        strings.Builder // all that came out, logs left out
 	violations  []string
 	codes       map[string]int // failures by code
-}
-
-type asked struct {
-	kind       seguratest.Kind
-	identifier int64
-}
-
-// ledger is what Segura was asked, each with the time when it ended.
-type ledger struct {
-	mu      sync.Mutex
-	entries []entry
-}
-
-type entry struct {
-	seguratest.Request
-	ended time.Time
-}
-
-func (l *ledger) add(r seguratest.Request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entries = append(l.entries, entry{r, time.Now()})
-}
-
-func (l *ledger) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.entries)
-}
-
-// since returns the entries from a position on, in the order of arrival.
-func (l *ledger) since(from int) []entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	list := slices.Clone(l.entries[from:])
-	slices.SortFunc(list, func(a, b entry) int { return a.Number - b.Number })
-	return list
 }
 
 func choose[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -165,9 +123,6 @@ func newConfig(r *rand.Rand, seed uint64) config {
 	if r.IntN(4) == 0 {
 		c.segura.TokenPath, c.overrides["auth_style"] = "/oauth/token", "basic"
 	}
-	if c.named = r.IntN(4) == 0; c.named {
-		c.segura.TLS.Hosts = []string{seguraName}
-	}
 	c.clock = r.IntN(4) == 0
 	return c
 }
@@ -197,8 +152,7 @@ func newWorld(seed uint64) (*world, error) {
 }
 
 func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
-	w := &world{seed: seed, random: r, config: c, fate: newFate(seed), asked: map[asked]bool{}, codes: map[string]int{}}
-	w.config.segura.Observe = w.ledger.add
+	w := &world{seed: seed, random: r, config: c, fate: newFate(seed), asked: map[call]bool{}, codes: map[string]int{}}
 	var err error
 	w.stack, err = stage.Start(context.Background(), stage.Options{
 		Functions: []string{}, Bootstraps: bootstraps[c.clock], Segura: w.config.segura,
@@ -208,9 +162,6 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	}
 	w.segura, w.secrets = w.stack.Segura, w.stack.Secrets
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
-		return nil, err
-	}
-	if w.names, err = startNames(rand.New(rand.NewPCG(seed, 3))); err != nil {
 		return nil, err
 	}
 	w.clock = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
@@ -231,7 +182,6 @@ func (w *world) close() {
 	}
 	w.wires.close()
 	w.awsWires.close()
-	w.names.close()
 	_ = w.stack.Close()
 }
 
@@ -254,40 +204,16 @@ func (w *world) rotateSegura(secret string) {
 
 // putSecret writes the AWS secret with this client secret.
 func (w *world) putSecret(secret string) {
-	authorities := []string{w.segura.CACertificate()}
-	for _, one := range impostors {
-		authorities = append(authorities, one.server.CACertificate())
-	}
-	address := w.wires.address
-	if w.config.named {
-		_, port, _ := net.SplitHostPort(address)
-		address = net.JoinHostPort(seguraName, port)
-	}
-	base := strings.TrimRight("https://"+address+w.config.segura.BasePath, "/")
-	overrides := map[string]any{"base_url": base, "client_secret": secret, "ca_certificate": strings.Join(authorities, "\n")}
+	base := strings.TrimRight("https://"+w.wires.address+w.config.segura.BasePath, "/")
+	overrides := map[string]any{"base_url": base, "client_secret": secret}
 	if path := w.config.segura.TokenPath; path != "" {
 		overrides["token_url"] = base + path
 	}
-	for name, value := range w.config.overrides {
-		overrides[name] = value
-	}
+	maps.Copy(overrides, w.config.overrides)
 	w.stack.PutSecret(overrides)
 }
 
-func (w *world) refuse(how seguratest.Refused) {
-	_ = w.segura.RefuseConnections(how)
-}
-
-// accept opens the door again. The port may have been taken for a moment by a
-// connection of somebody else's.
-func (w *world) accept() {
-	for range 100 {
-		if w.segura.AcceptConnections() == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+func (w *world) accept() { _ = w.segura.AcceptConnections() }
 
 // startFunction starts the process in whatever weather there is.
 func (w *world) startFunction() error {
@@ -301,13 +227,7 @@ func (w *world) startFunction() error {
 		"SEGURA_DEFAULT_IDENTIFIERS":       joined(c.defaults),
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://" + w.awsWires.address,
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
-		"CHAOS_DNS":                        w.names.connection.LocalAddr().String(),
 		"CHAOS_CLOCK":                      w.clock,
-	}
-	if c.byDefault {
-		for _, name := range []string{"SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY", "SEGURA_CREDENTIALS_TTL"} {
-			delete(env, name)
-		}
 	}
 	var err error
 	w.function, err = w.stack.StartFunction(context.Background(), c.door, runtimeapi.Options{
@@ -327,12 +247,10 @@ func joined(identifiers []int64) string {
 
 // apply makes the weather.
 func (w *world) apply(o weather) {
-	w.rounds++
-	w.fate.become(w.rounds, o.calls, o.tokens)
+	w.fate.become(o.calls, o.tokens)
 	w.oddTokens = w.oddTokens || o.tokens.chance > 0
 	w.wires.become(o.wires)
 	w.awsWires.become(o.aws)
-	w.names.become(o.resolving)
 	for _, do := range o.before {
 		do()
 	}
@@ -341,11 +259,7 @@ func (w *world) apply(o weather) {
 // heal ends everything that goes wrong. Connections that a hazard struck go with
 // it, unless they are left for the function to find out.
 func (w *world) heal(leave bool) {
-	w.rounds++
-	w.fate.become(w.rounds, storm{}, storm{})
-	w.wires.become(roughness{})
-	w.awsWires.become(roughness{})
-	w.names.become(trouble{})
+	w.apply(weather{})
 	w.secrets.ClearFaults()
 	w.accept()
 	if !leave {
@@ -361,12 +275,9 @@ func (w *world) heal(leave bool) {
 // settle waits until Segura has dealt with everything that reached it; not for
 // ever, since what hangs behind a dead connection does not end with the client.
 func (w *world) settle() {
-	until := time.Now().Add(300 * time.Millisecond)
-	for quiet := 0; quiet < 3 && time.Now().Before(until); {
+	for until, quiet := time.Now().Add(300*time.Millisecond), 0; quiet < 3 && time.Now().Before(until); quiet++ {
 		time.Sleep(2 * time.Millisecond)
-		if w.segura.Count("") == w.ledger.size() {
-			quiet++
-		} else {
+		if slices.ContainsFunc(w.segura.Requests(), func(r seguratest.Request) bool { return !r.Done }) {
 			quiet = 0
 		}
 	}

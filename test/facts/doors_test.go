@@ -224,6 +224,7 @@ func (d *doors) gather(t *testing.T) {
 		"Call":              func(ctx context.Context) { telemetry.Call(ctx, time.Millisecond) },
 		"TokenCall":         func(ctx context.Context) { telemetry.TokenCall(ctx, time.Millisecond) },
 		"CredentialRefresh": telemetry.CredentialRefresh,
+		"SecretUnusable":    telemetry.SecretUnusable,
 		"Done": func(ctx context.Context) {
 			telemetry.Done(ctx, apisecret.Item{Identifier: 5, Outcome: apisecret.Failed, Error: filled(apisecret.NotFound)})
 		},

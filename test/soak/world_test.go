@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,6 +75,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start(t *testing.T, p *process, number int) {
 	t.Helper()
 	p.socket = filepath.Join(scratch, fmt.Sprintf("probe-%d", number))
+	_ = os.Remove(p.socket) // of a run before, with -count
 	var err error
 	p.function, err = w.stack.StartFunction(t.Context(), p.door, runtimeapi.Options{
 		MaxConcurrency: p.workers, Timeout: 20 * time.Second,
@@ -230,7 +232,7 @@ func (w *world) churn(r *rand.Rand, until time.Time) {
 			_ = w.segura.RefuseConnections(refusals[r.IntN(len(refusals))])
 			w.segura.DropConnections()
 			time.Sleep(500 * time.Millisecond)
-			w.accept()
+			_ = w.segura.AcceptConnections()
 		case 11:
 			w.stack.PutSecret(map[string]any{"tenant": fmt.Sprint("tenant-", turn)}) // another document, another client
 		}
@@ -244,14 +246,4 @@ func (w *world) rotate(next string) {
 	w.segura.RevokeTokens()
 	time.Sleep(200 * time.Millisecond)
 	w.stack.PutSecret(nil)
-}
-
-// accept opens the door again. The port may have been taken for a moment.
-func (w *world) accept() {
-	for range 100 {
-		if w.segura.AcceptConnections() == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

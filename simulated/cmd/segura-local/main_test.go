@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -124,14 +123,6 @@ func TestRun_sendsStandardInputAndShowsAFunctionError(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
-	}
-}
-
-func TestRun_sendsAnEventToTheFunctionThatItIsTold(t *testing.T) {
-	code, out, _ := call(t, `{"identifier": 5}`, "run", "-function", "api", "-event", "-")
-
-	if code != exitOK || !strings.Contains(out, "ApiFunction ←") || !strings.Contains(out, "400 Bad Request") {
-		t.Errorf("got %d and\n%s", code, out)
 	}
 }
 
@@ -254,29 +245,8 @@ func TestPage_hidesConfidentialValuesAndPaintsOnlyOnATerminal(t *testing.T) {
 	}
 }
 
-func TestWantsColor_isFalseWithoutATerminal(t *testing.T) {
-	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if wantsColor(file) {
-		t.Error("a file wants color")
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	t.Setenv("TERM", "xterm")
-	t.Setenv("NO_COLOR", "1")
-	if wantsColor(null) {
-		t.Error("NO_COLOR has no effect")
-	}
-}
-
 func TestLayOut_changesNothingButTheSpace(t *testing.T) {
-	long := strings.Repeat(`{"a": [1, 2, {"b": "x, y: z \" \\"}], "c\n": null, "d": {}, "e": [], "f": true},`, 12)
+	long := strings.Repeat(`{"a": [1, 2, {"b": "x, y: z \" \\"}], "c\n": null, "d": {}, "e": [], "f": true},`, 6)
 	for _, document := range []string{`{"a":1,"b":[1,2]}`, `[]`, `"text"`, `[` + strings.Repeat("123456,", 60) + `7]`, `[` + strings.TrimSuffix(long, ",") + `]`} {
 		var want, got bytes.Buffer
 		if err := errors.Join(json.Compact(&want, []byte(document)), json.Compact(&got, []byte(layOut([]byte(document))))); err != nil {
@@ -315,12 +285,5 @@ func TestGist_leavesHeadersOut(t *testing.T) {
 		if got := gist([]byte(event)); got != want {
 			t.Errorf("%s: got %q, want %q", event, got, want)
 		}
-	}
-}
-
-func TestParse_toleratesHelp(t *testing.T) {
-	flags := flag.NewFlagSet("run", flag.ContinueOnError)
-	if err := parse(flags, []string{"-h"}, 0, terminal{err: io.Discard}); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -66,13 +67,34 @@ func (p *page) rule(title, about string) {
 // layOut formats JSON for reading: what fits on a line stays on one, and no more
 // than so many lines are shown. Text that is no JSON comes back as it is.
 func layOut(document []byte) string {
-	var compact bytes.Buffer
-	if json.Compact(&compact, document) != nil {
+	var indented bytes.Buffer
+	if json.Indent(&indented, bytes.TrimSpace(document), "", "  ") != nil {
 		return shorten(printable(string(document)))
 	}
-	var out strings.Builder
-	writeValue(&out, compact.Bytes(), 0)
-	return shorten(out.String())
+	if whole := onOneLine(indented.String()); len(whole) <= lineWidth {
+		return whole
+	}
+	return shorten(innermost.ReplaceAllStringFunc(indented.String(), onOneLine))
+}
+
+// Both are for JSON that was indented, where no string has a line break.
+var (
+	innermost = regexp.MustCompile(`[{\[]\n[^{}\[\]]*\n *[}\]]`) // objects and arrays with none in them
+	lineBreak = regexp.MustCompile(`([{\[]?)\n *([}\]]?)`)
+)
+
+// onOneLine joins lines of indented JSON, unless that becomes too long.
+func onOneLine(indented string) string {
+	line := lineBreak.ReplaceAllStringFunc(indented, func(found string) string {
+		if brackets := strings.Trim(found, "\n "); brackets != "" {
+			return brackets
+		}
+		return " "
+	})
+	if len(line) > lineWidth {
+		return indented
+	}
+	return line
 }
 
 func shorten(text string) string {
@@ -83,85 +105,6 @@ func shorten(text string) string {
 	hidden := len(lines) - maxLines
 	head, tail := lines[:maxLines-5], lines[len(lines)-5:]
 	return strings.Join(head, "\n") + fmt.Sprintf("\n… %d more lines …\n", hidden) + strings.Join(tail, "\n")
-}
-
-// writeValue writes a container that does not fit on a line over several:
-// numbers, words and the like side by side, objects and arrays each on a line.
-func writeValue(out *strings.Builder, value json.RawMessage, depth int) {
-	width := lineWidth - 2*depth
-	if len(value) <= width || value[0] != '{' && value[0] != '[' {
-		out.WriteString(spaced(value))
-		return
-	}
-	indent := "\n" + strings.Repeat("  ", depth+1)
-	out.WriteByte(value[0])
-	column, afterContainer := width, false
-	members := elements(value)
-	for i, member := range members {
-		isContainer := member.value[0] == '{' || member.value[0] == '['
-		length := len(member.name) + len(member.value) + len(", : ")
-		if isContainer || afterContainer || column+length > width {
-			out.WriteString(indent)
-			column = 0
-		} else {
-			out.WriteByte(' ')
-		}
-		out.WriteString(member.name)
-		writeValue(out, member.value, depth+1)
-		if i < len(members)-1 {
-			out.WriteByte(',')
-		}
-		column, afterContainer = column+length, isContainer
-	}
-	out.WriteString(indent[:len(indent)-2])
-	out.WriteByte(value[len(value)-1])
-}
-
-// element is one member of an object, or of an array, where it has no name.
-type element struct {
-	name  string // in quotes, with a colon
-	value json.RawMessage
-}
-
-// elements takes compact JSON apart, in its order.
-func elements(container json.RawMessage) (all []element) {
-	decoder := json.NewDecoder(bytes.NewReader(container))
-	_, _ = decoder.Token() // the bracket: it is there, the JSON is valid
-	for decoder.More() {
-		var e element
-		if container[0] == '{' {
-			name, err := decoder.Token()
-			if err != nil {
-				return all
-			}
-			e.name = fmt.Sprintf("%q: ", name)
-		}
-		if decoder.Decode(&e.value) != nil {
-			return all
-		}
-		all = append(all, e)
-	}
-	return all
-}
-
-// spaced puts a space after each comma and colon outside strings.
-func spaced(compact []byte) string {
-	var out strings.Builder
-	inString, escaped := false, false
-	for _, c := range compact {
-		out.WriteByte(c)
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
-		case c == '"':
-			inString = !inString
-		case !inString && (c == ',' || c == ':'):
-			out.WriteByte(' ')
-		}
-	}
-	return out.String()
 }
 
 // printable replaces what could steer a terminal.

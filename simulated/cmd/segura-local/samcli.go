@@ -11,10 +11,10 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/stage"
 )
 
 const (
@@ -140,30 +140,13 @@ func listens(ctx context.Context, address string, ended <-chan struct{}) error {
 }
 
 // logTail keeps what a process writes.
-type logTail struct {
-	mu   sync.Mutex
-	text []byte
-}
+type logTail struct{ stage.Buffer }
 
-// Write takes it all.
-func (l *logTail) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	return len(p), nil
-}
-
-func (l *logTail) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.text)
-}
+func (l *logTail) size() int { return len(l.String()) }
 
 // linesFrom are the lines after so many bytes.
 func (l *logTail) linesFrom(offset int) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Split(strings.Trim(string(l.text[offset:]), "\n"), "\n")
+	return strings.Split(strings.Trim(l.String()[offset:], "\n"), "\n")
 }
 
 // explain puts the last lines beside an error.

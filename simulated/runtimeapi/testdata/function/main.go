@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -17,9 +18,10 @@ import (
 )
 
 type event struct {
-	Do    string `json:"do"`
-	Text  string `json:"text"`
-	Bytes int    `json:"bytes"`
+	Do     string `json:"do"`
+	Text   string `json:"text"`
+	Bytes  int    `json:"bytes"`
+	Number int64  `json:"number"`
 }
 
 func main() {
@@ -31,10 +33,12 @@ func main() {
 	case "hang":
 		time.Sleep(time.Hour)
 	}
-	lambda.Start(handle)
+	lambda.Start(new(function).handle)
 }
 
-func handle(ctx context.Context, e event) (any, error) {
+type function struct{ met atomic.Int64 }
+
+func (f *function) handle(ctx context.Context, e event) (any, error) {
 	lc, _ := lambdacontext.FromContext(ctx)
 	fmt.Println("out", lc.AwsRequestID, e.Text)
 	fmt.Fprintln(os.Stderr, "err", lc.AwsRequestID, e.Text)
@@ -50,6 +54,10 @@ func handle(ctx context.Context, e event) (any, error) {
 	case "sleep":
 		d, _ := time.ParseDuration(e.Text)
 		time.Sleep(d)
+	case "meet": // as many others
+		for f.met.Add(1); f.met.Load() < e.Number; {
+			time.Sleep(time.Millisecond)
+		}
 	case "large":
 		return strings.Repeat("x", e.Bytes), nil
 	case "allocate":
