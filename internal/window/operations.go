@@ -152,14 +152,14 @@ func (k *Keeper) create(ctx context.Context, w Window, key *Key, now time.Time) 
 		}
 	}
 	result, fault := r.finish(ctx, w.ID)
-	if fault != nil { // it was written, and is all that is known
-		return Result{Window: w, New: true}, nil, false
+	if fault != nil {
+		result = Result{Window: w} // it was written, and that is all that is known
 	}
 	result.New = true
 	if starts && !slices.ContainsFunc(result.Window.Leases, func(l Lease) bool { return l.Standing != Failed }) {
 		return k.allFailed(ctx, r, result)
 	}
-	return result, fault, false
+	return result, nil, false
 }
 
 // allFailed closes a new window of which everything failed.
