@@ -87,13 +87,13 @@ func (r *Runner) Check(ctx context.Context, identifiers []apisecret.Identifier) 
 		token  *segura.Token
 		result = CheckResult{Check: Passed}
 	)
-	result.step("credentials", func(*Step) (failure *apisecret.Error) { client, failure = r.Clients.Reread(work); return failure })
-	result.step("connection", func(*Step) *apisecret.Error { return client.Connect(work) })
-	result.step("token", func(*Step) (failure *apisecret.Error) { token, failure = client.FreshToken(work); return failure })
+	result.Do("credentials", func(*Step) (failure *apisecret.Error) { client, failure = r.Clients.Reread(work); return failure })
+	result.Do("connection", func(*Step) *apisecret.Error { return client.Connect(work) })
+	result.Do("token", func(*Step) (failure *apisecret.Error) { token, failure = client.FreshToken(work); return failure })
 	if len(identifiers) == 0 {
 		return result
 	}
-	result.step("access", func(s *Step) *apisecret.Error {
+	result.Do("access", func(s *Step) *apisecret.Error {
 		listed, failure := client.List(work, token)
 		if failure == nil {
 			result.Identifiers, failure = judgeAccess(s, listed, identifiers)
@@ -103,8 +103,8 @@ func (r *Runner) Check(ctx context.Context, identifiers []apisecret.Identifier) 
 	return result
 }
 
-// step does one step more, or skips it behind one that failed.
-func (c *CheckResult) step(name string, do func(*Step) *apisecret.Error) {
+// Do does one step more, or skips it behind one that failed.
+func (c *CheckResult) Do(name string, do func(*Step) *apisecret.Error) {
 	done := Step{Name: name, Outcome: Skipped}
 	if c.Check == Passed {
 		began := time.Now()

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
@@ -37,6 +39,7 @@ type Runner struct {
 	Concurrency int           // calls in flight at once, in one request
 	Retry       segura.Retry  // of one call against transient faults
 	Patience    time.Duration // how long Segura has to be silent to be given up
+	Pace        *rate.Limiter // of calls begun, in all requests together; nil: there is none
 	Telemetry   *telemetry.Telemetry
 	Log         *slog.Logger
 }
@@ -46,25 +49,55 @@ type Runner struct {
 func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin telemetry.Origin) apisecret.Result {
 	work, cancel := reserve(ctx, len(request.Identifiers))
 	defer cancel()
+	calls := make([]Call, len(request.Identifiers))
+	for at, i := range request.Identifiers {
+		calls[at] = Call{Action: request.Action, Identifier: i, Reason: request.Reason, Origin: origin}
+	}
+	result := apisecret.Result{Action: request.Action, Items: make([]apisecret.Item, len(calls))}
+	for at, done := range r.Call(work, calls) {
+		result.Items[at] = done.Item
+	}
+	return result
+}
+
+// Call is what is to be done for one identifier.
+type Call struct {
+	Action       apisecret.Action
+	Identifier   apisecret.Identifier
+	Reason       string
+	Origin       telemetry.Origin
+	Before       time.Time                 // no attempt is begun at this time or later; zero: whenever
+	Unrestricted bool                      // it is carried out though Allowed lacks the identifier
+	Loud         func(apisecret.Item) bool // whether it leaves an audit line; nil: it does
+}
+
+// Done is what came of a Call.
+type Done struct {
+	Item apisecret.Item
+	Open bool // an attempt's effect is not known, or may be yet to come
+}
+
+// Call carries out calls, each with an audit line of its own. It returns one element
+// for each, in their order, and does so when ctx ends.
+func (r *Runner) Call(ctx context.Context, calls []Call) []Done {
 	job := &job{
 		Runner:  r,
-		request: request,
-		origin:  origin,
+		calls:   calls,
 		session: newSession(r.Clients),
 		breaker: breaker{patience: r.Patience},
-		items:   make([]apisecret.Item, len(request.Identifiers)),
+		done:    make([]Done, len(calls)),
 	}
-	workers := min(r.Concurrency, len(request.Identifiers))
+	workers := min(r.Concurrency, len(calls))
 	if workers <= 1 {
-		job.work(work)
+		job.work(ctx)
 	} else {
 		var group sync.WaitGroup
 		for range workers {
-			group.Go(func() { job.work(work) })
+			group.Go(func() { job.work(ctx) })
 		}
 		group.Wait()
 	}
-	return apisecret.Result{Action: request.Action, Items: job.items}
+	return job.done
 }
 
 // Warm reads the credentials and obtains a token ahead of the first request. It
@@ -100,32 +133,31 @@ func reserve(ctx context.Context, items int) (context.Context, context.CancelFun
 // job is one request being carried out by several workers.
 type job struct {
 	*Runner
-	request  apisecret.Request
-	origin   telemetry.Origin
+	calls    []Call
 	session  *session
 	breaker  breaker
 	cooldown cooldown
 	next     atomic.Int64
-	items    []apisecret.Item
+	done     []Done
 }
 
 // work takes identifiers until there are none left.
 func (j *job) work(ctx context.Context) {
 	for {
 		at := int(j.next.Add(1)) - 1
-		if at >= len(j.items) {
+		if at >= len(j.calls) {
 			return
 		}
-		j.items[at] = j.one(ctx, j.request.Identifiers[at])
+		j.done[at] = j.one(ctx, &j.calls[at])
 	}
 }
 
-// one carries out the request for one identifier and leaves its audit line.
-func (j *job) one(ctx context.Context, i apisecret.Identifier) apisecret.Item {
+// one carries out one call and leaves its audit line.
+func (j *job) one(ctx context.Context, c *Call) Done {
 	began := time.Now()
-	t := &try{job: j, identifier: i}
-	entry := telemetry.Entry{Origin: j.origin, Action: j.request.Action, Reason: j.request.Reason}
-	entry.Item = apisecret.Item{Identifier: i, Outcome: apisecret.Failed}
+	t := &try{job: j, what: c}
+	entry := telemetry.Entry{Origin: c.Origin, Action: c.Action, Reason: c.Reason}
+	entry.Item = apisecret.Item{Identifier: c.Identifier, Outcome: apisecret.Failed}
 	answer, failure := t.guarded(ctx)
 	if failure != nil {
 		entry.Item.Error = failure
@@ -134,10 +166,15 @@ func (j *job) one(ctx context.Context, i apisecret.Identifier) apisecret.Item {
 		entry.HTTPStatus, entry.UpstreamRequest, entry.UpstreamMessage = answer.HTTPStatus, answer.RequestID, answer.Message
 	}
 	entry.Item.Attempts = t.attempts
+	if !c.Before.IsZero() && t.attempts == 0 && failure != nil && failure.Code == apisecret.DeadlineExceeded {
+		return Done{Item: entry.Item} // it is asked for again: nothing has happened yet
+	}
 	entry.Duration = time.Since(began)
 	telemetry.Done(ctx, entry.Item)
-	j.Telemetry.Audit(ctx, entry)
-	return entry.Item
+	if c.Loud == nil || c.Loud(entry.Item) {
+		j.Telemetry.Audit(ctx, entry)
+	}
+	return Done{entry.Item, t.open}
 }
 
 // guarded turns a panic into a failure of this identifier alone.
@@ -148,7 +185,7 @@ func (t *try) guarded(ctx context.Context) (answer segura.Answer, failure *apise
 			failure = apisecret.NewError(apisecret.InternalError, "")
 		}
 	}()
-	if !t.Allowed.IsEmpty() && !t.Allowed.Contains(t.identifier) {
+	if !t.what.Unrestricted && !t.Allowed.IsEmpty() && !t.Allowed.Contains(t.what.Identifier) {
 		return answer, apisecret.NewError(apisecret.NotAllowed, "")
 	}
 	return t.enter(ctx)

@@ -12,8 +12,9 @@ import (
 // try is the request for one identifier.
 type try struct {
 	*job
-	identifier apisecret.Identifier
-	attempts   int // calls begun
+	what     *Call
+	attempts int  // calls begun
+	open     bool // the effect of one is not known, or may be yet to come
 }
 
 // enter makes the calls unless the breaker is open, and reports to it what came of them.
@@ -39,7 +40,7 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 		g   *grant
 	)
 	for transient, refusals := 0, 0; ; {
-		if !t.cooldown.wait(ctx) {
+		if !t.mayBegin(ctx) {
 			return segura.Answer{}, false, prefer(own, timeRanOut())
 		}
 		var fault *apisecret.Error
@@ -74,11 +75,29 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 	}
 }
 
+// mayBegin waits until an attempt may be begun and reports whether there is time left
+// for one.
+func (t *try) mayBegin(ctx context.Context) bool {
+	if !t.what.Before.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, t.what.Before)
+		defer cancel()
+	}
+	return t.cooldown.wait(ctx) && (t.Pace == nil || t.Pace.Wait(ctx) == nil) && ctx.Err() == nil
+}
+
+// settled are the codes of replies that say that a call had no effect, and has none
+// later.
+var settled = map[apisecret.Code]bool{
+	apisecret.NotFound: true, apisecret.AccessDenied: true, apisecret.RateLimited: true, apisecret.AuthenticationFailed: true,
+}
+
 func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *apisecret.Error) {
 	t.attempts++
 	began := time.Now()
-	answer, fault := g.client.Do(ctx, t.request.Action, t.identifier, g.token)
+	answer, fault := g.client.Do(ctx, t.what.Action, t.what.Identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
+	t.open = t.open || fault != nil && !settled[fault.Code] && fault.Cause != apisecret.TokenRefused
 	if fault == nil || fault.Cause != apisecret.NoReply && fault.Cause != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
 		t.breaker.reply()
 	}

@@ -23,6 +23,15 @@ const (
 	InternalError           Code = "internal_error"
 )
 
+// The codes of requests and of windows; no identifier has them.
+const (
+	InvalidRequest      Code = "invalid_request"
+	WindowNotFound      Code = "window_not_found"
+	WindowClosed        Code = "window_closed"
+	IdempotencyConflict Code = "idempotency_conflict"
+	WindowsUnavailable  Code = "windows_unavailable"
+)
+
 // Error is one failure, as callers and the audit log see it. It is never changed
 // once it was handed out and may be shared by many items.
 type Error struct {
@@ -71,6 +80,7 @@ var retryable = map[Code]bool{
 	UpstreamTimeout:         true,
 	UpstreamUnreachable:     true,
 	DeadlineExceeded:        true,
+	WindowsUnavailable:      true,
 }
 
 // sentences say for each code what happened and what the operator can do. A code

@@ -173,3 +173,12 @@ func (f Form) complete(present map[Field]bool) error {
 	}
 	return nil
 }
+
+// ReadIdentifiers reads the value of a member identifiers, of at most so many, as
+// a Form does.
+func ReadIdentifiers(value json.RawMessage, most int) ([]Identifier, error) {
+	return Form{MaxIdentifiers: most}.decodeIdentifiers(value)
+}
+
+// ReadReason reads the value of a member reason, as a Form does.
+func ReadReason(value json.RawMessage) (string, error) { return decodeReason(value) }

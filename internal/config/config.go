@@ -29,6 +29,7 @@ type Config struct {
 	AttemptTimeout      time.Duration          // SEGURA_ATTEMPT_TIMEOUT: limit of one attempt of any call
 	MaxAttempts         int                    // SEGURA_MAX_ATTEMPTS: against transient faults, the first included
 	MaxConcurrency      int                    // SEGURA_MAX_CONCURRENCY: calls in flight at once, in one invocation
+	CallsPerSecond      float64                // SEGURA_MAX_CALLS_PER_SECOND: begun by this process; 0: as many as the rest allows
 	AllowedIdentifiers  apisecret.Set          // SEGURA_ALLOWED_IDENTIFIERS: empty allows any
 	DefaultIdentifiers  []apisecret.Identifier // SEGURA_DEFAULT_IDENTIFIERS: for a bare scheduled event
 	AllowedEventSources []string               // SEGURA_ALLOWED_EVENT_SOURCES: empty allows any
@@ -45,12 +46,42 @@ func Load(getenv func(string) string) (Config, error) {
 		AttemptTimeout:      r.duration("SEGURA_ATTEMPT_TIMEOUT", 10*time.Second),
 		MaxAttempts:         r.count("SEGURA_MAX_ATTEMPTS", 4, maxAttempts),
 		MaxConcurrency:      r.count("SEGURA_MAX_CONCURRENCY", 8, maxConcurrency),
+		CallsPerSecond:      r.rate("SEGURA_MAX_CALLS_PER_SECOND"),
 		AllowedIdentifiers:  r.set("SEGURA_ALLOWED_IDENTIFIERS"),
 		DefaultIdentifiers:  r.list("SEGURA_DEFAULT_IDENTIFIERS"),
 		AllowedEventSources: r.words("SEGURA_ALLOWED_EVENT_SOURCES"),
 	}
 	r.proxies()
 	return c, errors.Join(r.faults...)
+}
+
+// Windows is the part of the environment that windows need besides.
+type Windows struct {
+	Table     string                 // SEGURA_WINDOWS_TABLE: name of the DynamoDB table
+	Longest   time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included
+	Retention time.Duration          // SEGURA_WINDOW_RETENTION: how long a closed window is kept
+	Guarded   []apisecret.Identifier // SEGURA_GUARDED_IDENTIFIERS: disabled whenever no window holds them
+}
+
+// retention is how long a closed window is kept unless the environment says otherwise.
+const retention = 400 * 24 * time.Hour
+
+// LoadWindows reads the variables of windows as Load does the others.
+func LoadWindows(getenv func(string) string) (Windows, error) {
+	r := reader{getenv: getenv}
+	w := Windows{
+		Table:     getenv("SEGURA_WINDOWS_TABLE"),
+		Longest:   r.duration("SEGURA_WINDOW_MAX_DURATION", 24*time.Hour),
+		Retention: r.duration("SEGURA_WINDOW_RETENTION", retention),
+		Guarded:   r.list("SEGURA_GUARDED_IDENTIFIERS"),
+	}
+	if strings.TrimSpace(w.Table) == "" {
+		r.fault("SEGURA_WINDOWS_TABLE", "is required: the name of the DynamoDB table of windows")
+	}
+	if w.Longest > 0 && w.Longest < time.Second {
+		r.fault("SEGURA_WINDOW_MAX_DURATION", "is shorter than a second, and windows have whole seconds")
+	}
+	return w, errors.Join(r.faults...)
 }
 
 // reader collects the faults.
@@ -91,6 +122,21 @@ func (r *reader) count(name string, fallback, most int) int {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > most {
 		r.fault(name, "%q is not a whole number from 1 to %d", value, most)
+	}
+	return n
+}
+
+// maxRate is far above what any Segura takes.
+const maxRate = 1_000_000
+
+func (r *reader) rate(name string) float64 {
+	value := r.getenv(name)
+	if value == "" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(n > 0 && n <= maxRate) || strings.Trim(value, "0123456789.") != "" {
+		r.fault(name, "%q is not a decimal number above 0 such as 10 or 0.5", value)
 	}
 	return n
 }

@@ -56,6 +56,7 @@ func TestLoad_readsEachVariable(t *testing.T) {
 		"SEGURA_ATTEMPT_TIMEOUT":       "1.5s",
 		"SEGURA_MAX_ATTEMPTS":          "1",
 		"SEGURA_MAX_CONCURRENCY":       "900",
+		"SEGURA_MAX_CALLS_PER_SECOND":  "0.5",
 		"SEGURA_ALLOWED_IDENTIFIERS":   "5,7,100-199",
 		"SEGURA_DEFAULT_IDENTIFIERS":   "100-102, 7",
 		"SEGURA_ALLOWED_EVENT_SOURCES": "aws.scheduler, com.example.change-management",
@@ -67,6 +68,7 @@ func TestLoad_readsEachVariable(t *testing.T) {
 		AttemptTimeout:      1500 * time.Millisecond,
 		MaxAttempts:         1,
 		MaxConcurrency:      900,
+		CallsPerSecond:      0.5,
 		AllowedIdentifiers:  set(t, "5,7,100-199"),
 		DefaultIdentifiers:  []apisecret.Identifier{100, 101, 102, 7},
 		AllowedEventSources: []string{"aws.scheduler", "com.example.change-management"},
@@ -79,6 +81,7 @@ func TestLoad_readsEachVariable(t *testing.T) {
 func TestLoad_takesWhatCanBeUsed(t *testing.T) {
 	for name, values := range map[string]string{ // separated by |
 		"SEGURA_CREDENTIALS_TTL": "1ns|1h30m|0.5h|", "SEGURA_ATTEMPT_TIMEOUT": "1m|2s500ms|", "SEGURA_MAX_ATTEMPTS": "1|10|100|", "SEGURA_MAX_CONCURRENCY": "1|100|900|",
+		"SEGURA_MAX_CALLS_PER_SECOND":  "10|0.5|1000000|.5|10.|",
 		"SEGURA_ALLOWED_IDENTIFIERS":   "5|5-5|1-9223372036854775807|100-199,1-10,5-7,5|9223372036854775807,5|",
 		"SEGURA_DEFAULT_IDENTIFIERS":   "1-5000,2000-10000|9223372036854775807|",
 		"SEGURA_ALLOWED_EVENT_SOURCES": "aws.events,com.example.app|",
@@ -106,6 +109,7 @@ func TestLoad_namesTheVariableThatCannotBeUsed(t *testing.T) {
 		{"SEGURA_ATTEMPT_TIMEOUT", "0|0s|-1ns|10|soon|10S| "},
 		{"SEGURA_MAX_ATTEMPTS", "0|-1|1.5|four|101|99999999999999999999| 4|0x4|4 |1e3|1_000|٤"},
 		{"SEGURA_MAX_CONCURRENCY", "0|-8|8.0|many|901|1e2"},
+		{"SEGURA_MAX_CALLS_PER_SECOND", "0|0.0|-1|many|1e3|NaN|Inf|1000001| 5|5 |1,5|0x1|1_0|."},
 		{"SEGURA_ALLOWED_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|5;6|05|9223372036854775808|,5|5,,6|-5|5-6-7|1.5|5-9223372036854775808|0-5|5 6|5,x|٥|5–7|+5|0x5|1e3"},
 		{"SEGURA_DEFAULT_IDENTIFIERS", " |,|0|5,|5-|7-5|a|*|1-10001|1-9223372036854775807|1-6000,7000-11000"},
 		{"SEGURA_ALLOWED_EVENT_SOURCES", ",|a,|,a|a,,b| |a, ,b"},
@@ -137,7 +141,7 @@ func TestLoad_tellsAllFaultsAtOnce(t *testing.T) {
 	}
 	want := []string{
 		"SEGURA_SECRET_ID", "SEGURA_CREDENTIALS_TTL", "SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY",
-		"SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES",
+		"SEGURA_MAX_CALLS_PER_SECOND", "SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES",
 		"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
 	}
 	if !slices.Equal(named, want) {
@@ -223,4 +227,38 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%q: got an empty source", variables)
 		}
 	})
+}
+
+func TestLoadWindows_readsEachVariableAndNamesTheOneAtFault(t *testing.T) {
+	all := map[string]string{
+		"SEGURA_WINDOWS_TABLE": "windows", "SEGURA_WINDOW_MAX_DURATION": "72h", "SEGURA_WINDOW_RETENTION": "24h", "SEGURA_GUARDED_IDENTIFIERS": "5,7-8",
+	}
+	load := func(name, value string) (config.Windows, error) {
+		return config.LoadWindows(func(asked string) string {
+			if asked == name {
+				return value
+			}
+			return all[asked]
+		})
+	}
+
+	got, err := load("", "")
+	defaults, err2 := config.LoadWindows(environment(map[string]string{"SEGURA_WINDOWS_TABLE": "windows"}))
+
+	want := config.Windows{Table: "windows", Longest: 72 * time.Hour, Retention: 24 * time.Hour, Guarded: []apisecret.Identifier{5, 7, 8}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+	if err2 != nil || defaults.Longest != 24*time.Hour || defaults.Retention != 400*24*time.Hour || len(defaults.Guarded) != 0 {
+		t.Errorf("defaults: got %+v and %v", defaults, err2)
+	}
+	for name, values := range map[string]string{
+		"SEGURA_WINDOWS_TABLE": "| ", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION": "0|soon", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
+	} {
+		for value := range strings.SplitSeq(values, "|") {
+			if _, err := load(name, value); err == nil || !strings.HasPrefix(err.Error(), name+": ") {
+				t.Errorf("%s=%q: got %v", name, value, err)
+			}
+		}
+	}
 }

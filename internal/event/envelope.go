@@ -18,11 +18,11 @@ type envelope struct {
 	id        string
 	resources []string
 	detail    json.RawMessage
+	replayed  bool
 }
 
 // readEnvelope tells an EventBridge event from a document sent directly by its
-// detail-type, source and detail. Other fields of the envelope may come and go:
-// a replayed event has replay-name.
+// detail-type, source and detail. Other fields of the envelope may come and go.
 func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 	byName, err := strictjson.Map(payload)
 	if err != nil {
@@ -39,6 +39,7 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 	}
 	e = envelope{source: source, detail: byName["detail"]}
 	e.id, _ = strictjson.String(byName["id"])
+	_, e.replayed = byName["replay-name"]
 	_ = json.Unmarshal(byName["resources"], &e.resources) // other shapes name no caller
 	return e, true, nil
 }

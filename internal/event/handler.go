@@ -77,17 +77,57 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 }
 
 func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
-	result := h.Runner.Check(ctx, identifiers)
-	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
+	return Checked(ctx, h.Log, h.Runner.Check(ctx, identifiers))
+}
+
+// Checked returns a self-check's document, or the function error that it ends in, and
+// logs what went wrong.
+func Checked(ctx context.Context, log *slog.Logger, result activation.CheckResult) ([]byte, error) {
+	log.InfoContext(ctx, "self-check", "outcome", result.Check)
 	for _, step := range result.Steps {
 		if failure := step.Error; failure != nil {
-			h.Log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
+			log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
 		}
 	}
 	if result.Check != activation.Passed {
-		return nil, h.functionError(ctx, CheckFailed, string(result.Document(maxError-errorOverhead, escaped)))
+		return nil, Fail(ctx, log, CheckFailed, string(result.Document(maxError-errorOverhead, escaped)))
 	}
 	return result.Document(maxResult, func(text []byte) int { return len(text) }), nil
+}
+
+// Opened is a document, taken out of whatever envelope it came in.
+type Opened struct {
+	Data     []byte
+	InDetail bool             // it was an EventBridge event's detail
+	Bare     bool             // a scheduled event without detail
+	Origin   telemetry.Origin // without the source
+}
+
+// Open takes the document out of a payload. An EventBridge event of a source that is
+// not allowed is refused, and so is one that is replayed from an archive. No allowed
+// source allows any.
+func Open(payload []byte, allowed []string) (Opened, error) {
+	e, isEnvelope, err := readEnvelope(payload)
+	if err != nil {
+		return Opened{}, fmt.Errorf("the event cannot be read: %w", err)
+	}
+	if !isEnvelope {
+		return Opened{Data: payload}, nil
+	}
+	opened := Opened{Data: e.detail, InDetail: true, Bare: e.isScheduled() && e.isBare()}
+	opened.Origin = telemetry.Origin{EventSource: e.source, EventID: e.id, Caller: e.caller()}
+	switch {
+	case len(allowed) > 0 && !slices.Contains(allowed, e.source):
+		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
+	case e.replayed:
+		return opened, errors.New("the event is replayed from an archive; what was meant for then is not done now")
+	}
+	return opened, nil
+}
+
+// Fail logs that the invocation ends in a function error of the kind, and returns it.
+func Fail(ctx context.Context, log *slog.Logger, kind, message string) error {
+	return (&Handler{Log: log}).functionError(ctx, kind, message)
 }
 
 // functionError logs that the invocation ends in an error, without the document,
@@ -126,26 +166,19 @@ func form(ignoreUnknown bool) apisecret.Form {
 	}
 }
 
-// open takes the document out of whatever envelope it came in.
+// open reads the request out of whatever envelope it came in.
 func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, error) {
-	origin := telemetry.Origin{Source: "event"}
-	e, isEnvelope, err := readEnvelope(payload)
-	if err != nil {
-		return apisecret.Document{}, origin, fmt.Errorf("the event cannot be read: %w", err)
-	}
-	if !isEnvelope {
-		document, err := form(false).Read(payload)
-		return document, origin, err
-	}
-	origin.EventSource, origin.EventID, origin.Caller = e.source, e.id, e.caller()
-	if !h.allows(e.source) {
-		return apisecret.Document{}, origin, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
-	}
-	if e.isScheduled() && e.isBare() {
+	opened, err := Open(payload, h.AllowedSources)
+	origin := opened.Origin
+	origin.Source = "event"
+	switch {
+	case err != nil:
+		return apisecret.Document{}, origin, err
+	case opened.Bare:
 		return h.scheduled(origin)
 	}
-	document, err := form(true).Read(e.detail)
-	if err != nil {
+	document, err := form(opened.InDetail).Read(opened.Data)
+	if err != nil && opened.InDetail {
 		err = fmt.Errorf("detail: %w", err)
 	}
 	return document, origin, err
@@ -156,8 +189,4 @@ func (h *Handler) scheduled(origin telemetry.Origin) (apisecret.Document, teleme
 		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS, which is empty")
 	}
 	return apisecret.Document{Request: apisecret.Request{Action: apisecret.Enable, Identifiers: h.Defaults}}, origin, nil
-}
-
-func (h *Handler) allows(source string) bool {
-	return len(h.AllowedSources) == 0 || slices.Contains(h.AllowedSources, source)
 }

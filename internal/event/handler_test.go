@@ -31,7 +31,6 @@ func TestInvoke_servesADocumentHoweverItComes(t *testing.T) {
 		{envelope("aws.events", `{}`), enabled5, "enable/5"},
 		{envelope("aws.scheduler", `"{}"`), enabled5, "enable/5"},
 		{envelope("aws.scheduler", `" { } "`), enabled5, "enable/5"},
-		{strings.Replace(envelope("com.example", `{"identifier":5}`), `"version"`, `"replay-name":"r","version"`, 1), enabled5, "enable/5"},
 		{`{"detail":{"identifier":5},"source":"com.example","detail-type":""}`, enabled5, "enable/5"},
 	} {
 		w := newWorld(t, seguratest.Options{})
@@ -60,6 +59,7 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{`{"identifier":5,"force":true}`, "unknown field"},
 		{`{"identifier":5,"action":"delete"}`, "action"},
 		{`{"check":true,"identifier":5}`, "check"},
+		{strings.Replace(envelope("com.example", `{"identifier":5}`), `"version"`, `"replay-name":"r","version"`, 1), "replayed"},
 		{`{"check":true,"action":"disable","identifier":5}`, "check"},
 		{`{"check":"true"}`, "check"},
 		{`{"check":null}`, "check"},

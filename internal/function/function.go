@@ -5,6 +5,7 @@ package function
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"golang.org/x/time/rate"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/config"
@@ -42,14 +44,15 @@ type Parts struct {
 // New reads the environment through getenv, wires the parts, and fetches the AWS
 // secret and a token ahead; that no failure of the latter ends start-up is left
 // to the first invocation to tell. out is standard output, version the build's.
-// The error, one line that names each variable at fault, has been logged.
-func New(ctx context.Context, version string, getenv func(string) string, out io.Writer) (Parts, error) {
+// wrong are faults of variables that the function has read itself. The error, one line
+// that names each variable at fault, has been logged.
+func New(ctx context.Context, version string, getenv func(string) string, out io.Writer, wrong ...error) (Parts, error) {
 	go readAuthorities()
 	logger := lambdacontext.NewLogger()
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StandardLog{Log: logger})
 	settings, err := config.Load(getenv)
-	if err != nil {
+	if err = errors.Join(append([]error{err}, wrong...)...); err != nil {
 		logger.ErrorContext(ctx, "the configuration cannot be used", "cause", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return Parts{}, err
 	}
@@ -103,12 +106,22 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 			Concurrency: c.MaxConcurrency,
 			Retry:       retry,
 			Patience:    min(c.AttemptTimeout, longestPatience),
+			Pace:        pace(c.CallsPerSecond),
 			Telemetry:   t,
 			Log:         logger,
 		},
 		Telemetry: t,
 		Log:       logger,
 	}
+}
+
+// pace returns the limiter of calls begun, with bursts of one second's worth; nil where
+// none is asked for.
+func pace(perSecond float64) *rate.Limiter {
+	if perSecond == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond)))
 }
 
 func (p Parts) warm(ctx context.Context) {

@@ -25,6 +25,7 @@ type problem struct {
 	Retryable  bool                 `json:"retryable"`
 	Identifier apisecret.Identifier `json:"identifier,omitempty"`
 	SeguraCode int                  `json:"segura_code,omitempty"`
+	Window     string               `json:"window,omitempty"`
 
 	retryAfter time.Duration
 	allow      string
@@ -56,6 +57,11 @@ var answers = map[apisecret.Code]struct {
 	apisecret.UpstreamInvalidResponse: {http.StatusBadGateway, "Invalid response from Segura"},
 	apisecret.UpstreamUnreachable:     {http.StatusBadGateway, "Segura unreachable"},
 	apisecret.UnexpectedResponse:      {http.StatusBadGateway, "Unexpected response from Segura"},
+	apisecret.InvalidRequest:          {http.StatusBadRequest, "Bad Request"},
+	apisecret.WindowNotFound:          {http.StatusNotFound, "Window not found"},
+	apisecret.WindowClosed:            {http.StatusConflict, "Window closed"},
+	apisecret.IdempotencyConflict:     {http.StatusConflict, "Idempotency-Key used with other content"},
+	apisecret.WindowsUnavailable:      {http.StatusServiceUnavailable, "Windows unavailable"},
 }
 
 // problemFor returns the problem of a failure.

@@ -29,6 +29,10 @@ type envelope struct {
 	IsBase64Encoded   bool                `json:"isBase64Encoded"`
 	RequestContext    requestContext      `json:"requestContext"`
 
+	RawQueryString string              `json:"rawQueryString"`                  // 2.0
+	Query          map[string]string   `json:"queryStringParameters"`           // 1.0, and 2.0 joined
+	QueryLists     map[string][]string `json:"multiValueQueryStringParameters"` // 1.0
+
 	// What an authorizer is asked has these; it is not served, since it comes
 	// before anybody is authorized.
 	MethodARN string `json:"methodArn"`

@@ -30,6 +30,7 @@ type Invocation struct {
 	tokens    samples // in milliseconds
 	attempts  int
 	refreshes int
+	counts    []metric // what else was counted
 	unusable  int
 }
 
@@ -114,6 +115,12 @@ func CredentialRefresh(ctx context.Context) {
 	i.update(func() { i.refreshes++ })
 }
 
+// Count adds a count of another name to the invocation's metrics.
+func Count(ctx context.Context, name string, n int) {
+	i := fromContext(ctx)
+	i.update(func() { i.counts = append(i.counts, count(name, n)) })
+}
+
 // SecretUnusable counts a read of the AWS secret that found a document that cannot be
 // used.
 func SecretUnusable(ctx context.Context) {
@@ -162,6 +169,7 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 		count("CredentialRefresh", i.refreshes),
 		count("SecretUnusable", i.unusable),
 	}
+	metrics = append(metrics, i.counts...)
 	if i.calls.seen > 0 {
 		metrics = append(metrics, latency("CallLatency", i.calls))
 	}

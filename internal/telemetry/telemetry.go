@@ -69,10 +69,11 @@ func (t *Telemetry) replace(groups []string, a slog.Attr) slog.Attr {
 
 // Origin says who asked.
 type Origin struct {
-	Source      string // the door: api or event
+	Source      string // api, event, window or guard
 	Caller      string // as the door can prove it; empty: not known
 	EventSource string // EventBridge's source; empty: no such event
 	EventID     string // EventBridge's id; empty: no such event
+	Window      string // for whose sake the call is made; empty: for no window's
 }
 
 // Entry is what the audit log keeps of one identifier.
@@ -117,6 +118,7 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	text("upstream_request_id", e.UpstreamRequest)
 	text("upstream_message", e.UpstreamMessage)
 	text("reason", e.Reason)
+	text("window", e.Window)
 	text("caller", e.Caller)
 	text("event_source", e.EventSource)
 	text("event_id", e.EventID)

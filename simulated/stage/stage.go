@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"segura-enable/simulated/dynamodb"
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
@@ -29,8 +30,9 @@ import (
 
 // The functions, by the names of their folders.
 const (
-	API   = "api"   // behind API Gateway and function URLs
-	Event = "event" // for schedules, EventBridge, Step Functions and direct invocation
+	API    = "api"    // behind API Gateway and function URLs
+	Event  = "event"  // for schedules, EventBridge, Step Functions and direct invocation
+	Window = "window" // for windows, from everywhere
 )
 
 // What the functions are configured with, unless [Options] say otherwise.
@@ -50,11 +52,13 @@ var functions = map[string]struct {
 }{
 	API:   {"ApiFunction", 25 * time.Second},
 	Event: {"EventFunction", 15 * time.Minute},
+
+	Window: {"WindowFunction", 15 * time.Minute},
 }
 
 // Options say what to start. The zero value starts everything on loopback.
 type Options struct {
-	// Functions to start, of [API] and [Event]. Nil means both; an empty slice
+	// Functions to start, of [API], [Event] and [Window]. Nil means the first two; an empty slice
 	// that is not nil means none, only Segura and Secrets Manager.
 	Functions []string
 
@@ -97,9 +101,10 @@ type Options struct {
 // Stack is a running stack. Its methods may be called at once, but an
 // [Exchange] tells what happened to the whole stack meanwhile.
 type Stack struct {
-	// Segura and Secrets are there to be asked and to be made to fail.
+	// Segura, Secrets and Tables are there to be asked and to be made to fail.
 	Segura  *seguratest.Server
 	Secrets *secretsmanager.Server
+	Tables  *dynamodb.Server // the table of windows
 
 	options    Options
 	bootstraps map[string]string
@@ -227,7 +232,8 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 		return err
 	}
 	s.PutSecret(nil)
-	return nil
+	s.Tables, err = dynamodb.Start(ctx, dynamodb.Options{Address: anyPort})
+	return err
 }
 
 // PutSecret writes the AWS secret for Segura as it is now, as after a rotation.
@@ -268,6 +274,8 @@ func (s *Stack) surroundings() map[string]string {
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.Secrets.URL(),
 		"AWS_LAMBDA_LOG_FORMAT":            "JSON",
 		"SEGURA_SECRET_ID":                 SecretName,
+		"AWS_ENDPOINT_URL_DYNAMODB":        s.Tables.URL(),
+		"SEGURA_WINDOWS_TABLE":             s.Tables.Table(),
 	}
 }
 
@@ -317,6 +325,10 @@ func (s *Stack) Close() error {
 	}
 	if s.Segura != nil {
 		s.Segura.Close()
+	}
+	if s.Tables != nil {
+		faults = append(faults, s.Tables.Close())
+		s.Tables = nil
 	}
 	if s.workspace != "" {
 		faults = append(faults, os.RemoveAll(s.workspace))

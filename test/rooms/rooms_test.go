@@ -35,22 +35,30 @@ var trees = map[string][]string{
 // doors -> activation -> segura -> apisecret.
 var product = map[string]room{
 	// What Lambda starts: wiring only.
-	"functions/api":   {list("function", "httpapi"), list(aws)},
-	"functions/event": {list("function", "event"), list(aws)},
+	"functions/api":    {list("function", "httpapi"), list(aws)},
+	"functions/event":  {list("function", "event"), list(aws)},
+	"functions/window": {list("config", "function", "window", "windowdoor", "windowtable"), list(aws)},
 	"internal/function": {
-		list("activation", "config", "credentials", "segura", "telemetry", "apisecret"), list(aws),
+		list("activation", "config", "credentials", "segura", "telemetry", "apisecret"), list(aws, "golang.org/x/time"),
 	},
 
 	// The doors, which never know each other.
 	"internal/httpapi": {doors, list(aws)},
 	"internal/event":   {doors, list(aws)},
 
+	// The door to windows stands on the other two.
+	"internal/windowdoor": {list("activation", "apisecret", "event", "httpapi", "strictjson", "telemetry", "window"), list(aws)},
+
 	// What happens behind both doors. Segura's client knows nothing of AWS.
-	"internal/activation":  {list("segura", "telemetry", "apisecret", "strictjson"), nil},
+	"internal/activation":  {list("segura", "telemetry", "apisecret", "strictjson"), list("golang.org/x/")},
 	"internal/credentials": {list("segura", "apisecret", "flight", "strictjson"), list(aws)},
 	"internal/segura":      {list("apisecret", "flight", "strictjson"), list("golang.org/x/")},
 	"internal/telemetry":   {list("apisecret"), list(aws)},
 	"internal/config":      {list("apisecret"), nil},
+
+	// Windows decide and write; who calls and where the table is stands apart.
+	"internal/window":      {list("apisecret", "strictjson"), nil},
+	"internal/windowtable": {list("window", "strictjson"), list(aws)},
 
 	// The vocabulary, and what it is written with.
 	"internal/apisecret":  {list("strictjson"), nil},

@@ -1,0 +1,70 @@
+package window
+
+import "segura-enable/internal/apisecret"
+
+// Shown is a window as callers see it.
+type Shown struct {
+	ID          string            `json:"id"`
+	State       State             `json:"state"`
+	From        string            `json:"from"`
+	Until       string            `json:"until"`
+	Reason      string            `json:"reason,omitempty"`
+	OpenedBy    string            `json:"opened_by,omitempty"`
+	CreatedAt   string            `json:"created_at"`
+	ClosedAt    string            `json:"closed_at,omitempty"`
+	ClosedBy    string            `json:"closed_by,omitempty"`
+	Identifiers []ShownIdentifier `json:"identifiers"`
+	Extensions  []ShownExtension  `json:"extensions,omitempty"`
+}
+
+// ShownIdentifier is an identifier in a window.
+type ShownIdentifier struct {
+	Identifier apisecret.Identifier `json:"identifier"`
+	State      Standing             `json:"state"`
+	At         string               `json:"at,omitempty"`
+	Error      *Fault               `json:"error,omitempty"`
+}
+
+// ShownExtension is an extension of a window.
+type ShownExtension struct {
+	At     string `json:"at"`
+	By     string `json:"by,omitempty"`
+	Until  string `json:"until"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// byTime is who closes a window that nobody closes.
+const byTime = "time"
+
+// Show returns the window as callers see it at a time.
+func (w *Window) Show(now Instant, closed bool) Shown {
+	s := Shown{
+		ID: w.ID, State: w.StateAt(now, closed), From: w.From.String(), Until: w.Until.String(),
+		Reason: w.Reason, OpenedBy: w.OpenedBy, CreatedAt: w.CreatedAt.String(),
+		Identifiers: make([]ShownIdentifier, len(w.Leases)),
+	}
+	for at := range w.Leases {
+		s.Identifiers[at] = w.Leases[at].show()
+	}
+	for _, e := range w.Additions {
+		s.Extensions = append(s.Extensions, ShownExtension{At: e.At.String(), By: e.By, Until: e.Until.String(), Reason: e.Reason})
+	}
+	switch {
+	case w.Ended != nil:
+		s.ClosedAt, s.ClosedBy = w.Ended.At.String(), w.Ended.By
+	case closed || w.over(now):
+		s.ClosedAt, s.ClosedBy = w.Until.String(), byTime
+	}
+	return s
+}
+
+func (l *Lease) show() ShownIdentifier {
+	s := ShownIdentifier{Identifier: l.Identifier, State: l.Standing, Error: l.Fault}
+	if l.Off && l.holds() {
+		s.State = Disabled // though it may have to be once more
+	}
+	if l.At != 0 {
+		s.At = l.At.String()
+	}
+	return s
+}

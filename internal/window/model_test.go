@@ -1,0 +1,843 @@
+package window
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"segura-enable/internal/apisecret"
+)
+
+// The model is the protocol with everything around it as small as it can be: one API
+// secret, two windows, a clock of a few ticks, and actors that can be stopped before
+// every step. It runs the functions that are deployed, and visits every state that any
+// order of the steps leads to.
+
+var deep = flag.Bool("model.deep", false, "visit every state of the large scenes too")
+
+const secret apisecret.Identifier = 5
+
+// Places of the table: two windows, and what carries the guard's marks.
+const (
+	placeA = iota
+	placeB
+	placeGuard
+	places
+)
+
+// landing is how many ticks after a plan its calls have landed. Where clocks differ by
+// a tick, a mark says one tick more.
+const landing = 2
+
+// protocol is what is searched: the deployed decisions, or one of them mutated.
+type protocol struct {
+	plan           func(View, Instant, Actor) ([]Window, bool)
+	guard          func(View, Instant, Actor) *Window
+	decide         func(View, Instant, string) ([]Call, Outcomes)
+	apply          func(*Window, Instant, string, []Outcome) Window
+	extend         func(*Window, Instant) (Window, error)
+	end            func(*Window, Instant, Ending) Window
+	finished       func(*Window, Instant) bool
+	noSecondRead   bool // decide by what was read first
+	unconditional  bool // write without looking whether the window has changed
+	openAfterwards bool // write the window after its call
+	unmarked       apisecret.Action
+}
+
+func deployed() protocol {
+	return protocol{
+		plan:  func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a, nil) },
+		guard: func(v View, now Instant, a Actor) *Window { return v.PlanGuard(now, a, []apisecret.Identifier{secret}) },
+		decide: func(v View, now Instant, actor string) ([]Call, Outcomes) {
+			return v.Decide(now, actor)
+		},
+		apply: func(w *Window, now Instant, actor string, o []Outcome) Window {
+			after, _ := w.Apply(now, actor, o)
+			return after
+		},
+		extend:   func(w *Window, until Instant) (Window, error) { return w.Extend(until) },
+		end:      func(w *Window, now Instant, by Ending) Window { return w.End(now, by) },
+		finished: func(w *Window, _ Instant) bool { return w.Finished() },
+	}
+}
+
+// flight is a call under way: begun, and not yet landed.
+type flight struct {
+	owner  string
+	action apisecret.Action
+	landBy Instant
+}
+
+// script is what an actor does before its rounds.
+type script int
+
+const (
+	reconcile script = iota // nothing before
+	open                    // writes window B
+	extend                  // window A
+	closeA
+	closeB
+	guard // marks for the guard, in place of a plan
+)
+
+// step is where an actor is.
+type step int
+
+const (
+	first step = iota
+	readPlan
+	write
+	readDecide
+	callStep
+	wait
+	apply
+	done
+)
+
+// actor is one run of one function, at one of its steps. Its pointers lead to what is
+// never changed.
+type actor struct {
+	name   string
+	script script
+	skew   Instant
+	began  Instant // the clock when it planned
+
+	step     step
+	index    int // of the window that is read, written or applied to next
+	rounds   int // left, this one included
+	landBy   Instant
+	view     [places]*Window
+	over     [places]int8 // what was read as over: the turn, and one
+	planned  []*Window
+	decision string // what was decided and what came of it, as text
+	call     *Call
+	outcomes Outcomes
+	flight   flight
+}
+
+// world is a state of the model.
+type world struct {
+	clock   Instant
+	on      bool
+	table   [places]*Window
+	flights []flight
+	actors  []actor
+}
+
+func (w *world) clone() *world {
+	c := *w
+	c.flights = slices.Clone(w.flights)
+	c.actors = slices.Clone(w.actors)
+	return &c
+}
+
+// key is the state as text: equal for equal states.
+func (s *search) key(w *world) string {
+	b := make([]byte, 0, 128)
+	b = append(b, byte(w.clock), bit(w.on))
+	for _, one := range w.table {
+		b = s.append(b, one)
+	}
+	flights := slices.Clone(w.flights)
+	slices.SortFunc(flights, func(a, b flight) int {
+		return strings.Compare(a.owner, b.owner)
+	})
+	for _, f := range flights {
+		b = append(append(b, f.owner...), f.action[0], byte(f.landBy))
+	}
+	for at := range w.actors {
+		a := &w.actors[at]
+		b = append(b, '|', byte(a.step))
+		if a.step == done {
+			continue
+		}
+		b = append(b, byte(a.index), byte(a.rounds), byte(a.landBy), byte(a.began), byte(a.over[0]), byte(a.over[1]))
+		for _, one := range a.view {
+			b = s.append(b, one)
+		}
+		for _, one := range a.planned {
+			b = s.append(b, one)
+		}
+		b = append(b, a.decision...)
+	}
+	return string(b)
+}
+
+func bit(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// search visits states.
+type search struct {
+	protocol
+	seen      map[string]bool
+	completed map[string]bool
+	canonical map[string]*Window
+	numbers   map[*Window]uint16
+	memo
+	refusals bool
+	skewed   bool
+	places   int     // of the table that are in use
+	last     Instant // the clock's last tick
+	fault    string
+	limit    int
+}
+
+// canon returns the one copy of the window's content, apart from what no decision
+// depends on.
+func (s *search) canon(w *Window) *Window {
+	if w == nil || s.numbers[w] != 0 {
+		return w
+	}
+	plain := w.clone()
+	plain.OverAt = 0
+	for at := range plain.Leases {
+		plain.Leases[at].At, plain.Leases[at].Fault = 0, nil
+	}
+	text, _ := json.Marshal(plain)
+	if known := s.canonical[string(text)]; known != nil {
+		return known
+	}
+	s.canonical[string(text)] = &plain
+	s.numbers[&plain] = uint16(len(s.canonical))
+	return &plain
+}
+
+func (s *search) append(b []byte, w *Window) []byte {
+	n := s.numbers[w]
+	return append(b, byte(n), byte(n>>8))
+}
+
+// memo are the decisions made so far: they are pure functions.
+type memo struct {
+	plans   map[string]planned
+	decides map[string]decided
+	applied map[string]*Window
+}
+
+type planned struct {
+	windows []*Window
+	again   bool
+}
+
+type decided struct {
+	calls    []Call
+	outcomes Outcomes
+}
+
+// run visits every state that the world leads to, or returns the first fault.
+func (s *search) run(start *world) string {
+	s.seen, s.completed = map[string]bool{}, map[string]bool{}
+	s.canonical, s.numbers = map[string]*Window{}, map[*Window]uint16{}
+	s.memo = memo{map[string]planned{}, map[string]decided{}, map[string]*Window{}}
+	for at := range start.table {
+		start.table[at] = s.canon(start.table[at])
+	}
+	s.fault = ""
+	todo := []*world{start}
+	s.seen[s.key(start)] = true
+	for len(todo) > 0 && s.fault == "" {
+		w := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, next := range s.successors(w) {
+			key := s.key(next)
+			if s.seen[key] {
+				continue
+			}
+			s.seen[key] = true
+			s.check(next)
+			if s.fault != "" {
+				return s.fault
+			}
+			if s.limit > 0 && len(s.seen) > s.limit {
+				return ""
+			}
+			todo = append(todo, next)
+		}
+	}
+	return s.fault
+}
+
+func (s *search) failf(w *world, format string, args ...any) {
+	if s.fault == "" {
+		text, _ := json.Marshal(w.table)
+		s.fault = fmt.Sprintf(format, args...) + fmt.Sprintf(" (clock %d, on %t, flights %v, table %s)", w.clock, w.on, w.flights, text)
+	}
+}
+
+// successors returns every state that one step leads to.
+func (s *search) successors(w *world) []*world {
+	var all []*world
+	for at := range w.flights { // a call lands
+		next := w.clone()
+		next.on = next.flights[at].action == apisecret.Enable
+		next.flights = slices.Delete(next.flights, at, at+1)
+		all = append(all, next)
+	}
+	if w.clock < s.last && !slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock+1 }) {
+		next := w.clone()
+		next.clock++
+		all = append(all, next)
+	}
+	for at := range w.actors {
+		a := &w.actors[at]
+		if a.step == done {
+			continue
+		}
+		all = append(all, s.act(w, at)...)
+		if a.step >= readDecide || a.step == write && a.index > 0 { // stopped; before anything was written it does not matter
+			next := w.clone()
+			next.actors[at] = actor{name: a.name, step: done}
+			all = append(all, next)
+		}
+	}
+	return all
+}
+
+// act returns the states that an actor's next step leads to.
+func (s *search) act(w *world, at int) []*world {
+	next := w.clone()
+	a := &next.actors[at]
+	now := next.clock + a.skew
+	switch a.step {
+	case first:
+		s.begin(next, a, now)
+	case readPlan, readDecide:
+		a.view[a.index] = next.table[a.index]
+		if a.index++; a.index < s.places {
+			break
+		}
+		a.index = 0
+		if a.step == readPlan {
+			s.plan(next, a, now)
+		} else {
+			s.decide(a, now)
+		}
+	case write:
+		s.write(next, a)
+	case callStep:
+		s.call(next, a, now)
+	case wait:
+		return s.answers(w, at)
+	case apply:
+		s.applyOne(next, a, now)
+	}
+	return []*world{next}
+}
+
+// begin carries out an actor's script: one write.
+func (s *search) begin(w *world, a *actor, now Instant) {
+	s.mark(w, a)
+	a.step = readPlan
+	switch a.script {
+	case open:
+		s.open(w, a, now)
+	case extend:
+		if before := w.table[placeA]; before != nil && before.Until == 1 {
+			if after, err := s.extend(before, 3); err == nil {
+				w.table[placeA] = s.canon(&after)
+			}
+		}
+	case closeA, closeB:
+		place := placeA
+		if a.script == closeB {
+			place = placeB
+		}
+		if before := w.table[place]; before != nil {
+			after := s.end(before, now, Ending{At: now})
+			s.put(w, place, &after, now)
+		}
+	}
+}
+
+// mark notes until when the calls of the round that begins have landed.
+func (s *search) mark(w *world, a *actor) {
+	a.began, a.landBy = w.clock, w.clock+a.skew+landing
+	if s.skewed {
+		a.landBy++
+	}
+}
+
+// id is the actor's in this round.
+func (a *actor) id() string { return fmt.Sprint(a.name, ".", a.rounds) }
+
+// open writes window B, with the opener's mark in it, and goes on with the read that
+// decides.
+func (s *search) open(w *world, a *actor, now Instant) {
+	b := Opened("B", now, 3, []apisecret.Identifier{secret})
+	b.begin(Actor{ID: a.id(), LandBy: a.landBy})
+	if s.unmarked == apisecret.Enable {
+		b.Marks = nil
+	}
+	a.step = readDecide
+	if s.openAfterwards {
+		a.planned = []*Window{s.canon(&b)}
+		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Parts: []Part{{"B", 0}}}
+		a.outcomes, a.step = Outcomes{}, callStep
+		return
+	}
+	w.table[placeB] = s.canon(&b)
+}
+
+func (s *search) views(a *actor) View {
+	var list []Window
+	for _, one := range a.view {
+		if one != nil {
+			list = append(list, *one)
+		}
+	}
+	return NewView(list)
+}
+
+func (s *search) plan(w *world, a *actor, now Instant) {
+	s.mark(w, a)
+	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Over: map[string]int{}}
+	for at, turn := range a.over[:placeGuard] {
+		if turn > 0 {
+			actor.Over[string("AB"[at])] = int(turn - 1)
+		}
+	}
+	key := s.viewKey(a, now)
+	p, known := s.plans[key]
+	if !known {
+		var list []Window
+		if a.script == guard {
+			if one := s.guard(s.views(a), now, actor); one != nil {
+				list = []Window{*one}
+			}
+		} else {
+			list, p.again = s.protocol.plan(s.views(a), now, actor)
+		}
+		for at := range list {
+			p.windows = append(p.windows, s.canon(&list[at]))
+		}
+		s.plans[key] = p
+	}
+	a.learn()
+	a.planned, a.step = p.windows, write
+	switch {
+	case len(p.windows) > 0:
+	case p.again:
+		*a = again(a, a.rounds)
+	default:
+		*a = actorDone(a)
+	}
+}
+
+// learn notes what was read as over.
+func (a *actor) learn() {
+	for at, one := range a.view[:placeGuard] {
+		if one != nil && one.Over {
+			a.over[at] = int8(one.Turn + 1)
+		}
+	}
+}
+
+// again is the actor at the beginning of another round, with what it knows.
+func again(a *actor, rounds int) actor {
+	return actor{name: a.name, script: a.script, skew: a.skew, rounds: rounds, over: a.over, step: readPlan}
+}
+
+// viewKey is all that a decision depends on, as text.
+func (s *search) viewKey(a *actor, now Instant) string {
+	b := append([]byte(a.id()), byte(a.script), byte(now), byte(a.landBy))
+	b = append(b, byte(a.over[0]), byte(a.over[1]))
+	for _, one := range a.view {
+		b = s.append(b, one)
+	}
+	return string(b)
+}
+
+func actorDone(a *actor) actor { return actor{name: a.name, step: done} }
+
+func placeOf(id string) int {
+	switch id {
+	case "A":
+		return placeA
+	case "B":
+		return placeB
+	default:
+		return placeGuard
+	}
+}
+
+// put writes a window: to where closed ones are, if it is finished.
+func (s *search) put(w *world, place int, after *Window, now Instant) {
+	w.table[place] = s.canon(after)
+	if s.finished(after, now) {
+		w.table[place] = nil
+	}
+}
+
+// write writes the next planned window, unless it has changed since it was read.
+func (s *search) write(w *world, a *actor) {
+	planned := a.planned[a.index]
+	place := placeOf(planned.ID)
+	if s.unconditional && w.table[place] != nil || w.table[place] == a.view[place] {
+		written := planned
+		if s.unmarked != "" {
+			plain := planned.clone()
+			plain.Marks = slices.DeleteFunc(plain.Marks, func(m Mark) bool { return m.Kind == s.unmarked })
+			written = &plain
+		}
+		s.put(w, place, written, w.clock+a.skew)
+		a.view[place] = planned
+	}
+	if a.index++; a.index < len(a.planned) {
+		return
+	}
+	a.index, a.step = 0, readDecide
+	if s.noSecondRead || s.unmarked != "" {
+		if s.unmarked != "" { // what others wrote is seen, and one's own intention known
+			for at := range a.view {
+				if !slices.ContainsFunc(a.planned, func(p *Window) bool { return placeOf(p.ID) == at }) {
+					a.view[at] = w.table[at]
+				}
+			}
+		}
+		s.decide(a, w.clock+a.skew)
+	} else {
+		a.planned, a.view = nil, [places]*Window{}
+	}
+}
+
+func (s *search) decide(a *actor, now Instant) {
+	key := s.viewKey(a, now)
+	d, known := s.decides[key]
+	if !known {
+		d.calls, d.outcomes = s.protocol.decide(s.views(a), now, a.id())
+		s.decides[key] = d
+	}
+	a.learn()
+	calls, outcomes := d.calls, d.outcomes
+	a.view, a.planned = [places]*Window{}, nil
+	a.outcomes, a.step = outcomes, apply
+	if len(calls) > 0 {
+		a.call, a.step = &calls[0], callStep
+	}
+	if len(calls) > 1 {
+		s.fault = "two calls for one API secret in one round"
+	}
+	a.describe()
+	if a.step == apply && len(outcomes) == 0 {
+		s.round(a)
+	}
+}
+
+// round begins the next round, if there is one.
+func (s *search) round(a *actor) {
+	*a = again(a, a.rounds-1)
+	if a.rounds <= 0 {
+		*a = actorDone(a)
+	}
+}
+
+// call begins a call, if there is still time for one.
+func (s *search) call(w *world, a *actor, now Instant) {
+	if w.clock >= a.began+landing || a.call.Before != 0 && now >= a.call.Before {
+		a.report(Outcome{Item: apisecret.Item{Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}})
+		return
+	}
+	a.step = wait
+	a.flight = flight{a.id(), a.call.Action, a.began + landing}
+	w.flights = append(w.flights, a.flight)
+	if s.openAfterwards && len(a.planned) > 0 {
+		return
+	}
+	if a.call.Action == apisecret.Enable && a.skew == 0 && a.call.Window != nil && w.clock >= a.call.Window.Until {
+		s.failf(w, "enabling was begun after the end")
+	}
+}
+
+func (a *actor) report(o Outcome) {
+	outcomes := Outcomes{}
+	for id, list := range a.outcomes {
+		outcomes[id] = slices.Clone(list)
+	}
+	a.call.Report(outcomes, o)
+	a.outcomes, a.call, a.step, a.flight = outcomes, nil, apply, flight{}
+	a.describe()
+}
+
+// describe puts into words what was decided and what came of it.
+func (a *actor) describe() {
+	a.decision = ""
+	if a.call != nil {
+		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Parts, a.call.Before)
+	}
+	for _, id := range []string{"A", "B", GuardID} {
+		for _, o := range a.outcomes[id] {
+			a.decision += fmt.Sprintf("%s%s%d%t%t%t%t%d%v", id, o.Action, o.Turn, o.Settles, o.Skipped, o.Taken, o.Open, o.Item.Attempts, o.Item.Error)
+		}
+	}
+}
+
+// answers returns what may become of a call: its answer, if it has landed; a refusal
+// without effect; or no answer, and it may land later.
+func (s *search) answers(w *world, at int) []*world {
+	var all []*world
+	answer := func(o Outcome, landed bool) {
+		next := w.clone()
+		a := &next.actors[at]
+		if !landed {
+			next.flights = slices.DeleteFunc(next.flights, func(f flight) bool { return f == a.flight })
+		}
+		a.report(o)
+		if len(a.planned) > 0 { // the mutant that writes the window after its call
+			b := a.planned[0].clone()
+			b.Marks = nil
+			b.Leases = []Lease{{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}}
+			next.table[placeB] = s.canon(&b)
+			*a = actorDone(a)
+		}
+		all = append(all, next)
+	}
+	f := w.actors[at].flight
+	underWay := slices.Contains(w.flights, f)
+	if !underWay {
+		answer(Outcome{Item: apisecret.Item{Attempts: 1}}, true)
+	} else if s.refusals {
+		refusal := apisecret.AccessDenied
+		if f.action == apisecret.Enable {
+			refusal = apisecret.NotFound
+		}
+		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(refusal, "")}}, false)
+		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.RateLimited, "")}}, false)
+	}
+	answer(Outcome{Open: true, Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}}, true)
+	return all
+}
+
+// applyOne writes the outcomes of the next window that has some.
+func (s *search) applyOne(w *world, a *actor, now Instant) {
+	for ; a.index < places; a.index++ {
+		id := [places]string{"A", "B", GuardID}[a.index]
+		if len(a.outcomes[id]) == 0 {
+			continue
+		}
+		if before := w.table[a.index]; before != nil {
+			key := string(append(s.append([]byte(a.id()), before), byte(now))) + a.decision
+			after := s.applied[key]
+			if after == nil {
+				one := s.apply(before, now, a.id(), a.outcomes[id])
+				after = s.canon(&one)
+				s.applied[key] = after
+			}
+			s.put(w, a.index, after, now)
+		}
+		a.index++
+		break
+	}
+	if a.index >= places {
+		s.round(a)
+	}
+}
+
+// check holds a state against what is certain.
+func (s *search) check(w *world) {
+	if s.fault != "" {
+		return
+	}
+	answers, enabling := false, false
+	for _, one := range w.table {
+		if one == nil || one.ID == GuardID {
+			continue
+		}
+		l := &one.Leases[0]
+		if !one.Over && l.Standing == Enabled {
+			if !w.on {
+				s.failf(w, "%s holds the API secret and takes it for enabled, but it is disabled", one.ID)
+			}
+			if slices.ContainsFunc(w.flights, func(f flight) bool { return f.action == apisecret.Disable }) {
+				s.failf(w, "%s holds the API secret, and it is being disabled", one.ID)
+			}
+		}
+		if !one.Over && !l.holds() && l.Standing != Failed {
+			s.failf(w, "%s is open, and its API secret %s", one.ID, l.Standing)
+		}
+		answers = answers || l.holds() && one.Begun
+		enabling = enabling || one.enabling(secret, "")
+	}
+	if w.on && !answers && !enabling {
+		s.failf(w, "the API secret is enabled, and no window answers for it")
+	}
+	for _, f := range w.flights {
+		known := slices.ContainsFunc(w.table[:], func(one *Window) bool {
+			return one != nil && slices.ContainsFunc(one.Marks, func(m Mark) bool { return m.Kind == f.action && m.LandBy >= f.landBy })
+		})
+		if !known {
+			s.failf(w, "a call is under way that the table does not know")
+		}
+	}
+	s.complete(w)
+}
+
+// complete stops all actors where they are, lets the clock go on, runs one undisturbed
+// reconcile a tick, and sees that everything comes right, and when.
+func (s *search) complete(from *world) {
+	w := from.clone()
+	w.actors = nil
+	key := s.key(w)
+	if s.completed[key] || s.fault != "" {
+		return
+	}
+	s.completed[key] = true
+	for ; w.clock <= s.last+2*landing+2; w.clock++ {
+		if w.table == [places]*Window{} && len(w.flights) == 0 && !w.on {
+			return
+		}
+		for len(w.flights) > 0 && slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock }) {
+			at := slices.IndexFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock })
+			w.on = w.flights[at].action == apisecret.Enable
+			w.flights = slices.Delete(w.flights, at, at+1)
+		}
+		s.undisturbed(w)
+		s.checkCompleted(w)
+	}
+	if w.table[placeA] != nil || w.table[placeB] != nil || w.on {
+		s.failf(w, "it never came right")
+	}
+}
+
+// undisturbed is a reconcile whose calls land at once.
+func (s *search) undisturbed(w *world) {
+	w.actors = []actor{{name: "last", step: readPlan, rounds: 3}}
+	for a := &w.actors[0]; a.step != done && s.fault == ""; {
+		if a.step == wait {
+			w.on = a.flight.action == apisecret.Enable
+			w.flights = slices.DeleteFunc(w.flights, func(f flight) bool { return f == a.flight })
+			a.report(Outcome{Item: apisecret.Item{Attempts: 1}})
+			continue
+		}
+		next := s.act(w, 0)[0]
+		*w = *next
+		a = &w.actors[0]
+	}
+	w.actors = nil
+}
+
+func (s *search) checkCompleted(w *world) {
+	held := false
+	for _, one := range w.table {
+		if one == nil || one.ID == GuardID {
+			continue
+		}
+		if !one.Over && one.begun(w.clock) && one.Leases[0].holds() {
+			held = true
+			if w.clock >= one.Until {
+				s.failf(w, "%s holds the API secret after its end", one.ID)
+			}
+		}
+	}
+	late := func(action apisecret.Action) bool {
+		return slices.ContainsFunc(w.flights, func(f flight) bool { return f.action == action })
+	}
+	switch {
+	case held && !w.on && !late(apisecret.Disable):
+		s.failf(w, "a window holds the API secret, and a reconcile left it disabled")
+	case !held && w.on && !late(apisecret.Enable):
+		s.failf(w, "no window holds the API secret, and a reconcile left it enabled")
+	}
+}
+
+// scene is where a search begins.
+type scene struct {
+	name     string
+	a, b     *Window // what is in the table
+	on       bool
+	scripts  []script
+	skew     Instant // of the first actor
+	refusals bool
+	deep     bool    // it takes long: only what fits is visited, unless asked for
+	rounds   int     // of each actor; 0: one
+	last     Instant // of the clock while they run; 0: 4
+}
+
+// held returns a window that has the API secret enabled.
+func held(id string, from, until Instant) *Window {
+	w := Opened(id, from, until, []apisecret.Identifier{secret})
+	w.Begun = true
+	w.Leases[0] = Lease{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}
+	return &w
+}
+
+func scheduled(id string, from, until Instant) *Window {
+	w := Opened(id, from, until, []apisecret.Identifier{secret})
+	return &w
+}
+
+func scenes() []scene {
+	short, next := held("A", 0, 1), scheduled("B", 1, 3)
+	return []scene{
+		{name: "a clock ahead", a: short, on: true, scripts: []script{reconcile, open}, skew: 1},
+		{name: "a clock behind", a: short, on: true, scripts: []script{reconcile, open}, skew: -1},
+		{name: "a clock behind at an extension", a: short, on: true, scripts: []script{reconcile, extend}, skew: -1},
+		{name: "an enabling clock behind", b: scheduled("B", 1, 2), scripts: []script{reconcile, reconcile}, skew: -1},
+		{name: "one follows another, with refusals", a: short, b: next, on: true, scripts: []script{reconcile, reconcile}, refusals: true},
+		{name: "one follows another that is extended", a: short, b: next, on: true, scripts: []script{reconcile, extend}},
+		{name: "the guard beside an opener", scripts: []script{guard, open}},
+		{name: "a window opens while another ends", a: short, on: true, scripts: []script{reconcile, open}, refusals: true},
+		{name: "an extension at the end", a: short, on: true, scripts: []script{reconcile, extend}, refusals: true},
+		{name: "a clock ahead where one follows another", a: short, b: next, on: true, scripts: []script{reconcile, reconcile}, skew: 1},
+		{name: "closed while it opens, with refusals", scripts: []script{open, closeB}, refusals: true},
+		{name: "the guard, an opener and a reconciler", scripts: []script{guard, open, reconcile}, last: 1, deep: true},
+		{name: "one follows another, twice", a: short, b: next, on: true, scripts: []script{reconcile, reconcile}, rounds: 2, last: 2, deep: true},
+		{name: "closed while it opens, twice", scripts: []script{open, closeB}, rounds: 2, last: 2, deep: true},
+		{name: "a window opens while another ends, twice", a: short, on: true, scripts: []script{reconcile, open}, rounds: 2, last: 3, deep: true},
+		{name: "an extension at the end, twice", a: short, on: true, scripts: []script{reconcile, extend}, rounds: 2, last: 3, deep: true},
+		{name: "one closes under another", a: short, on: true, scripts: []script{closeA, open, reconcile}, last: 1, deep: true},
+		{name: "closing both", a: held("A", 0, 3), b: held("B", 0, 3), on: true, scripts: []script{closeA, closeB, reconcile}, last: 1, deep: true},
+		{name: "one follows another, and both are closed", a: short, b: next, on: true, scripts: []script{reconcile, closeA, closeB}, last: 1, deep: true},
+		{name: "two reconcilers and an opener", a: short, on: true, scripts: []script{reconcile, reconcile, open}, last: 2, deep: true},
+		{name: "an extension between two reconcilers", a: short, on: true, scripts: []script{reconcile, reconcile, extend}, last: 2, deep: true},
+		{name: "closed while it opens and a reconciler runs", scripts: []script{open, closeB, reconcile}, last: 1, deep: true},
+	}
+}
+
+func (sc scene) world() *world {
+	w := &world{on: sc.on}
+	w.table[placeA], w.table[placeB] = sc.a, sc.b
+	for at, script := range sc.scripts {
+		a := actor{name: fmt.Sprint("actor-", at), script: script, rounds: max(1, sc.rounds)}
+		if at == 0 {
+			a.skew = sc.skew
+		}
+		w.actors = append(w.actors, a)
+	}
+	return w
+}
+
+func (sc scene) search(p protocol) *search {
+	s := &search{protocol: p, refusals: sc.refusals, skewed: sc.skew != 0, last: sc.last, places: placeGuard}
+	if s.last == 0 {
+		s.last = 4
+	}
+	if slices.Contains(sc.scripts, guard) {
+		s.places = places
+	} else if sc.b == nil && !slices.Contains(sc.scripts, open) {
+		s.places = placeB
+	}
+	return s
+}
+
+func TestProtocol_noInterleavingBreaksACertainty(t *testing.T) {
+	for _, scene := range scenes() {
+		t.Run(scene.name, func(t *testing.T) {
+			t.Parallel()
+			s := scene.search(deployed())
+			if s.limit = 4_000_000; scene.deep && !*deep {
+				s.limit = 5_000
+			}
+			if fault := s.run(scene.world()); fault != "" {
+				t.Error(fault)
+			}
+			t.Logf("%d states, %d completions, %d windows", len(s.seen), len(s.completed), len(s.canonical))
+		})
+	}
+}

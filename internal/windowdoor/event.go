@@ -1,0 +1,181 @@
+package windowdoor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"segura-enable/internal/activation"
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/event"
+	"segura-enable/internal/strictjson"
+	"segura-enable/internal/telemetry"
+	"segura-enable/internal/window"
+)
+
+// maxIdentifiers is how many identifiers a window may hold that an event opens.
+const maxIdentifiers = 1000
+
+// handle carries out an event.
+func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
+	if request, ok := readResource(payload); ok {
+		return nil, h.resource(ctx, request)
+	}
+	opened, err := event.Open(payload, h.AllowedSources)
+	if err != nil {
+		return nil, event.Fail(ctx, h.Log, event.InvalidRequest, err.Error())
+	}
+	c, err := readCommand(opened.Data, opened.InDetail)
+	if err != nil {
+		return nil, event.Fail(ctx, h.Log, event.InvalidRequest, err.Error())
+	}
+	caller := opened.Origin.Caller
+	switch {
+	case c.check:
+		return h.check(ctx, c.checked)
+	case c.reconcile:
+		return h.report(ctx, func() (window.Report, error) { return h.Windows.Reconcile(ctx) })
+	case c.closeAll:
+		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.close, caller) })
+	}
+	var result window.Result
+	var fault *window.Problem
+	switch {
+	case c.window:
+		result, fault = h.Windows.Open(ctx, c.open, c.key, caller)
+	case c.extends:
+		result, fault = h.Windows.Extend(ctx, c.extend.ID, c.extend, c.key, caller)
+	default:
+		result, fault = h.Windows.Close(ctx, c.close.ID, c.close, caller)
+	}
+	if fault != nil {
+		kind := event.PermanentError
+		if fault.Failure().Retryable {
+			kind = event.TransientError
+		}
+		return nil, event.Fail(ctx, h.Log, kind, string(problemOf(fault).Text(telemetry.RequestID(ctx))))
+	}
+	return document(result), nil
+}
+
+// report carries out a reconcile and leaves its metrics.
+func (h *Handler) report(ctx context.Context, do func() (window.Report, error)) ([]byte, error) {
+	report, err := do()
+	if err != nil {
+		h.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
+		return nil, event.Fail(ctx, h.Log, event.TransientError, "The table of windows could not be read or written. What was done stays, and the next run goes on.")
+	}
+	telemetry.Count(ctx, "Reconciled", 1)
+	telemetry.Count(ctx, "WindowsOpen", report.Open)
+	telemetry.Count(ctx, "WindowsOverdue", report.Overdue)
+	telemetry.Count(ctx, "DriftRepaired", report.Drift)
+	return strictjson.Encode(report), nil
+}
+
+// command is a document, read.
+type command struct {
+	window, extends, closes, reconcile, closeAll, check bool
+
+	open   window.Request
+	extend window.Extending
+	close  window.Ender
+	key    string
+
+	checked []apisecret.Identifier // of the self-check
+}
+
+// readCommand reads a document. In a detail other fields are ignored, and only what
+// opens, extends or closes a window is taken.
+func readCommand(data []byte, inDetail bool) (c command, err error) {
+	members, err := strictjson.Object(data)
+	if err != nil {
+		return command{}, err
+	}
+	reason, hasReason := "", false
+	for _, m := range members {
+		switch {
+		case m.Name == "window":
+			c.window = true
+			c.open, err = window.ReadRequest(m.Value, maxIdentifiers)
+		case m.Name == "idempotency_key":
+			c.key, err = readKey(m.Value)
+		case m.Name == "extend":
+			c.extends = true
+			c.extend, err = window.ReadExtending(m.Value, true)
+		case m.Name == "close":
+			c.closes = true
+			c.close, err = window.ReadEnder(m.Value, true)
+		case inDetail: // somebody else's
+		case m.Name == "reconcile":
+			c.reconcile, err = readTrue(m)
+		case m.Name == "close_all":
+			c.closeAll, err = readTrue(m)
+		case m.Name == "check":
+			c.check = true
+			form := apisecret.Form{Fields: []apisecret.Field{apisecret.FieldCheck, apisecret.FieldIdentifiers}, MaxIdentifiers: apisecret.MaxIdentifiers}
+			document, err := form.Read(data)
+			c.checked = document.Identifiers
+			return c, err
+		case m.Name == "reason":
+			hasReason = true
+			reason, err = apisecret.ReadReason(m.Value)
+		default:
+			err = fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
+		}
+		if err != nil {
+			return command{}, fmt.Errorf("%s: %w", strictjson.Quote(m.Name), err)
+		}
+	}
+	if c.closeAll {
+		c.close.Reason = reason
+	}
+	return c, c.complete(hasReason)
+}
+
+func readKey(value json.RawMessage) (string, error) {
+	text, ok := strictjson.String(value)
+	if !ok {
+		return "", errors.New("it is not a string")
+	}
+	return text, window.CheckKey(text)
+}
+
+func readTrue(m strictjson.Member) (bool, error) {
+	if string(m.Value) != "true" {
+		return false, errors.New("it can only be true")
+	}
+	return true, nil
+}
+
+// complete checks what no field can tell alone.
+func (c *command) complete(hasReason bool) error {
+	n := 0
+	for _, asked := range []bool{c.window, c.extends, c.closes, c.reconcile, c.closeAll, c.check} {
+		if asked {
+			n++
+		}
+	}
+	switch {
+	case n != 1:
+		return errors.New("exactly one of window, extend, close, reconcile, close_all and check is required")
+	case c.key != "" && !c.window && !c.extends:
+		return errors.New("idempotency_key belongs to window or extend")
+	case hasReason && !c.closeAll:
+		return errors.New("reason stands inside window, extend or close, or beside close_all")
+	}
+	return nil
+}
+
+// check is the self-check, with the table for a last step.
+func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
+	result := h.Runner.Check(ctx, identifiers)
+	result.Do("table", func(*activation.Step) *apisecret.Error {
+		if _, _, err := h.Windows.Table.Due(ctx, window.Now()); err != nil {
+			h.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
+			return apisecret.NewError(apisecret.WindowsUnavailable, "The table of windows cannot be read. Check SEGURA_WINDOWS_TABLE and the function's permissions; the cause is in the log.")
+		}
+		return nil
+	})
+	return event.Checked(ctx, h.Log, result)
+}

@@ -1,0 +1,211 @@
+package windowdoor
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/telemetry"
+	"segura-enable/internal/window"
+	"segura-enable/internal/windowtable"
+	"segura-enable/simulated/dynamodb"
+)
+
+// segura stands for Segura and for all that calls it.
+type segura struct {
+	mu      sync.Mutex
+	enabled map[apisecret.Identifier]bool
+	down    bool
+	calls   int
+}
+
+// Call implements window.Caller.
+func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]window.Done, len(orders))
+	for at, o := range orders {
+		s.calls++
+		item := apisecret.Item{Identifier: o.Identifier, Attempts: 1, Outcome: o.Action.Unchanged()}
+		enable := o.Action == apisecret.Enable
+		switch {
+		case s.down:
+			item.Outcome, item.Error = apisecret.Failed, apisecret.NewError(apisecret.RateLimited, "")
+		case s.enabled[o.Identifier] != enable:
+			item.Outcome = o.Action.Changed()
+			s.enabled[o.Identifier] = enable
+		}
+		o.Loud(item)
+		all[at] = window.Done{Item: item}
+	}
+	return all
+}
+
+func newHandler(t *testing.T) (*Handler, *segura, *dynamodb.Server) {
+	t.Helper()
+	server, err := dynamodb.Start(t.Context(), dynamodb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_DYNAMODB": server.URL(), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
+		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+	} {
+		t.Setenv(name, value)
+	}
+	client, err := windowtable.NewDynamoDB(t.Context(), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &segura{enabled: map[apisecret.Identifier]bool{}}
+	log := slog.New(slog.DiscardHandler)
+	return &Handler{
+		Windows: &window.Keeper{
+			Table:  &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour},
+			Caller: s, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 100, Log: log,
+		},
+		Telemetry: telemetry.New(telemetry.Options{Out: io.Discard}), Log: log,
+	}, s, server
+}
+
+func (h *Handler) send(t *testing.T, document string) string {
+	t.Helper()
+	reply, err := h.Invoke(t.Context(), []byte(document))
+	if err != nil {
+		return err.Error()
+	}
+	return string(reply)
+}
+
+func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
+	h, s, _ := newHandler(t)
+	h.Windows.Guarded = []apisecret.Identifier{1, 2, 3}
+	s.enabled[1], s.enabled[2] = true, true
+	h.send(t, `{"window":{"identifiers":[2],"for":"PT1H"}}`)
+	long := window.Now() - 3600
+	if err := h.Windows.Table.Note(t.Context(), window.Summary{Guarded: &long}); err != nil {
+		t.Fatal(err)
+	}
+
+	got := h.send(t, `{"reconcile":true}`)
+	calls := s.calls
+	again := h.send(t, `{"reconcile":true}`)
+
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":1}`; got != want || s.enabled[1] || !s.enabled[2] {
+		t.Errorf("got %s, want %s; enabled: %v", got, want, s.enabled)
+	}
+	if !strings.Contains(again, `"drift":0`) || s.calls != calls {
+		t.Errorf("again: got %s, and %d calls", again, s.calls-calls)
+	}
+}
+
+func TestReconcile_reportsWhatIsOverdueAndGoesOn(t *testing.T) {
+	h, s, _ := newHandler(t)
+	opened := h.send(t, `{"window":{"identifiers":[1,2],"for":"PT1H"}}`)
+	var w struct{ ID string }
+	if err := json.Unmarshal([]byte(opened), &w); err != nil {
+		t.Fatal(err)
+	}
+	s.down = true
+
+	closing := h.send(t, `{"close":{"id":"`+w.ID+`"}}`)
+	late := h.send(t, `{"reconcile":true}`)
+	s.down = false
+	done := h.send(t, `{"reconcile":true}`)
+
+	if !strings.Contains(closing, `"state":"closing"`) || !strings.Contains(closing, `"state":"enabled"`) || !strings.Contains(closing, `"code":"rate_limited"`) {
+		t.Errorf("closing: %s", closing)
+	}
+	if want := `{"open":0,"enabled":0,"disabled":0,"overdue":2,"failed":2,"drift":0}`; late != want {
+		t.Errorf("got %s, want %s", late, want)
+	}
+	if want := `{"open":0,"enabled":0,"disabled":2,"overdue":0,"failed":0,"drift":0}`; done != want || s.enabled[1] {
+		t.Errorf("got %s, want %s", done, want)
+	}
+}
+
+func TestReconcile_aThousandIdentifiersInOneWindow(t *testing.T) {
+	h, s, _ := newHandler(t)
+	list := make([]int, 1000)
+	for at := range list {
+		list[at] = at + 1
+	}
+	text, _ := json.Marshal(map[string]any{"window": map[string]any{"identifiers": list, "for": "PT1H"}})
+
+	opened := h.send(t, string(text))
+	enabled := len(s.enabled)
+	h.send(t, `{"close_all":true}`)
+
+	if enabled != 1000 || !strings.Contains(opened, `{"identifier":1000,"state":"enabled"`) {
+		t.Errorf("got %d enabled: %.300s", enabled, opened)
+	}
+	for i, on := range s.enabled {
+		if on {
+			t.Errorf("%d is still enabled", i)
+		}
+	}
+}
+
+func TestReconcile_oneThatEndsWhereAnotherBeginsIsTakenOverWithoutACall(t *testing.T) {
+	h, s, _ := newHandler(t)
+	end := window.Now() + 2
+	h.send(t, `{"window":{"identifiers":[1],"until":"`+end.String()+`"}}`)
+	h.send(t, `{"window":{"identifiers":[1],"from":"`+end.String()+`","for":"PT1H"}}`)
+	calls := s.calls
+	timer := time.NewTimer(time.Until(end.Time()))
+	<-timer.C
+
+	got := h.send(t, `{"reconcile":true}`)
+
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":0}`; got != want || s.calls != calls || !s.enabled[1] {
+		t.Errorf("got %s and %d calls, want %s and none", got, s.calls-calls, want)
+	}
+	if list, err := h.Windows.Table.Live(t.Context()); err != nil || len(list) != 1 {
+		t.Errorf("got %d live windows and %v, want one", len(list), err)
+	}
+}
+
+func TestInvoke_aCustomResourceClosesWindowsBeforeTheyAreSwitchedOff(t *testing.T) {
+	h, s, _ := newHandler(t)
+	var answers []string
+	var mu sync.Mutex
+	cloud := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var answer struct{ Status, PhysicalResourceID string }
+		text, _ := io.ReadAll(r.Body)
+		_ = json.Unmarshal(text, &answer)
+		mu.Lock()
+		defer mu.Unlock()
+		answers = append(answers, answer.Status)
+	}))
+	defer cloud.Close()
+	send := func(kind, enabled string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		event := `{"RequestType":"` + kind + `","RequestId":"1","ResponseURL":"` + cloud.URL + `","StackId":"arn:stack","LogicalResourceId":"x","ResourceProperties":{"WindowsEnabled":"` + enabled + `"}}`
+		if _, err := h.Invoke(ctx, []byte(event)); err != nil {
+			t.Error(err)
+		}
+	}
+	h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+
+	send("Create", "true")
+	stays := s.enabled[1]
+	s.down = true
+	send("Update", "false")
+	s.down = false
+	send("Delete", "true")
+
+	if want := []string{"SUCCESS", "FAILED", "SUCCESS"}; !slices.Equal(answers, want) || !stays || s.enabled[1] {
+		t.Errorf("got %v, want %v; enabled: %t, then %t", answers, want, stays, s.enabled[1])
+	}
+}

@@ -1,0 +1,267 @@
+package windowtable_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/window"
+	"segura-enable/internal/windowtable"
+	"segura-enable/simulated/dynamodb"
+)
+
+func newTable(t *testing.T) (*windowtable.Table, *dynamodb.Server) {
+	t.Helper()
+	server, err := dynamodb.Start(t.Context(), dynamodb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_DYNAMODB": server.URL(), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
+		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+	} {
+		t.Setenv(name, value)
+	}
+	client, err := windowtable.NewDynamoDB(t.Context(), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour}, server
+}
+
+func opened(id string, from, until window.Instant) window.Window {
+	return window.Opened(id, from, until, []apisecret.Identifier{5, 6})
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func find(t *testing.T, table *windowtable.Table, id string) (window.Window, bool) {
+	t.Helper()
+	w, closed, err := table.Find(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, closed
+}
+
+func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
+	table, _ := newTable(t)
+	ctx := t.Context()
+	for n := range 7 { // more than a page
+		if err := table.Create(ctx, opened(fmt.Sprint("w", n), window.Instant(100*n), 10_000), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	list := must[[]window.Window](t)(table.Live(ctx))
+	before, _, err := table.Due(ctx, -1)
+	now, last, err2 := table.Due(ctx, 100)
+
+	if len(list) != 7 || list[3].Version != 1 || list[3].Due != 300 || len(list[3].Leases) != 2 {
+		t.Errorf("got %+v", list)
+	}
+	if err != nil || err2 != nil || before || !now || last.Open != nil {
+		t.Errorf("due: got %t, %t, %+v, %v, %v", before, now, last, err, err2)
+	}
+}
+
+func TestReplace_refusesAWindowThatHasChanged(t *testing.T) {
+	table, _ := newTable(t)
+	ctx := t.Context()
+	if err := table.Create(ctx, opened("w", 0, 100), nil); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := find(t, table, "w")
+	second := first
+	first.Begun = true
+
+	err := table.Replace(ctx, first, nil, nil)
+	stale := table.Replace(ctx, second, nil, nil)
+
+	if got, _ := find(t, table, "w"); err != nil || !errors.Is(stale, window.ErrChanged) || !got.Begun || got.Version != 2 {
+		t.Errorf("got %v and %v, %+v", err, stale, got)
+	}
+}
+
+func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
+	table, server := newTable(t)
+	ctx := t.Context()
+	for _, id := range []string{"w1", "w2", "w3", "w4", "w5"} {
+		if err := table.Create(ctx, opened(id, 0, 100), nil); err != nil {
+			t.Fatal(err)
+		}
+		w, _ := find(t, table, id)
+		extended, err := w.Extend(200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := table.Replace(ctx, extended, &window.Extension{At: 1, Until: 200}, nil); err != nil {
+			t.Fatal(err)
+		}
+		w, _ = find(t, table, id)
+		server.FailWith(once("TransactWriteItems", dynamodb.Unheard))
+		if err := table.Replace(ctx, w.End(50, window.Ending{At: 50}), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	got, isClosed := find(t, table, "w3")
+	page, more, err := table.Closed(ctx, "", 2)
+	rest, end, err2 := table.Closed(ctx, more, 100)
+
+	if !isClosed || len(got.Additions) != 1 || got.Additions[0].Until != 200 {
+		t.Errorf("got %t and %+v", isClosed, got)
+	}
+	if err != nil || err2 != nil || len(page) != 2 || page[0].ID != "w5" || more != "w4" || len(rest) != 3 || rest[2].ID != "w1" {
+		t.Errorf("got %v, %q, %v, %q, %v, %v", page, more, rest, end, err, err2)
+	}
+	if list := must[[]window.Window](t)(table.Live(ctx)); len(list) != 0 {
+		t.Errorf("still live: %v", list)
+	}
+	if due, _, err := table.Due(ctx, 1000); due || err != nil {
+		t.Errorf("still due: %t, %v", due, err)
+	}
+}
+
+// once fails the next request of the operation.
+func once(operation string, fault dynamodb.Fault) func(string) dynamodb.Fault {
+	left := 1
+	return func(asked string) dynamodb.Fault {
+		if asked != operation || left == 0 {
+			return dynamodb.None
+		}
+		left--
+		return fault
+	}
+}
+
+func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
+	for _, fault := range []dynamodb.Fault{dynamodb.Unheard, dynamodb.Refused, dynamodb.Throttled} {
+		table, server := newTable(t)
+		ctx := t.Context()
+		key := &window.Key{Name: "k", Content: "c", Window: "w"}
+
+		server.FailWith(once("TransactWriteItems", fault))
+		created := table.Create(ctx, opened("w", 0, 100), key)
+		w, _ := find(t, table, "w")
+		w.Begun = true
+		server.FailWith(once("TransactWriteItems", fault))
+		begun := table.Replace(ctx, w, nil, nil)
+		w, _ = find(t, table, "w")
+		server.FailWith(once("PutItem", fault))
+		w.Leases[0].Begun = true
+		again := table.Replace(ctx, w, nil, nil)
+
+		if created != nil || begun != nil || again != nil {
+			t.Errorf("%v: got %v, %v and %v", fault, created, begun, again)
+		}
+		if got, _ := find(t, table, "w"); !got.Leases[0].Begun || got.Version != 3 {
+			t.Errorf("%v: got %+v", fault, got)
+		}
+	}
+}
+
+func TestCreate_refusesAKeyThatIsInUse(t *testing.T) {
+	table, _ := newTable(t)
+	ctx := t.Context()
+	key := &window.Key{Name: "k", Content: "c", Window: "w1"}
+	if err := table.Create(ctx, opened("w1", 0, 100), key); err != nil {
+		t.Fatal(err)
+	}
+
+	other := &window.Key{Name: "k", Content: "d", Window: "w2"}
+	refused := table.Create(ctx, opened("w2", 0, 100), other)
+	other.Replaces = "w1"
+	replaced := table.Create(ctx, opened("w2", 0, 100), other)
+	used, err := table.Key(ctx, "k")
+
+	if !errors.Is(refused, window.ErrChanged) || replaced != nil || err != nil || used.Window != "w2" || used.Content != "d" {
+		t.Errorf("got %v, %v, %+v, %v", refused, replaced, used, err)
+	}
+	if unused, err := table.Key(ctx, "other"); unused != nil || err != nil {
+		t.Errorf("got %+v and %v", unused, err)
+	}
+}
+
+func TestLock_isHeldUntilItExpires(t *testing.T) {
+	table, _ := newTable(t)
+	ctx := t.Context()
+	for at, row := range []struct {
+		actor      string
+		now, until window.Instant
+		want       bool
+	}{{"a", 0, 10, true}, {"b", 5, 15, false}, {"a", 5, 20, true}, {"b", 15, 25, false}, {"b", 21, 30, true}} {
+		if got, err := table.Lock(ctx, row.actor, row.now, row.until); got != row.want || err != nil {
+			t.Errorf("%d: got %t and %v", at, got, err)
+		}
+	}
+	if err := table.Unlock(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	if err := table.Unlock(ctx, "b"); err != nil {
+		t.Error(err)
+	}
+	if got, err := table.Lock(ctx, "a", 22, 30); !got || err != nil {
+		t.Errorf("given back: got %t and %v", got, err)
+	}
+}
+
+func TestNote_isReadWithWhatIsDue(t *testing.T) {
+	table, server := newTable(t)
+	ctx := t.Context()
+	open, guarded := 3, window.Instant(77)
+	for _, s := range []window.Summary{{Open: &open}, {Guarded: &guarded}} {
+		if err := table.Note(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(server.Requests())
+
+	due, last, err := table.Due(ctx, 1000)
+
+	if due || err != nil || *last.Open != 3 || *last.Guarded != 77 {
+		t.Errorf("got %t, %+v, %v", due, last, err)
+	}
+	if got := server.Requests()[before:]; !slices.Equal(got, []string{"Query"}) {
+		t.Errorf("asked for %v, want one query", got)
+	}
+}
+
+func TestCreate_aFullWindowFitsAnItem(t *testing.T) {
+	table, _ := newTable(t)
+	list := make([]apisecret.Identifier, 1000)
+	for at := range list {
+		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)
+	}
+	w := window.Opened("w", 1_790_000_000, 1_790_100_000, list)
+	w.Reason, w.OpenedBy = strings.Repeat("\U0001F511", apisecret.MaxReason), strings.Repeat("a", 2048)
+	for at := range w.Leases {
+		w.Leases[at] = window.Lease{
+			Identifier: list[at], Standing: window.NeverEnabled, At: 1_790_000_000, Begun: true, Landed: true, Undone: true, Off: true, Carry: true, Told: 1_790_000_000,
+			Fault: &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 1005, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("f", 64)},
+		}
+	}
+	for range 2 {
+		w.Marks = append(w.Marks, window.Mark{Actor: strings.Repeat("a", 26), Kind: apisecret.Disable, LandBy: 1_790_000_000, Identifiers: list})
+	}
+
+	err := table.Create(context.Background(), w, nil)
+
+	if err != nil {
+		t.Error(err)
+	}
+}

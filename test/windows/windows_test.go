@@ -1,0 +1,480 @@
+// Package windows proves windows on the compiled function, with a DynamoDB API, a
+// Segura and Lambda's Runtime API around it.
+package windows
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"segura-enable/simulated/dynamodb"
+	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
+)
+
+// world is a stack with the function on it, which the tests share: each has API
+// secrets of its own.
+type world struct {
+	*stage.Stack
+	t *testing.T
+}
+
+func TestWindows(t *testing.T) {
+	s, err := stage.Start(t.Context(), stage.Options{
+		Functions: []string{stage.Window},
+		Segura:    seguratest.Options{AnyIdentifier: true},
+		Env: map[string]string{
+			"SEGURA_ATTEMPT_TIMEOUT": "1s", "SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ALLOWED_IDENTIFIERS": "1000-1999",
+			"SEGURA_GUARDED_IDENTIFIERS": "1900",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for _, test := range []struct {
+		name string
+		run  func(*world)
+	}{
+		{"opens, shows and closes a window", opensShowsAndCloses},
+		{"keeps what another window holds", keepsWhatAnotherHolds},
+		{"disables at the end, and is quiet when nothing is due", disablesAtTheEnd},
+		{"extends what is over", extends},
+		{"compares idempotency keys", comparesKeys},
+		{"is conflict-free where the table answers too late", survivesAnUnheardWrite},
+		{"enables nothing where the table cannot be written", enablesNothingWithoutTheTable},
+		{"refuses what it cannot understand", refuses},
+		{"closes at once a window of which everything failed", closesWhatFailed},
+		{"tries again what is pending", triesAgain},
+		{"settles what a late call may undo", settles},
+		{"lists windows", lists},
+		{"goes on after it was killed", goesOnAfterAKill},
+		{"closes all", closesAll},
+		{"checks the table", checks},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(&world{s, t}) })
+	}
+}
+
+// identifier is one of a window's, as shown.
+type identifier struct {
+	Identifier int64
+	State      string
+	Error      *struct{ Code string }
+}
+
+// shown is a window, a problem or a report.
+type shown struct {
+	ID, State, From, Until, Reason, Code, Window string
+	OpenedBy                                     string `json:"opened_by"`
+	ClosedBy                                     string `json:"closed_by"`
+	Identifiers                                  []identifier
+	Extensions                                   []struct{ Until, By string }
+	Windows                                      []shown
+	Next                                         string
+	Open, Enabled, Disabled, Overdue, Failed     int
+
+	status    int
+	header    map[string]string
+	errorType string
+	logs      []string
+}
+
+func (s shown) states() string {
+	var texts []string
+	for _, i := range s.Identifiers {
+		texts = append(texts, fmt.Sprint(i.Identifier, " ", i.State))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (w *world) invoke(payload any) runtimeapi.Invocation {
+	w.t.Helper()
+	text, err := json.Marshal(payload)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	x, err := w.Send(w.t.Context(), stage.Window, text)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(x.Leaks) > 0 {
+		w.t.Errorf("leaks: %v", x.Leaks)
+	}
+	return x.Invocation
+}
+
+// call sends an HTTP request.
+func (w *world) call(method, path, body string, header ...string) shown {
+	w.t.Helper()
+	headers := map[string]string{}
+	for at := 0; at+1 < len(header); at += 2 {
+		headers[header[at]] = header[at+1]
+	}
+	path, query, _ := strings.Cut(path, "?")
+	event := stage.HTTPEvent(method, path, body, headers)
+	event["rawQueryString"] = query
+	inv := w.invoke(event)
+	var response struct {
+		StatusCode int
+		Headers    map[string]string
+		Body       string
+	}
+	if err := json.Unmarshal(inv.Payload, &response); err != nil {
+		w.t.Fatalf("%v: %s", err, inv.Payload)
+	}
+	s := w.read([]byte(response.Body))
+	s.status, s.header, s.logs = response.StatusCode, response.Headers, inv.Logs
+	return s
+}
+
+// event sends a document.
+func (w *world) event(document string) shown {
+	w.t.Helper()
+	inv := w.invoke(json.RawMessage(document))
+	text := inv.Payload
+	if inv.FunctionError {
+		text = []byte(inv.ErrorMessage)
+	}
+	s := shown{}
+	_ = json.Unmarshal(text, &s)
+	s.errorType, s.logs = inv.ErrorType, inv.Logs
+	return s
+}
+
+func (w *world) read(text []byte) shown {
+	w.t.Helper()
+	var s shown
+	if err := json.Unmarshal(text, &s); err != nil {
+		w.t.Fatalf("%v: %s", err, text)
+	}
+	return s
+}
+
+func (w *world) enabled(i int64) bool { return w.Segura.States()[i].Active }
+
+func (w *world) require(what string, got, want any) {
+	w.t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		w.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// until returns a time so many seconds from now, and sleepUntil waits for one.
+func in(seconds int) time.Time {
+	return time.Now().Add(time.Duration(seconds) * time.Second).Truncate(time.Second)
+}
+
+func (w *world) sleepUntil(at time.Time) {
+	timer := time.NewTimer(time.Until(at) + 20*time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.t.Context().Done():
+	}
+}
+
+func rfc3339(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+func opensShowsAndCloses(w *world) {
+	opened := w.call("POST", "/windows", `{"identifiers":[1000,"1001"],"for":"PT1H","reason":"CHG1"}`)
+	on := w.enabled(1000) && w.enabled(1001)
+	seen := w.call("GET", "/windows/"+opened.ID, "")
+	closed := w.call("POST", "/windows/"+opened.ID+"/close", `{"reason":"done"}`)
+	again := w.call("POST", "/windows/"+opened.ID+"/close", "")
+
+	w.require("opened", []any{opened.status, opened.header["Location"], opened.State, opened.states(), on},
+		[]any{201, "/windows/" + opened.ID, "open", "1000 enabled, 1001 enabled", true})
+	w.require("seen", []any{seen.status, seen.State, seen.Reason}, []any{200, "open", "CHG1"})
+	w.require("closed", []any{closed.status, closed.State, closed.states(), w.enabled(1000)}, []any{200, "closed", "1000 disabled, 1001 disabled", false})
+	w.require("closed again", []any{again.status, again.State}, []any{200, "closed"})
+	audit := strings.Join(opened.logs, "\n")
+	if strings.Count(audit, `"source":"window"`) != 2 || !strings.Contains(audit, `"window":"`+opened.ID+`"`) || !strings.Contains(audit, `"reason":"CHG1"`) {
+		w.t.Errorf("audit lines: %s", audit)
+	}
+}
+
+func keepsWhatAnotherHolds(w *world) {
+	a := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT1H"}`)
+	b := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT2H"}`)
+
+	a = w.call("POST", "/windows/"+a.ID+"/close", "")
+	on := w.enabled(1010)
+	b = w.call("POST", "/windows/"+b.ID+"/close", "")
+
+	w.require("the first", []any{a.State, a.states(), on}, []any{"closed", "1010 kept", true})
+	w.require("the second", []any{b.State, b.states(), w.enabled(1010)}, []any{"closed", "1010 disabled", false})
+}
+
+func disablesAtTheEnd(w *world) {
+	end := in(3)
+	opened := w.call("POST", "/windows", `{"identifiers":[1020],"until":"`+rfc3339(end)+`"}`)
+	next := w.call("POST", "/windows", `{"identifiers":[1021],"from":"`+rfc3339(end)+`","for":"PT1H"}`)
+	w.event(`{"reconcile":true}`)
+	before := len(w.Tables.Requests())
+	quiet := w.event(`{"reconcile":true}`)
+	asked := w.Tables.Requests()[before:]
+
+	w.sleepUntil(end)
+	report := w.event(`{"reconcile":true}`)
+	opened = w.call("GET", "/windows/"+opened.ID, "")
+	next = w.call("GET", "/windows/"+next.ID, "")
+
+	w.require("quiet", []any{quiet.Enabled, quiet.Disabled, asked}, []any{0, 0, []string{"Query"}})
+	w.require("report", []any{report.Enabled, report.Disabled, report.Failed, report.Overdue}, []any{1, 1, 0, 0})
+	w.require("the first", []any{opened.State, opened.ClosedBy, opened.states(), w.enabled(1020)}, []any{"closed", "time", "1020 disabled", false})
+	w.require("the next", []any{next.State, next.states(), w.enabled(1021)}, []any{"open", "1021 enabled", true})
+	metrics := strings.Join(report.logs, "\n")
+	for _, name := range []string{`"Reconciled":1`, `"WindowsOpen":`, `"WindowsOverdue":0`, `"DriftRepaired":0`} {
+		if !strings.Contains(metrics, name) {
+			w.t.Errorf("no %s in %s", name, metrics)
+		}
+	}
+	w.call("POST", "/windows/"+next.ID+"/close", "")
+}
+
+func extends(w *world) {
+	end := in(2)
+	a := w.call("POST", "/windows", `{"identifiers":[1030],"until":"`+rfc3339(end)+`"}`)
+	w.sleepUntil(end)
+	over := w.call("GET", "/windows/"+a.ID, "")
+	before := w.calls(1030)
+	extended := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"PT1H","reason":"more"}`)
+	calls := w.calls(1030) - before
+	shorter := w.call("POST", "/windows/"+a.ID+"/extend", `{"until":"`+rfc3339(end)+`"}`)
+	long := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"P2D"}`)
+	w.call("POST", "/windows/"+a.ID+"/close", "")
+	late := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"PT1H"}`)
+
+	w.require("over", over.State, "closing")
+	w.require("extended", []any{extended.status, extended.State, len(extended.Extensions), extended.Until, calls},
+		[]any{200, "open", 1, rfc3339(end.Add(time.Hour)), 0})
+	w.require("refused", []any{shorter.status, long.status, late.status, late.Code}, []any{400, 400, 409, "window_closed"})
+}
+
+// calls counts the calls that Segura got for an API secret.
+func (w *world) calls(i int64) int {
+	n := 0
+	for _, r := range w.Segura.Requests() {
+		if r.Identifier == i {
+			n++
+		}
+	}
+	return n
+}
+
+func comparesKeys(w *world) {
+	body := `{"identifiers":[1040],"for":"PT1H"}`
+	first := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
+	second := w.call("POST", "/windows", `{"for":"PT1H","identifiers":["1040",1040]}`, "Idempotency-Key", "k1")
+	other := w.call("POST", "/windows", `{"identifiers":[1041],"for":"PT1H"}`, "Idempotency-Key", "k1")
+	extended := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
+	again := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
+	w.call("POST", "/windows/"+first.ID+"/close", "")
+	closed := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
+
+	w.require("the same", []any{first.status, second.status, second.ID, closed.status, closed.State}, []any{201, 200, first.ID, 200, "closed"})
+	w.require("other content", []any{other.status, other.Code}, []any{409, "idempotency_conflict"})
+	w.require("extended once", []any{extended.status, again.status, again.Until, len(again.Extensions)}, []any{200, 200, extended.Until, 1})
+}
+
+// every fails each nth write.
+func every(n int, fault dynamodb.Fault) func(string) dynamodb.Fault {
+	seen := 0
+	return func(operation string) dynamodb.Fault {
+		if operation != "PutItem" && operation != "TransactWriteItems" {
+			return dynamodb.None
+		}
+		if seen++; seen%n == 0 {
+			return fault
+		}
+		return dynamodb.None
+	}
+}
+
+func survivesAnUnheardWrite(w *world) {
+	defer w.Tables.FailWith(nil)
+	for at, fault := range []dynamodb.Fault{dynamodb.Unheard, dynamodb.Refused, dynamodb.Throttled} {
+		i := int64(1050 + at)
+		w.Tables.FailWith(every(2, fault))
+		a := w.call("POST", "/windows", fmt.Sprintf(`{"identifiers":[%d],"for":"PT1H"}`, i), "Idempotency-Key", fmt.Sprint("unheard", at))
+		a = w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"PT1H"}`)
+		on := w.enabled(i)
+		a = w.call("POST", "/windows/"+a.ID+"/close", "")
+
+		w.require(fmt.Sprint("fault ", at), []any{on, a.State, len(a.Extensions), w.enabled(i)}, []any{true, "closed", 1, false})
+	}
+}
+
+func enablesNothingWithoutTheTable(w *world) {
+	defer w.Tables.FailWith(nil)
+	w.Tables.FailWith(func(string) dynamodb.Fault { return dynamodb.Refused })
+	refused := w.call("POST", "/windows", `{"identifiers":[1060],"for":"PT1H"}`)
+	report := w.event(`{"reconcile":true}`)
+
+	w.require("refused", []any{refused.status, refused.Code, w.calls(1060), refused.header["Retry-After"] != ""}, []any{503, "windows_unavailable", 0, true})
+	w.require("reconcile", report.errorType, "Segura.TransientError")
+}
+
+func refuses(w *world) {
+	for _, row := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/windows", `{"identifiers":[1070]}`, 400},
+		{"POST", "/windows", ``, 400},
+		{"POST", "/windows", `{"identifiers":[1070],"for":"P1DT1S"}`, 400},
+		{"POST", "/windows", `{"identifiers":[1070],"until":"2027-02-29T18:00:00Z"}`, 400},
+		{"POST", "/windows", `{"identifiers":[1070,5],"for":"PT1H"}`, 403},
+		{"GET", "/windows/01JD3ZZZZZZZZZZZZZZZZZZZZZ", "", 404},
+		{"GET", "/windows/nothing", "", 404},
+		{"GET", "/windows/a/b", "", 404},
+		{"POST", "/windows/x", "{}", 405},
+		{"DELETE", "/windows", "", 405},
+		{"GET", "/windows?limit=0", "", 400},
+		{"GET", "/windows?state=gone", "", 400},
+		{"GET", "/windows?color=red", "", 400},
+	} {
+		got := w.call(row.method, row.path, row.body)
+		w.require(row.method+" "+row.path+" "+row.body, got.status, row.status)
+	}
+	w.require("calls", w.calls(1070), 0)
+	for _, document := range []string{
+		`{}`, `{"reconcile":false}`, `{"reconcile":true,"check":true}`, `{"window":{"identifiers":[1070],"for":"PT1H"},"reason":"x"}`,
+		`{"close":{"reason":"x"}}`, `{"detail-type":"x","source":"y","detail":{"reconcile":true}}`,
+		`{"replay-name":"r","detail-type":"x","source":"y","detail":{"window":{"identifiers":[1070],"for":"PT1H"}}}`,
+	} {
+		w.require(document, w.event(document).errorType, "Segura.InvalidRequest")
+	}
+	gone := w.event(`{"close":{"id":"01JD3ZZZZZZZZZZZZZZZZZZZZZ"}}`)
+	w.require("close", []any{gone.errorType, gone.Code}, []any{"Segura.PermanentError", "window_not_found"})
+}
+
+func callsFor(i int64) seguratest.Match {
+	return seguratest.Match{When: func(r seguratest.Request) bool { return r.Identifier == i }}
+}
+
+func closesWhatFailed(w *world) {
+	w.Segura.Fail(callsFor(1080), seguratest.NotFound1005(), -1)
+	failed := w.call("POST", "/windows", `{"identifiers":[1080],"for":"PT1H"}`)
+	seen := w.call("GET", "/windows/"+failed.Window, "")
+	partly := w.call("POST", "/windows", `{"identifiers":[1080,1081],"for":"PT1H"}`)
+
+	w.require("failed", []any{failed.status, failed.Code}, []any{404, "not_found"})
+	w.require("seen", []any{seen.status, seen.State, seen.states()}, []any{200, "closed", "1080 failed"})
+	w.require("partly", []any{partly.status, partly.states()}, []any{201, "1080 failed, 1081 enabled"})
+	before := w.calls(1080)
+	partly = w.call("POST", "/windows/"+partly.ID+"/close", "")
+	w.require("closed", []any{partly.State, partly.states(), w.calls(1080) - before}, []any{"closed", "1080 failed, 1081 disabled", 0})
+}
+
+func triesAgain(w *world) {
+	w.Segura.Fail(callsFor(1090), seguratest.Gateway429(), 2)
+	a := w.call("POST", "/windows", `{"identifiers":[1090],"for":"PT1H"}`)
+	first := a.states() + " " + a.Identifiers[0].Error.Code
+	one := w.event(`{"reconcile":true}`)
+	two := w.event(`{"reconcile":true}`)
+	a = w.call("POST", "/windows/"+a.ID+"/close", "")
+
+	w.require("at first", first, "1090 pending rate_limited")
+	w.require("reconciled", []any{one.Failed, one.Enabled, two.Failed, two.Enabled}, []any{1, 0, 0, 1})
+	w.require("quiet the second time", strings.Count(strings.Join(one.logs, "\n"), `"message":"audit"`), 0)
+	w.require("closed", []any{a.State, a.states()}, []any{"closed", "1090 disabled"})
+}
+
+// An enabling whose answer did not come may land after the window's end.
+func settles(w *world) {
+	w.Segura.Fail(callsFor(1100), seguratest.ResetStream(), 1)
+	a := w.call("POST", "/windows", `{"identifiers":[1100],"for":"PT1H"}`)
+	a = w.call("POST", "/windows/"+a.ID+"/close", "")
+	closing := a.State + ", " + a.states()
+	report := w.event(`{"reconcile":true}`)
+
+	w.require("closed", []any{closing, report.Overdue, w.enabled(1100)}, []any{"closing, 1100 disabled", 0, false})
+}
+
+func lists(w *world) {
+	var ids []string
+	for at := range 5 {
+		a := w.call("POST", "/windows", fmt.Sprintf(`{"identifiers":[1110],"for":"PT%dH"}`, 5-at))
+		ids = append([]string{a.ID}, ids...) // by their ends
+	}
+	w.call("POST", "/windows/"+ids[4]+"/extend", `{"by":"PT1H"}`)
+	var got []string
+	extensions := 0
+	for path := "/windows?identifier=1110&limit=2"; path != ""; {
+		page := w.call("GET", path, "")
+		for _, one := range page.Windows {
+			got = append(got, one.ID)
+			extensions += len(one.Extensions)
+		}
+		if path = ""; page.Next != "" {
+			path = "/windows?identifier=1110&limit=2&next=" + page.Next
+		}
+	}
+	for _, id := range ids {
+		w.call("POST", "/windows/"+id+"/close", "")
+	}
+	closed := w.call("GET", "/windows?state=closed&identifier=1110", "")
+
+	w.require("live", got, ids)
+	w.require("extensions", extensions, 1)
+	var newest []string
+	for _, one := range closed.Windows {
+		newest = append(newest, one.ID)
+	}
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	w.require("closed, the newest first", newest, ids)
+}
+
+// The call of a function that was killed may still land: its window stays closing.
+func goesOnAfterAKill(w *world) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	f, err := w.StartFunction(ctx, stage.Window, runtimeapi.Options{Env: w.Env()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Segura.Fail(callsFor(1120), seguratest.Hang(), 1)
+	event := `{"window":{"identifiers":[1120],"for":"PT1H"},"idempotency_key":"killed"}`
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_, _ = f.Invoke(ctx, []byte(event)) // it never answers
+	}()
+	for w.calls(1120) == 0 && ctx.Err() == nil {
+		w.sleepUntil(time.Now())
+	}
+	_ = f.Close()
+	<-stopped
+
+	a := w.event(event)
+	pending := a.states()
+	report := w.event(`{"reconcile":true}`)
+	closed := w.event(`{"close":{"id":"` + a.ID + `"}}`)
+
+	w.require("after the kill", []any{pending, report.Enabled, closed.State, closed.states(), w.enabled(1120)},
+		[]any{"1120 pending", 1, "closing", "1120 disabled", false})
+}
+
+func closesAll(w *world) {
+	for _, i := range []string{"1130", "1131"} {
+		w.call("POST", "/windows", `{"identifiers":[`+i+`],"for":"PT1H"}`)
+	}
+	report := w.event(`{"close_all":true,"reason":"stack deleted"}`)
+	list := w.call("GET", "/windows?state=open", "")
+
+	w.require("report", []any{report.Open, report.Disabled >= 2, w.enabled(1130), w.enabled(1131)}, []any{0, true, false, false})
+	w.require("open ones", len(list.Windows), 0)
+}
+
+func checks(w *world) {
+	inv := w.invoke(map[string]bool{"check": true})
+	w.require("check", strings.Contains(string(inv.Payload), `{"name":"table","outcome":"passed"`), true)
+}
