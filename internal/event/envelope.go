@@ -18,11 +18,11 @@ type envelope struct {
 	id        string
 	resources []string
 	detail    json.RawMessage
+	replayed  bool // from an archive, whenever it was first sent
 }
 
 // readEnvelope tells an EventBridge event from a document sent directly by its
-// detail-type, source and detail. Other fields of the envelope may come and go:
-// a replayed event has replay-name.
+// detail-type, source and detail. Other fields of the envelope may come and go.
 func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 	byName, err := strictjson.Map(payload)
 	if err != nil {
@@ -38,6 +38,7 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 		return envelope{}, true, errors.New("its source is not a string")
 	}
 	e = envelope{source: source, detail: byName["detail"]}
+	_, e.replayed = byName["replay-name"]
 	e.id, _ = strictjson.String(byName["id"])
 	_ = json.Unmarshal(byName["resources"], &e.resources) // other shapes name no caller
 	return e, true, nil

@@ -133,12 +133,20 @@ func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, er
 		return apisecret.Document{}, origin, fmt.Errorf("the event cannot be read: %w", err)
 	}
 	if !isEnvelope {
-		document, err := form(false).Read(payload)
+		read := form(false).Read
+		if isBatch(payload) {
+			read = readBatch
+		}
+		document, err := read(payload)
+		origin.Execution = document.Execution
 		return document, origin, err
 	}
 	origin.EventSource, origin.EventID, origin.Caller = e.source, e.id, e.caller()
 	if !h.allows(e.source) {
 		return apisecret.Document{}, origin, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
+	}
+	if e.replayed {
+		return apisecret.Document{}, origin, errors.New("the event is replayed from an archive (replay-name): what was asked for then is not done now")
 	}
 	if e.isScheduled() && e.isBare() {
 		return h.scheduled(origin)

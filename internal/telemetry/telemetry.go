@@ -73,6 +73,7 @@ type Origin struct {
 	Caller      string // as the door can prove it; empty: not known
 	EventSource string // EventBridge's source; empty: no such event
 	EventID     string // EventBridge's id; empty: no such event
+	Execution   string // of the state machine that sent the batch, as it says; empty: none
 }
 
 // Entry is what the audit log keeps of one identifier.
@@ -120,6 +121,7 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	text("caller", e.Caller)
 	text("event_source", e.EventSource)
 	text("event_id", e.EventID)
+	text("execution", e.Execution)
 	text("requestId", RequestID(ctx))
 	t.audit.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
 }

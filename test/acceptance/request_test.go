@@ -274,8 +274,9 @@ func TestRequest_aFieldThatIsUnknownIsOverlookedInADetailOnly(t *testing.T) {
 
 	// Beside the detail, EventBridge may add what it likes, but nothing there is
 	// a request.
-	w.accepts(t, "a replayed event", `{"replay-name":"r","version":"0","detail-type":"x","source":"com.example","detail":{"identifier":5},`+
+	w.accepts(t, "keys beside the detail", `{"x-name":"r","version":"0","detail-type":"x","source":"com.example","detail":{"identifier":5},`+
 		`"identifier":9,"identifiers":[9]}`, 5)
+	w.refuses(t, "a replayed event", `{"replay-name":"r","version":"0","detail-type":"x","source":"com.example","detail":{"identifier":5}}`)
 }
 
 // Whatever a reader makes of a key that Unicode folds to one of ours, it is
@@ -487,7 +488,7 @@ func TestForeignEvents_areRefusedByTheAPIFunction(t *testing.T) {
 	shapes := maps.Clone(foreign)
 	maps.Copy(shapes, foreignHTTP)
 	for _, name := range []string{"direct-one.json", "direct-many.json", "scheduler-custom-input.json", "scheduler-default-payload.json",
-		"scheduled-rule.json", "eventbridge-custom.json", "step-functions.json", "self-check.json"} {
+		"scheduled-rule.json", "eventbridge-custom.json", "step-functions.json", "bulk-batch.json", "eventbridge-replay.json", "self-check.json"} {
 		shapes[name] = string(sample(t, name))
 	}
 	for name, payload := range shapes {
