@@ -257,7 +257,7 @@ check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
 
 .PHONY: check-statemachines
-check-statemachines: ## The state machines once more, in an interpreter that is not ours; STATEMACHINES=required: fail where it cannot be had
+check-statemachines: ## The state machines by a validator, an emulator and an interpreter that are not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
 	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
 
