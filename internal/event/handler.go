@@ -177,10 +177,15 @@ func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, er
 	case opened.Bare:
 		return h.scheduled(origin)
 	}
-	document, err := form(opened.InDetail).Read(opened.Data)
+	read := form(opened.InDetail).Read
+	if !opened.InDetail && isBatch(opened.Data) {
+		read = readBatch
+	}
+	document, err := read(opened.Data)
 	if err != nil && opened.InDetail {
 		err = fmt.Errorf("detail: %w", err)
 	}
+	origin.Execution = document.Execution
 	return document, origin, err
 }
 

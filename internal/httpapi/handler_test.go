@@ -397,7 +397,7 @@ func TestInvoke_servesNoOtherEvents(t *testing.T) {
 		`{"Records":[{"eventSource":"aws:s3"}]}`, `{"Records":[{"eventSource":"aws:sqs","body":"{\"identifier\":5}"}]}`,
 		`{"Records":[{"eventSource":"aws:dynamodb"}]}`, `{"identifier":5}`, `{"check":true}`,
 	)
-	for _, name := range []string{"direct-one", "direct-many", "eventbridge-custom", "scheduler-custom-input", "scheduled-rule", "scheduler-default-payload", "self-check", "step-functions"} {
+	for _, name := range []string{"direct-one", "direct-many", "eventbridge-custom", "scheduler-custom-input", "scheduled-rule", "scheduler-default-payload", "self-check", "step-functions", "bulk-batch", "eventbridge-replay"} {
 		payloads = append(payloads, sample(t, name))
 	}
 	for _, payload := range payloads {

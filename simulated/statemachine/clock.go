@@ -12,10 +12,6 @@ type Clock interface {
 	Now() time.Time
 	// Wait returns after d, or when ctx ends, with its cause.
 	Wait(ctx context.Context, d time.Duration) error
-	// Fork is a clock that shows the same time now and goes its own way from
-	// then on; Join brings this one up to where another has come.
-	Fork() Clock
-	Join(other Clock)
 }
 
 // RealClock is the time of this machine.
@@ -35,12 +31,6 @@ func (RealClock) Wait(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
-
-// Fork implements [Clock].
-func (c RealClock) Fork() Clock { return c }
-
-// Join implements [Clock].
-func (RealClock) Join(Clock) {}
 
 // SkippingClock runs as that of this machine, but waits take no time: it jumps to
 // their end. So a window of eight hours opens and closes in a moment, while calls
@@ -66,25 +56,4 @@ func (c *SkippingClock) Wait(ctx context.Context, d time.Duration) error {
 	defer c.mu.Unlock()
 	c.skipped += max(d, 0)
 	return nil
-}
-
-// Fork implements [Clock].
-func (c *SkippingClock) Fork() Clock {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return &SkippingClock{skipped: c.skipped}
-}
-
-// Join implements [Clock].
-func (c *SkippingClock) Join(other Clock) {
-	o, same := other.(*SkippingClock)
-	if !same {
-		return
-	}
-	o.mu.Lock()
-	skipped := o.skipped
-	o.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.skipped = max(c.skipped, skipped)
 }

@@ -34,16 +34,9 @@ type Services struct {
 	// error, and one of Lambda itself, is an [*Error].
 	Invoke func(ctx context.Context, payload []byte) ([]byte, error)
 
-	// InvokeAt, if it is set, is called instead, and told the clock of the execution,
-	// which in a Map state is each batch's own.
-	InvokeAt func(ctx context.Context, clock Clock, payload []byte) ([]byte, error)
-
 	// Call makes a call of the AWS SDK, e.g. "cloudwatch:putMetricData". Nil
 	// means that every call succeeds and does nothing.
 	Call func(ctx context.Context, action string, arguments any) (any, error)
-
-	// Bucket holds the objects that Map states read. Nil means none.
-	Bucket *Bucket
 
 	// Watch is told each event as it happens. Nil means nobody.
 	Watch func(Event)
@@ -88,8 +81,7 @@ type Execution struct {
 
 	machine  *Machine
 	services Services
-	state    string             // the one that it is in
-	maps     map[string]*mapRun // by the names of the Map states
+	state    string // the one that it is in
 
 	mu      sync.Mutex
 	history []Event
@@ -111,7 +103,7 @@ func (m *Machine) Run(ctx context.Context, name string, input []byte, services S
 	x := &Execution{
 		Name: name, ARN: executionARN(name),
 		Input: slices.Clone(input), Started: services.Clock.Now(),
-		machine: m, services: services, state: m.StartAt, maps: map[string]*mapRun{},
+		machine: m, services: services, state: m.StartAt,
 	}
 	ctx, x.cancel = context.WithCancelCause(ctx)
 	defer x.cancel(nil)
@@ -213,7 +205,7 @@ func (x *Execution) step(ctx context.Context, state State, input any) (output an
 		return x.choose(state, input)
 	case typeFail:
 		return nil, "", x.fail(state)
-	case typeTask, typeMap:
+	case typeTask:
 		return x.attempt(ctx, state, input)
 	case typeWait:
 		if err := x.wait(ctx, state); err != nil {

@@ -1,8 +1,8 @@
-// Package statemachine interprets the definitions in the folder statemachines on
-// this machine: the very files that the template deploys, against the compiled
-// functions and the simulated Segura.
+// Package statemachine interprets the definition of the window machine in the folder
+// statemachines on this machine: the very file that the template deploys, against
+// the compiled functions and the simulated Segura.
 //
-// It knows that part of the Amazon States Language which those files use, with
+// It knows that part of the Amazon States Language which that file uses, with
 // JSONata for the query language, and refuses a definition with anything else in
 // it, so that nothing is passed over in silence. tools/statemachines holds it
 // against an interpreter that is not ours.
@@ -23,7 +23,6 @@ import (
 const (
 	typeChoice  = "Choice"
 	typeFail    = "Fail"
-	typeMap     = "Map"
 	typePass    = "Pass"
 	typeSucceed = "Succeed"
 	typeTask    = "Task"
@@ -36,15 +35,6 @@ type Machine struct {
 	QueryLanguage string
 	StartAt       string
 	States        map[string]State
-
-	// ProcessorConfig is that of a Map state's inner machine.
-	ProcessorConfig *ProcessorConfig
-}
-
-// ProcessorConfig says how a Map state's inner machine is run.
-type ProcessorConfig struct {
-	Mode          string
-	ExecutionType string
 }
 
 // State is one state, of any type; which fields count depends on the type. Those
@@ -70,13 +60,6 @@ type State struct {
 
 	Error string
 	Cause any
-
-	Label                      string
-	ItemReader                 *Reader
-	ItemBatcher                *Batcher
-	ItemProcessor              *Machine
-	MaxConcurrency             any
-	ToleratedFailurePercentage any
 }
 
 // Choice is one rule of a Choice state.
@@ -102,22 +85,6 @@ type Catcher struct {
 	Assign      map[string]any
 	Output      any
 	Next        string
-}
-
-// Reader is where a distributed Map state gets its items from.
-type Reader struct {
-	Resource     string
-	ReaderConfig struct {
-		InputType         string
-		CSVHeaderLocation string
-	}
-	Arguments any
-}
-
-// Batcher puts several items into one execution of the inner machine.
-type Batcher struct {
-	MaxItemsPerBatch any
-	BatchInput       any
 }
 
 // Error is an error as state machines see it, with a name to match and a cause.
@@ -219,7 +186,7 @@ func (s State) transitions() (all []string) {
 }
 
 func (s State) check() error {
-	known := []string{typeChoice, typeFail, typeMap, typePass, typeSucceed, typeTask, typeWait}
+	known := []string{typeChoice, typeFail, typePass, typeSucceed, typeTask, typeWait}
 	if !slices.Contains(known, s.Type) {
 		return fmt.Errorf("its type %q is not interpreted here", s.Type)
 	}
@@ -227,11 +194,6 @@ func (s State) check() error {
 	leads := s.Next != "" || s.Type == typeChoice && s.Default != ""
 	if ends == leads {
 		return errors.New("it needs either an end or a next state")
-	}
-	if s.ItemProcessor != nil {
-		if err := s.ItemProcessor.check(); err != nil {
-			return err
-		}
 	}
 	plain, err := json.Marshal(s)
 	if err != nil {

@@ -92,13 +92,7 @@ func (x *Execution) caught(state State, err *Error) (any, string, error) {
 
 // once carries out a state one time.
 func (x *Execution) once(ctx context.Context, state State, input any) (any, error) {
-	var result any
-	var err error
-	if state.Type == typeMap {
-		result, err = x.each(ctx, state, input)
-	} else {
-		result, err = x.call(ctx, state, input)
-	}
+	result, err := x.call(ctx, state, input)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +128,7 @@ func (x *Execution) reach(ctx context.Context, resource string, arguments any) (
 		return nil, fmt.Errorf("write the arguments: %w", err)
 	}
 	if strings.Contains(resource, ":lambda:") {
-		reply, err := x.invoke(ctx, payload)
+		reply, err := x.services.Invoke(ctx, payload)
 		if err != nil {
 			return nil, err
 		}
@@ -149,8 +143,6 @@ func (x *Execution) reach(ctx context.Context, resource string, arguments any) (
 	switch {
 	case !is:
 		return nil, &Error{errorRuntime, resource + " is not interpreted here"}
-	case action == "s3:putObject":
-		return x.services.Bucket.put(arguments)
 	case x.services.Call == nil:
 		return map[string]any{}, nil
 	}
@@ -160,11 +152,4 @@ func (x *Execution) reach(ctx context.Context, resource string, arguments any) (
 	}
 	x.note(Called, action)
 	return result, nil
-}
-
-func (x *Execution) invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	if x.services.InvokeAt != nil {
-		return x.services.InvokeAt(ctx, x.services.Clock, payload)
-	}
-	return x.services.Invoke(ctx, payload)
 }

@@ -111,10 +111,9 @@ def check_machines(s):
         yield from compare("time-out of Enable", f"$min([{longest}," in states["Enable"]["TimeoutSeconds"], True)
         yield from compare("a failed enabling settles after", states["Enable"]["Catch"][0]["Assign"]["settles"], f"{{% $millis() + {longest}000 %}}")
     if s.bulk:
-        p, send = s.p, facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]["Send"]
-        yield from compare("time-out of Send", send["TimeoutSeconds"], longest)
-        if p["BulkCallsPerMinute"] <= p["BulkConcurrency"] * p["BulkBatchSize"] * (p["MaxAttempts"] + 2):
-            yield "BulkStateMachine would refuse every list: BulkCallsPerMinute is too low for its other parameters"
+        batch = facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]
+        for name in ("SendCsv", "SendAgainCsv"):
+            yield from compare(f"time-out of {name}", batch[name]["TimeoutSeconds"], longest)
 
 
 def below(document, key):
@@ -217,7 +216,7 @@ def watched(alarm):
 
 def check_metric_names(s):
     """Names and dimensions are those that the code emits, and no code is left unwatched."""
-    emitted = facts.CODE["metrics"] | dict.fromkeys(facts.machine_metrics(), ["Function"])
+    emitted = facts.CODE["metrics"] | dict.fromkeys(facts.machine_metrics("window") | facts.machine_metrics("bulk"), ["Function"])
     codes = {}
     for name, alarm in s.of_type("AWS::CloudWatch::Alarm").items():
         for namespace, measure, dimensions in watched(alarm["Properties"]):
@@ -258,7 +257,8 @@ def check_dashboard(s):
         return
     lines = [line for one in widgets for line in one.get("metrics", []) if isinstance(line[0], str) and not line[0].startswith("AWS/")]
     want = {(name, f"<{function}>") for name in facts.CODE["metrics"] for function in s.functions}
-    want |= {(name, "<EventFunction>") for name in facts.machine_metrics() if s.windows}
+    want |= {(name, "<EventFunction>") for name in facts.machine_metrics("window") if s.windows}
+    want |= {(name, "<EventFunction>") for name in facts.machine_metrics("bulk") if s.bulk}
     yield from compare("Dashboard's metrics", {tuple(line[:4]) for line in lines}, {(facts.CODE["namespace"], name, "Function", function) for name, function in want})
     listed = [alarm for one in widgets for alarm in one.get("alarms", [])]
     yield from compare("Dashboard's alarms", sorted(listed), sorted(f"<{name}.Arn>" for name in s.of_type("AWS::CloudWatch::Alarm")))

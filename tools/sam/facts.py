@@ -51,9 +51,10 @@ def placeholders(name):
     return set(re.findall(r"\$\{(\w+)\}", text(f"statemachines/{name}.asl.json")))
 
 
-def machine_metrics():
-    """The metrics that the state machines emit, with their dimension."""
-    data = machine("window")["States"]["ReportOverdue"]["Arguments"]["MetricData"]
+def machine_metrics(name):
+    """The metrics that a state machine emits of EventFunction."""
+    state = {"window": "ReportOverdue", "bulk": "Measure"}[name]
+    data = machine(name)["States"][state]["Arguments"]["MetricData"]
     return {one["MetricName"] for one in data if [d["Name"] for d in one["Dimensions"]] == ["Function"]}
 
 
