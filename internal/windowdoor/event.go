@@ -112,11 +112,7 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		case m.Name == "close_all":
 			c.closeAll, err = readTrue(m)
 		case m.Name == "check":
-			c.check = true
-			form := apisecret.Form{Fields: []apisecret.Field{apisecret.FieldCheck, apisecret.FieldIdentifiers}, MaxIdentifiers: apisecret.MaxIdentifiers}
-			document, err := form.Read(data)
-			c.checked = document.Identifiers
-			return c, err
+			return readCheck(data)
 		case m.Name == "reason":
 			hasReason = true
 			reason, err = apisecret.ReadReason(m.Value)
@@ -131,6 +127,13 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		c.close.Reason = reason
 	}
 	return c, c.complete(hasReason)
+}
+
+// readCheck reads the wish for a self-check.
+func readCheck(data []byte) (command, error) {
+	form := apisecret.Form{Fields: []apisecret.Field{apisecret.FieldCheck, apisecret.FieldIdentifiers}, MaxIdentifiers: apisecret.MaxIdentifiers}
+	document, err := form.Read(data)
+	return command{check: true, checked: document.Identifiers}, err
 }
 
 func readKey(value json.RawMessage) (string, error) {
