@@ -142,12 +142,13 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 # does not see the sources of those. What is tested in acceptance, bench, chaos and soak runs
 # in processes of its own, into which the race detector of the test does not look: they
 # come after the others, one by one, without it, so that their clocks are not slowed.
-# Of chaos and soak it is a few seconds: see make chaos and make soak for more.
+# Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
+# tested in bulk needs an emulator: see make check-statemachines.
 .PHONY: test
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak)
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak)
 	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak
 
 # Faults at random, world after world; a failure names the command that runs its
@@ -260,7 +261,7 @@ check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
 
 .PHONY: check-statemachines
-check-statemachines: ## The state machines once more, in an interpreter that is not ours; STATEMACHINES=required: fail where it cannot be had
+check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
 	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
 

@@ -10,7 +10,6 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
 	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.50.10
 	github.com/aws/smithy-go v1.28.9
-	github.com/blues/jsonata-go v1.5.4
 	github.com/truora/minidyn v0.8.2
 	golang.org/x/oauth2 v0.37.0
 	golang.org/x/time v0.16.0

@@ -2,6 +2,7 @@ package activation_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestCheck_takesEachStepEvenIfTheCachesWouldServeIt(t *testing.T) {
 	w.enable(t.Context(), 6)
 	w.Reset()
 
-	first, second := w.runner.Check(t.Context()), w.runner.Check(t.Context())
+	first, second := w.runner.Check(t.Context(), nil), w.runner.Check(t.Context(), nil)
 
 	const want = "passed: credentials=passed connection=passed token=passed"
 	if got := verdicts(first); got != want || verdicts(second) != want {
@@ -66,7 +67,7 @@ func TestCheck_endsAtTheStepThatFails(t *testing.T) {
 		w.enable(t.Context(), 6)
 		row.arrange(w)
 
-		result := w.runner.Check(t.Context())
+		result := w.runner.Check(t.Context(), nil)
 
 		if got := verdicts(result); got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
@@ -87,7 +88,7 @@ func TestCheck_passesWithAnyReplyToTheConnection(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	w.Fail(seguratest.Match{Kind: seguratest.KindHead}, seguratest.HTML(503), 1)
 
-	if got := verdicts(w.runner.Check(t.Context())); !strings.HasPrefix(got, "passed:") {
+	if got := verdicts(w.runner.Check(t.Context(), nil)); !strings.HasPrefix(got, "passed:") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -98,7 +99,7 @@ func TestCheck_endsBeforeItsDeadline(t *testing.T) {
 	w.Fail(seguratest.Match{Kind: seguratest.KindHead}, seguratest.Hang(), -1)
 	ctx := withDeadlineOf(t, time.Second)
 
-	result := w.runner.Check(ctx)
+	result := w.runner.Check(ctx, nil)
 
 	if ctx.Err() != nil || result.Check != activation.Failed || result.Steps[1].Error == nil || result.Steps[1].Error.Code != apisecret.DeadlineExceeded {
 		t.Errorf("got %s, %v; the context is over: %t", verdicts(result), result.Steps[1].Error, ctx.Err() != nil)
@@ -113,12 +114,82 @@ func TestCheck_isWordedAsPromised(t *testing.T) {
 		{Name: "token", Outcome: activation.Skipped},
 	}}
 
-	text, err := result.Document()
+	text := result.Document(1000, func(text []byte) int { return len(text) })
 
 	want := `{"check":"failed","steps":[{"name":"credentials","outcome":"passed","duration_ms":12},` +
 		`{"name":"connection","outcome":"failed","duration_ms":0,"error":{"code":"upstream_unreachable","message":"sentence","retryable":true}},` +
 		`{"name":"token","outcome":"skipped"}]}`
-	if err != nil || string(text) != want || !json.Valid(text) {
-		t.Errorf("got %s and %v, want %s", text, err, want)
+	if string(text) != want || !json.Valid(text) {
+		t.Errorf("got %s, want %s", text, want)
+	}
+}
+
+// What the access key may do with each identifier is in Segura's list of API secrets.
+func TestCheck_tellsWhatTheAccessKeyMayDo(t *testing.T) {
+	many := map[int64]seguratest.APISecret{5: {}, 6: {Active: true}, 7: {Missing: true}, 8: {Forbidden: true}}
+	for i := range int64(20_000) {
+		many[1000+i] = seguratest.APISecret{}
+	}
+	for name, row := range map[string]struct {
+		secrets     map[int64]seguratest.APISecret
+		identifiers []apisecret.Identifier
+		want        string // the step and the identifiers
+	}{
+		"both kinds":           {many, []apisecret.Identifier{6, 5, 7, 20_000}, `passed 20003 "" [{6 edit} {5 edit} {7 not_listed} {20000 edit}] `},
+		"one is read only":     {many, []apisecret.Identifier{5, 8}, `failed 20003 "" [{5 edit} {8 read_only}] access_denied`},
+		"a key that sees none": {map[int64]seguratest.APISecret{7: {Missing: true}}, []apisecret.Identifier{5}, `passed 0 "sees no API secret" [{5 not_listed}] `},
+	} {
+		w := newWorld(t, seguratest.Options{APISecrets: row.secrets})
+
+		result := w.runner.Check(t.Context(), row.identifiers)
+
+		step := result.Steps[len(result.Steps)-1]
+		if step.Name != "access" || step.Listed == nil || len(result.Steps) != 4 || w.Count(seguratest.KindList) != 1 || w.Count(seguratest.KindEnable) > 0 {
+			t.Fatalf("%s: got %+v after %d lists", name, result, w.Count(seguratest.KindList))
+		}
+		warning, code := "", ""
+		if strings.Contains(step.Warning, "sees no API secret") {
+			warning = "sees no API secret"
+		}
+		if step.Error != nil {
+			code = string(step.Error.Code)
+		}
+		if got := fmt.Sprintf("%s %d %q %v %s", step.Outcome, *step.Listed, warning, result.Identifiers, code); got != row.want || step.Outcome != result.Check {
+			t.Errorf("%s: got %s, want %s", name, got, row.want)
+		}
+	}
+}
+
+func TestCheck_failsWhereThereIsNoList(t *testing.T) {
+	for name, fault := range map[string]seguratest.Fault{
+		"no list in it": seguratest.ReplyJSON(200, `{"code":200,"response":{"status":200}}`), "a web page": seguratest.HTML(200), "no route": seguratest.GatewayNoRoute404(),
+		"cut short": seguratest.CutShort(), "an error": seguratest.Unexpected500(), "a list of something else": seguratest.ReplyJSON(200, `{"api_secret_on_list":{"5":true}}`),
+	} {
+		w := newWorld(t, seguratest.Options{})
+		w.Fail(seguratest.Match{Kind: seguratest.KindList}, fault, 1)
+
+		result := w.runner.Check(t.Context(), []apisecret.Identifier{5})
+
+		if step := result.Steps[3]; step.Outcome != activation.Failed || step.Error == nil || step.Error.Message == "" || result.Identifiers != nil {
+			t.Errorf("%s: got %+v", name, result)
+		}
+	}
+}
+
+// A document with many identifiers fits, and says how many were left out.
+func TestCheckResult_fitsItsLimit(t *testing.T) {
+	result := activation.CheckResult{Check: activation.Failed}
+	for i := range 10_000 {
+		access := []activation.Access{activation.Edit, activation.NotListed, activation.ReadOnly, activation.Edit}[i%4]
+		result.Identifiers = append(result.Identifiers, activation.IdentifierAccess{Identifier: apisecret.Identifier(i + 1), Access: access})
+	}
+	length := func(text []byte) int { return len(text) }
+	for _, limit := range []int{1 << 20, 300_000, 30_000, 500} {
+		text := result.Document(limit, length)
+
+		var got activation.CheckResult
+		if err := json.Unmarshal(text, &got); err != nil || len(text) > limit || len(got.Identifiers)+got.Omitted != 10_000 || limit >= 30_000 && len(got.Identifiers) < 500 {
+			t.Errorf("limit %d: got %d bytes with %d identifiers, %d omitted, %v", limit, len(text), len(got.Identifiers), got.Omitted, err)
+		}
 	}
 }

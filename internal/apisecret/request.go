@@ -23,7 +23,7 @@ const (
 // MaxIdentifiers is how many identifiers a request may have; a door may take fewer.
 const MaxIdentifiers = 10_000
 
-// MaxReason is how long a reason may be, in code points.
+// MaxReason is how long a reason, and the name of an execution, may be, in code points.
 const MaxReason = 256
 
 // Request asks for API secrets to be enabled or disabled.
@@ -37,7 +37,8 @@ type Request struct {
 // Document is what a caller sent: a request, or the wish for a self-check.
 type Document struct {
 	Request
-	Check bool
+	Check     bool
+	Execution string // of a state machine, for the audit log; may be empty
 }
 
 // Field is the name of a member of a document.
@@ -50,13 +51,14 @@ const (
 	FieldReason      Field = "reason"
 	FieldAction      Field = "action"
 	FieldCheck       Field = "check"
+	FieldExecution   Field = "execution"
 )
 
 // Form says what a door accepts.
 type Form struct {
 	Fields         []Field
 	MaxIdentifiers int  // as sent, repeats included
-	IgnoreUnknown  bool // unknown fields are skipped; a known one in other letter case is an error all the same
+	IgnoreUnknown  bool // unknown fields and nulls are skipped; a known one in other letter case is an error all the same
 }
 
 // Read reads a document of this form. Its error is a sentence for the caller and
@@ -72,6 +74,7 @@ func (f Form) Read(data []byte) (Document, error) {
 	for _, member := range members {
 		name := Field(member.Name)
 		switch known := slices.Contains(f.Fields, name); {
+		case known && f.IgnoreUnknown && string(member.Value) == "null":
 		case known:
 			present[name] = true
 			if err := f.readField(&d, name, member.Value); err != nil {
@@ -100,7 +103,9 @@ func (f Form) readField(d *Document, name Field, value json.RawMessage) (err err
 	case FieldIdentifiers:
 		d.Identifiers, err = f.decodeIdentifiers(value)
 	case FieldReason:
-		d.Reason, err = decodeReason(value)
+		d.Reason, err = decodeText(name, value)
+	case FieldExecution:
+		d.Execution, err = decodeText(name, value)
 	case FieldAction:
 		d.Action, err = decodeAction(value)
 	case FieldCheck:
@@ -138,15 +143,15 @@ func (f Form) decodeIdentifiers(value json.RawMessage) ([]Identifier, error) {
 	return list, nil
 }
 
-func decodeReason(value json.RawMessage) (string, error) {
-	reason, ok := strictjson.String(value)
+func decodeText(name Field, value json.RawMessage) (string, error) {
+	text, ok := strictjson.String(value)
 	if !ok {
-		return "", errors.New("reason is not a string")
+		return "", fmt.Errorf("%s is not a string", name)
 	}
-	if n := utf8.RuneCountInString(reason); n > MaxReason {
-		return "", fmt.Errorf("reason has %d characters, at most %d are allowed", n, MaxReason)
+	if n := utf8.RuneCountInString(text); n > MaxReason {
+		return "", fmt.Errorf("%s has %d characters, at most %d are allowed", name, n, MaxReason)
 	}
-	return reason, nil
+	return text, nil
 }
 
 func decodeAction(value json.RawMessage) (Action, error) {
@@ -161,8 +166,8 @@ func decodeAction(value json.RawMessage) (Action, error) {
 func (f Form) complete(present map[Field]bool) error {
 	one, several := present[FieldIdentifier], present[FieldIdentifiers]
 	switch {
-	case present[FieldCheck] && len(present) > 1:
-		return errors.New("check stands alone: it enables nothing and takes no other field")
+	case present[FieldCheck] && (len(present) > 2 || len(present) == 2 && !several):
+		return errors.New("check enables nothing and takes no other field than identifiers")
 	case present[FieldCheck] || !slices.Contains(f.Fields, FieldIdentifiers):
 		return nil
 	case one && several:
@@ -180,4 +185,4 @@ func ReadIdentifiers(value json.RawMessage, most int) ([]Identifier, error) {
 }
 
 // ReadReason reads the value of a member reason, as a Form does.
-func ReadReason(value json.RawMessage) (string, error) { return decodeReason(value) }
+func ReadReason(value json.RawMessage) (string, error) { return decodeText(FieldReason, value) }

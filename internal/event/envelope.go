@@ -18,7 +18,7 @@ type envelope struct {
 	id        string
 	resources []string
 	detail    json.RawMessage
-	replayed  bool
+	replayed  bool // from an archive, whenever it was first sent
 }
 
 // readEnvelope tells an EventBridge event from a document sent directly by its
@@ -38,8 +38,8 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 		return envelope{}, true, errors.New("its source is not a string")
 	}
 	e = envelope{source: source, detail: byName["detail"]}
-	e.id, _ = strictjson.String(byName["id"])
 	_, e.replayed = byName["replay-name"]
+	e.id, _ = strictjson.String(byName["id"])
 	_ = json.Unmarshal(byName["resources"], &e.resources) // other shapes name no caller
 	return e, true, nil
 }

@@ -63,7 +63,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	case err != nil:
 		return nil, h.functionError(ctx, InvalidRequest, err.Error())
 	case document.Check:
-		return h.check(ctx)
+		return h.check(ctx, document.Identifiers)
 	}
 	result := h.Runner.Run(ctx, document.Request, origin)
 	if result.Outcome() == apisecret.Succeeded {
@@ -76,22 +76,23 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	return nil, h.functionError(ctx, kind, string(result.Document(maxError-errorOverhead, escaped)))
 }
 
-func (h *Handler) check(ctx context.Context) ([]byte, error) {
-	result := h.Runner.Check(ctx)
-	text, err := result.Document()
-	if err != nil {
-		return nil, fmt.Errorf("self-check: %w", err)
-	}
-	h.Log.InfoContext(ctx, "self-check", "outcome", result.Check)
+func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
+	return Checked(ctx, h.Log, h.Runner.Check(ctx, identifiers))
+}
+
+// Checked returns a self-check's document, or the function error that it ends in, and
+// logs what went wrong.
+func Checked(ctx context.Context, log *slog.Logger, result activation.CheckResult) ([]byte, error) {
+	log.InfoContext(ctx, "self-check", "outcome", result.Check)
 	for _, step := range result.Steps {
 		if failure := step.Error; failure != nil {
-			h.Log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
+			log.ErrorContext(ctx, "a step of the self-check failed", "step", step.Name, "code", failure.Code, "cause", failure.Message, "upstream_message", failure.UpstreamMessage)
 		}
 	}
 	if result.Check != activation.Passed {
-		return nil, h.functionError(ctx, CheckFailed, string(text))
+		return nil, Fail(ctx, log, CheckFailed, string(result.Document(maxError-errorOverhead, escaped)))
 	}
-	return text, nil
+	return result.Document(maxResult, func(text []byte) int { return len(text) }), nil
 }
 
 // Opened is a document, taken out of whatever envelope it came in.
@@ -176,10 +177,15 @@ func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, er
 	case opened.Bare:
 		return h.scheduled(origin)
 	}
-	document, err := form(opened.InDetail).Read(opened.Data)
+	read := form(opened.InDetail).Read
+	if !opened.InDetail && isBatch(opened.Data) {
+		read = readBatch
+	}
+	document, err := read(opened.Data)
 	if err != nil && opened.InDetail {
 		err = fmt.Errorf("detail: %w", err)
 	}
+	origin.Execution = document.Execution
 	return document, origin, err
 }
 

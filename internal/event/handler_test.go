@@ -84,6 +84,11 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{envelope("aws.scheduler", `{"reason":"x"}`), "required"},
 		{strings.Replace(envelope("com.example", `{"identifier":5}`), `"com.example"`, `5`, 1), "source"},
 		{strings.Replace(envelope("com.example", `{"identifier":5}`), `"version"`, `"detail":{},"version"`, 1), `"detail"`},
+		{replayed("com.example", `{"identifier":5}`), "replay"},
+		{replayed("aws.events", `{}`), "replay"},
+		{replayed("aws.scheduler", `{"check":true}`), "replay"},
+		{strings.Replace(replayed("com.example", `{"identifier":5}`), `"r"`, `null`, 1), "replay"},
+		{`{"replay-name":"r","identifier":5}`, "unknown field"},
 		{`{"source":"com.example","detail":{"identifier":5}}`, "unknown field"},
 		{`{"detail-type":"x","source":"aws.events"}`, "unknown field"},
 		{`{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"{\"identifier\":5}"}}]}`, "unknown field"},
@@ -349,6 +354,21 @@ func TestInvoke_leavesOutWhatSucceededBeforeAnyFailure(t *testing.T) {
 	}
 }
 
+func TestInvoke_checksWhatTheAccessKeyMayDo(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"check":true,"identifiers":[5,7]}`: `"identifiers":[{"identifier":5,"access":"edit"},{"identifier":7,"access":"not_listed"}]`,
+		`{"check":true,"identifiers":[5,8]}`: `"identifiers":[{"identifier":5,"access":"edit"},{"identifier":8,"access":"read_only"}]`,
+	} {
+		w := newWorld(t, seguratest.Options{})
+
+		got := w.invoke(t, payload)
+
+		if (got.kind == event.CheckFailed) != strings.Contains(want, "read_only") || !strings.Contains(got.text, want) || strings.Contains(w.Calls(), "enable/") {
+			t.Errorf("%s: got %s %s and the calls %s, want %s in it", payload, got.kind, got.text, w.Calls(), want)
+		}
+	}
+}
+
 func TestInvoke_checksItself(t *testing.T) {
 	for name, payload := range map[string]string{"direct": sample(t, "self-check"), "in a detail": envelope("com.example", `{"check":true,"more":1}`)} {
 		w := newWorld(t, seguratest.Options{})
@@ -435,6 +455,7 @@ func TestInvoke_answersTheSamples(t *testing.T) {
 		"direct-disable": {"", []string{"disable/5", "disable/6"}}, "direct-not-allowed": {event.PermanentError, nil},
 		"eventbridge-custom": {"", []string{"enable/5", "enable/6"}}, "scheduled-rule": {"", []string{"enable/100"}}, "scheduler-default-payload": {"", []string{"enable/100"}},
 		"scheduler-custom-input": {"", []string{"enable/100", "enable/101", "enable/102"}}, "step-functions": {"", []string{"enable/100", "enable/6"}}, "self-check": {"", nil},
+		"bulk-batch": {event.PermanentError, []string{"enable/100", "enable/6", "enable/7"}}, "eventbridge-replay": {event.InvalidRequest, nil},
 	} {
 		w := newWorld(t, seguratest.Options{})
 		w.door.Runner.Allowed, _ = apisecret.ParseSet("1-999")
@@ -512,6 +533,7 @@ func FuzzInvoke(f *testing.F) {
 		`{"identifier":5}`, `{"identifiers":[5,"6",7,200],"reason":"x","action":"disable"}`, `{"check":true}`, envelope("aws.events", `{}`), envelope("aws.scheduler", `"{}"`),
 		envelope("com.example", `{"identifier":5,"x":{}}`), envelope("com.other", `{"identifier":5}`), `{"Records":[]}`, `[]`, `null`, ``, `{"identifier":5,"identifier":6}`,
 		`{"detail-type":1,"source":"com.example","detail":{"identifiers":[5]}}`, `{"identifiers":[9223372036854775807,5]}`, `{"identifier":5,"Identifier":6}`,
+		batch(`{"identifier":"5"},{"identifier":6,"x":[]}`, `{"action":"disable","execution":"x"}`), batch(`{"identifier":9007199254740993}`, `{}`), replayed("com.example", `{"identifier":5}`),
 	} {
 		f.Add([]byte(seed))
 	}

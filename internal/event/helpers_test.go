@@ -3,6 +3,7 @@ package event_test
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
@@ -76,6 +77,11 @@ func (w *world) invoke(t testing.TB, payload string) answer {
 func envelope(source, detail string) string {
 	return `{"version":"0","id":"event-id","detail-type":"Some Event","source":"` + source + `","account":"1","time":"2026-11-21T06:00:00Z","region":"eu-west-1",` +
 		`"resources":["arn:aws:events:eu-west-1:1:rule/x"],"detail":` + detail + `}`
+}
+
+// replayed is such an event, sent again from an archive.
+func replayed(source, detail string) string {
+	return strings.Replace(envelope(source, detail), `"version"`, `"replay-name":"r","version"`, 1)
 }
 
 func sample(t *testing.T, name string) string {

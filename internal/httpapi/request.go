@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"segura-enable/internal/apisecret"
@@ -133,7 +134,7 @@ func (e *envelope) header(name string) []string {
 	}
 	for key, several := range e.MultiValueHeaders {
 		if strings.EqualFold(key, name) {
-			values = append(values, several...)
+			values = append(values, slices.DeleteFunc(several, func(value string) bool { return value == "" })...)
 		}
 	}
 	return values

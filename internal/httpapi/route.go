@@ -22,10 +22,14 @@ type route struct {
 // routeOf finds the route of a path that a stage, a base path mapping or a
 // {proxy+} resource may have put a prefix in front of. The path ends with the
 // route, and the collection's name stands in no other place: behind a prefix
-// such as api-secrets/5/ that an IAM policy allows, nothing else is reached.
+// such as api-secrets/5/ that an IAM policy allows, nothing else is reached. Repeated
+// and trailing slashes mean nothing: a function URL ends in one.
 func routeOf(path string) (route, bool) {
-	segments := strings.Split(path, "/")
-	if segments[0] != "" || slices.ContainsFunc(segments[1:], func(s string) bool { return s == "" || s == "." || s == ".." }) {
+	if !strings.HasPrefix(path, "/") {
+		return route{}, false
+	}
+	segments := slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
+	if slices.Contains(segments, ".") || slices.Contains(segments, "..") {
 		return route{}, false
 	}
 	at := slices.Index(segments, collection)

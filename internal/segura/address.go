@@ -18,6 +18,7 @@ const (
 	DefaultEnablePath  = "/api/mysafe/secretapi/active/" + placeholder
 	DefaultDisablePath = "/api/mysafe/secretapi/inactive/" + placeholder
 	tokenPath          = "/api/oauth2/token" //nolint:gosec // G101: a path, no credential.
+	listPath           = "/api/mysafe/secretapi"
 	placeholder        = "{identifier}"
 	passwordRoute      = "/mysafe/password/"
 )
@@ -28,6 +29,7 @@ type addresses struct {
 	token   string
 	enable  string // with the placeholder
 	disable string // with the placeholder
+	list    string
 }
 
 // newAddresses checks the addresses in the credentials. Errors name the field
@@ -38,7 +40,7 @@ func newAddresses(c Credentials) (addresses, error) {
 		return addresses{}, err
 	}
 	prefix := strings.TrimRight(base.String(), "/")
-	a := addresses{base: base, token: prefix + tokenPath}
+	a := addresses{base: base, token: prefix + tokenPath, list: prefix + listPath}
 	if c.TokenURL != "" {
 		token, err := parseAddress("token_url", c.TokenURL)
 		if err != nil {

@@ -27,7 +27,7 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 		return Answer{}, apisecret.NewError(apisecret.InternalError, "")
 	}
 	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
-	r, fault := c.send(ctx, request)
+	r, fault := c.send(ctx, request, maxBody)
 	if fault != nil {
 		return Answer{}, fault
 	}
@@ -51,7 +51,7 @@ func (c *Client) Connect(ctx context.Context) *apisecret.Error {
 	if err != nil {
 		return apisecret.NewError(apisecret.InternalError, "")
 	}
-	_, fault := fresh.send(ctx, request)
+	_, fault := fresh.send(ctx, request, maxBody)
 	return fault
 }
 

@@ -154,10 +154,11 @@ func newTransport(config *tls.Config, o Options) *http.Transport {
 	}
 }
 
-// send sends a request and reads its whole reply, within one attempt's timeout.
+// send sends a request and reads its reply, up to so many bytes, within one attempt's
+// timeout.
 // Redirects are replies like any other. The fault says that there was no reply;
 // one that came is for the caller to judge.
-func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apisecret.Error) {
+func (c *Client) send(ctx context.Context, request *http.Request, most int64) (reply, *apisecret.Error) {
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
@@ -176,7 +177,7 @@ func (c *Client) send(ctx context.Context, request *http.Request) (reply, *apise
 		return reply{}, apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 	r := reply{status: response.StatusCode, header: response.Header}
-	if r.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
+	if r.body, err = io.ReadAll(io.LimitReader(response.Body, most)); err != nil {
 		r.incomplete = readFault(ctx, attempt)
 	}
 	return r, nil

@@ -136,7 +136,7 @@ func (c *Client) requestToken(ctx context.Context) (*Token, *apisecret.Error) {
 	var r reply
 	var fault *apisecret.Error
 	send := roundTripper(func(request *http.Request) (*http.Response, error) {
-		if r, fault = c.send(request.Context(), request); fault != nil {
+		if r, fault = c.send(request.Context(), request, maxBody); fault != nil {
 			return nil, fault
 		}
 		return r.response(request), nil

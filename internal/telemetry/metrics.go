@@ -30,8 +30,8 @@ type Invocation struct {
 	tokens    samples // in milliseconds
 	attempts  int
 	refreshes int
-	unusable  int
 	counts    []metric // what else was counted
+	unusable  int
 }
 
 // samples is a uniform sample of the values seen.
@@ -115,17 +115,17 @@ func CredentialRefresh(ctx context.Context) {
 	i.update(func() { i.refreshes++ })
 }
 
+// Count adds a count of another name to the invocation's metrics.
+func Count(ctx context.Context, name string, n int) {
+	i := fromContext(ctx)
+	i.update(func() { i.counts = append(i.counts, count(name, n)) })
+}
+
 // SecretUnusable counts a read of the AWS secret that found a document that cannot be
 // used.
 func SecretUnusable(ctx context.Context) {
 	i := fromContext(ctx)
 	i.update(func() { i.unusable++ })
-}
-
-// Count adds a count of another name to the invocation's metrics.
-func Count(ctx context.Context, name string, n int) {
-	i := fromContext(ctx)
-	i.update(func() { i.counts = append(i.counts, count(name, n)) })
 }
 
 // Done counts an identifier's outcome.

@@ -74,6 +74,7 @@ type Origin struct {
 	EventSource string // EventBridge's source; empty: no such event
 	EventID     string // EventBridge's id; empty: no such event
 	Window      string // for whose sake the call is made; empty: for no window's
+	Execution   string // of the state machine that sent the batch, as it says; empty: none
 }
 
 // Entry is what the audit log keeps of one identifier.
@@ -122,6 +123,7 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	text("caller", e.Caller)
 	text("event_source", e.EventSource)
 	text("event_id", e.EventID)
+	text("execution", e.Execution)
 	text("requestId", RequestID(ctx))
 	t.audit.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
 }

@@ -59,7 +59,7 @@ func failure() *apisecret.Error {
 
 func TestAudit_hasTheKeysThatOperatorsSearchFor(t *testing.T) {
 	full := telemetry.Entry{
-		Origin: telemetry.Origin{Source: "event", Caller: "arn:aws:events:eu-west-1:1:rule/x", EventSource: "aws.events", EventID: "e-1"},
+		Origin: telemetry.Origin{Source: "event", Caller: "arn:aws:events:eu-west-1:1:rule/x", EventSource: "aws.events", EventID: "e-1", Execution: "arn:aws:states:eu-west-1:1:execution:bulk:x"},
 		Action: apisecret.Disable, Reason: "CHG0012345", Duration: 1234567 * time.Microsecond,
 		Item: apisecret.Item{Identifier: apisecret.MaxIdentifier, Outcome: apisecret.Failed, Attempts: 3, Error: failure()},
 	}
@@ -75,7 +75,7 @@ func TestAudit_hasTheKeysThatOperatorsSearchFor(t *testing.T) {
 		{full, map[string]any{
 			"source": "event", "action": "disable", "identifier": float64(apisecret.MaxIdentifier), "outcome": "failed", "attempts": 3.0, "duration_ms": 1234.0,
 			"code": "not_found", "http_status": 400.0, "segura_code": 1005.0, "upstream_request_id": "kong-1", "upstream_message": "1005: Api secret not found",
-			"reason": "CHG0012345", "caller": "arn:aws:events:eu-west-1:1:rule/x", "event_source": "aws.events", "event_id": "e-1",
+			"reason": "CHG0012345", "caller": "arn:aws:events:eu-west-1:1:rule/x", "event_source": "aws.events", "event_id": "e-1", "execution": "arn:aws:states:eu-west-1:1:execution:bulk:x",
 		}},
 		{success, map[string]any{
 			"source": "api", "action": "enable", "identifier": 5.0, "outcome": "enabled", "attempts": 1.0, "duration_ms": 0.0,
@@ -121,7 +121,7 @@ func TestAudit_cannotBeForged(t *testing.T) {
 		"level=ERROR msg=x identifier=6", "\U000e0041", "\xff\xfe", "😀 \"quoted\" \\",
 	} {
 		entry := telemetry.Entry{
-			Origin: telemetry.Origin{Source: "event", Caller: text, EventSource: text, EventID: text}, Action: apisecret.Enable, Reason: text, UpstreamMessage: text, UpstreamRequest: text,
+			Origin: telemetry.Origin{Source: "event", Caller: text, EventSource: text, EventID: text, Execution: text}, Action: apisecret.Enable, Reason: text, UpstreamMessage: text, UpstreamRequest: text,
 			Item: apisecret.Item{Identifier: 5, Outcome: apisecret.Enabled},
 		}
 		for _, format := range []string{"JSON", "Text", ""} {

@@ -387,8 +387,9 @@ func (r *run) report(ctx context.Context, note bool, err error) (Report, error) 
 		report.Live--
 	}
 	for t, done := range r.results {
+		gone := t.Action == apisecret.Disable && done.Item.Error != nil && done.Item.Error.Code == apisecret.NotFound
 		switch {
-		case done.Item.Error != nil:
+		case done.Item.Error != nil && !gone:
 			report.Failed++
 		case t.Action == apisecret.Enable:
 			report.Enabled++

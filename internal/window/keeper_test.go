@@ -24,7 +24,6 @@ type bench struct {
 	random *rand.Rand
 	live   map[string]Window
 	closed map[string]Window
-	keys   map[string]Key
 	holder string
 	locked Instant
 	last   Summary
@@ -242,7 +241,7 @@ func (b *bench) act(k *Keeper, random *rand.Rand, ids []string) string {
 }
 
 func (b *bench) run(seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // G404: a test repeats itself.
+	random := rand.New(rand.NewPCG(seed, 1))
 	k := &Keeper{
 		Table: b, Caller: b, Longest: time.Hour, AttemptTimeout: time.Second, FirstCalls: 2, Log: slog.New(slog.DiscardHandler),
 		Guarded: []apisecret.Identifier{3},
@@ -254,7 +253,7 @@ func (b *bench) run(seed uint64) {
 		mu.Lock()
 		known := slices.Clone(ids)
 		mu.Unlock()
-		own := rand.New(rand.NewPCG(random.Uint64(), 2)) //nolint:gosec // G404: a test repeats itself.
+		own := rand.New(rand.NewPCG(random.Uint64(), 2))
 		group.Go(func() {
 			if id := b.act(k, own, known); id != "" {
 				mu.Lock()
@@ -282,7 +281,7 @@ func TestKeeper_comesRightWhateverHappensAtTheSameTime(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &bench{
-				t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}, //nolint:gosec // G404: a test repeats itself.
+				t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{},
 			}
 			b.run(seed)
 			calls += b.calls

@@ -786,7 +786,7 @@ func scenes() []scene {
 		{name: "an extension at the end", a: short, on: true, scripts: []script{reconcile, extend}, refusals: true},
 		{name: "a clock ahead where one follows another", a: short, b: next, on: true, scripts: []script{reconcile, reconcile}, skew: 1},
 		{name: "closed while it opens, with refusals", scripts: []script{open, closeB}, refusals: true},
-		{name: "the guard, an opener and a reconciler", scripts: []script{guard, open, reconcile}, last: 1},
+		{name: "the guard, an opener and a reconciler", scripts: []script{guard, open, reconcile}, last: 1, deep: true},
 		{name: "one follows another, twice", a: short, b: next, on: true, scripts: []script{reconcile, reconcile}, rounds: 2, last: 2, deep: true},
 		{name: "closed while it opens, twice", scripts: []script{open, closeB}, rounds: 2, last: 2, deep: true},
 		{name: "a window opens while another ends, twice", a: short, on: true, scripts: []script{reconcile, open}, rounds: 2, last: 3, deep: true},
@@ -832,7 +832,7 @@ func TestProtocol_noInterleavingBreaksACertainty(t *testing.T) {
 			t.Parallel()
 			s := scene.search(deployed())
 			if s.limit = 4_000_000; scene.deep && !*deep {
-				s.limit = 20_000
+				s.limit = 5_000
 			}
 			if fault := s.run(scene.world()); fault != "" {
 				t.Error(fault)

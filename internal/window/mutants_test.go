@@ -175,7 +175,7 @@ var mutants = []struct {
 			}
 			return after, err
 		}
-	}},
+	}, scene: "an extension between two reconcilers"},
 	{name: "extend without a new turn", mutate: func(p *protocol) {
 		deployed := p.extend
 		p.extend = func(w *Window, until Instant) (Window, error) {
@@ -278,7 +278,7 @@ func TestProtocol_everyMutantIsFound(t *testing.T) {
 				p := deployed()
 				mutant.mutate(&p)
 				s := scene.search(p)
-				s.limit = 60_000
+				s.limit = 25_000
 				if mutant.scene != "" {
 					s.limit = 0 // it is a large one
 				}

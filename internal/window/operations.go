@@ -142,18 +142,24 @@ func (k *Keeper) create(ctx context.Context, w Window, key *Key, now time.Time) 
 	if errors.Is(err, ErrChanged) {
 		return Result{}, nil, true
 	}
-	if err == nil && starts {
-		err = r.perform(ctx, one)
-	}
 	if err != nil {
 		return Result{}, k.unavailable(ctx, err), false
 	}
+	if starts {
+		if err := r.perform(ctx, one); err != nil {
+			k.Log.WarnContext(ctx, "the table of windows could not be used; the reconciler goes on", "cause", err.Error())
+			return Result{Window: w, New: true}, nil, false
+		}
+	}
 	result, fault := r.finish(ctx, w.ID)
+	if fault != nil {
+		result = Result{Window: w} // it was written, and that is all that is known
+	}
 	result.New = true
-	if fault == nil && starts && !slices.ContainsFunc(result.Window.Leases, func(l Lease) bool { return l.Standing != Failed }) {
+	if starts && !slices.ContainsFunc(result.Window.Leases, func(l Lease) bool { return l.Standing != Failed }) {
 		return k.allFailed(ctx, r, result)
 	}
-	return result, fault, false
+	return result, nil, false
 }
 
 // allFailed closes a new window of which everything failed.
@@ -366,9 +372,21 @@ func (k *Keeper) List(ctx context.Context, q Query) (list []Result, more *Query,
 			next.After, next.AfterEnd = last.ID, last.Until
 			return list, &next, nil
 		}
-		list = append(list, Result{Window: windows[at]})
+		one, fault := k.withExtensions(ctx, windows[at])
+		if fault != nil {
+			return nil, nil, fault
+		}
+		list = append(list, one)
 	}
 	return list, nil, nil
+}
+
+// withExtensions returns a live window with its extensions, which are apart from it.
+func (k *Keeper) withExtensions(ctx context.Context, w Window) (Result, *Problem) {
+	if w.Extended == 0 {
+		return Result{Window: w}, nil
+	}
+	return k.Find(ctx, w.ID)
 }
 
 func (k *Keeper) listClosed(ctx context.Context, q Query) (list []Result, more *Query, _ *Problem) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
@@ -34,7 +33,7 @@ func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
 	caller := opened.Origin.Caller
 	switch {
 	case c.check:
-		return h.check(ctx)
+		return h.check(ctx, c.checked)
 	case c.reconcile:
 		return h.report(ctx, func() (window.Report, error) { return h.Windows.Reconcile(ctx) })
 	case c.closeAll:
@@ -82,6 +81,8 @@ type command struct {
 	extend window.Extending
 	close  window.Ender
 	key    string
+
+	checked []apisecret.Identifier // of the self-check
 }
 
 // readCommand reads a document. In a detail other fields are ignored, and only what
@@ -111,7 +112,7 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		case m.Name == "close_all":
 			c.closeAll, err = readTrue(m)
 		case m.Name == "check":
-			c.check, err = readTrue(m)
+			return readCheck(data)
 		case m.Name == "reason":
 			hasReason = true
 			reason, err = apisecret.ReadReason(m.Value)
@@ -126,6 +127,13 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		c.close.Reason = reason
 	}
 	return c, c.complete(hasReason)
+}
+
+// readCheck reads the wish for a self-check.
+func readCheck(data []byte) (command, error) {
+	form := apisecret.Form{Fields: []apisecret.Field{apisecret.FieldCheck, apisecret.FieldIdentifiers}, MaxIdentifiers: apisecret.MaxIdentifiers}
+	document, err := form.Read(data)
+	return command{check: true, checked: document.Identifiers}, err
 }
 
 func readKey(value json.RawMessage) (string, error) {
@@ -163,27 +171,14 @@ func (c *command) complete(hasReason bool) error {
 }
 
 // check is the self-check, with the table for a last step.
-func (h *Handler) check(ctx context.Context) ([]byte, error) {
-	result := h.Runner.Check(ctx)
-	step := activation.Step{Name: "table", Outcome: activation.Skipped}
-	if result.Check == activation.Passed {
-		began := time.Now()
-		step.Outcome = activation.Passed
+func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
+	result := h.Runner.Check(ctx, identifiers)
+	result.Do("table", func(*activation.Step) *apisecret.Error {
 		if _, _, err := h.Windows.Table.Due(ctx, window.Now()); err != nil {
 			h.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
-			step.Outcome, result.Check = activation.Failed, activation.Failed
-			step.Error = apisecret.NewError(apisecret.WindowsUnavailable, "The table of windows cannot be read. Check SEGURA_WINDOWS_TABLE and the function's permissions; the cause is in the log.")
+			return apisecret.NewError(apisecret.WindowsUnavailable, "The table of windows cannot be read. Check SEGURA_WINDOWS_TABLE and the function's permissions; the cause is in the log.")
 		}
-		took := time.Since(began).Milliseconds()
-		step.DurationMS = &took
-	}
-	result.Steps = append(result.Steps, step)
-	text, err := result.Document()
-	if err != nil {
-		return nil, fmt.Errorf("self-check: %w", err)
-	}
-	if result.Check != activation.Passed {
-		return nil, event.Fail(ctx, h.Log, event.CheckFailed, string(text))
-	}
-	return text, nil
+		return nil
+	})
+	return event.Checked(ctx, h.Log, result)
 }

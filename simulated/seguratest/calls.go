@@ -75,6 +75,9 @@ func (s *Server) classify(r *http.Request) (Kind, int64) {
 		return KindHead, 0
 	}
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), s.options.BasePath)
+	if ok && r.Method == http.MethodGet && path == listPath {
+		return KindList, 0
+	}
 	if !ok || r.Method != http.MethodPost {
 		return KindOther, 0
 	}
@@ -96,6 +99,9 @@ func (s *Server) classify(r *http.Request) (Kind, int64) {
 	}
 	return KindOther, 0
 }
+
+// listPath is that of the page "GET | List all API secrets".
+const listPath = "/api/mysafe/secretapi"
 
 // matchPath takes plain digits without leading zeros only: Segura is more
 // lenient, but a client that relies on it is to be seen.
@@ -159,7 +165,7 @@ func (x *exchange) route() reply {
 		return x.answerHead()
 	case KindToken:
 		return x.answerToken()
-	case KindEnable, KindDisable, KindPasswordEnable, KindPasswordDisable:
+	case KindEnable, KindDisable, KindPasswordEnable, KindPasswordDisable, KindList:
 		return x.answerCall()
 	case KindOther:
 	}
@@ -183,6 +189,9 @@ func (x *exchange) answerCall() reply {
 	g := s.speaks()
 	if want := s.options.Referer; want != "" && x.r.Referer() != want {
 		return g.envelope(403, 403, messageNotAuthorized, exception{})
+	}
+	if x.request.Kind == KindList {
+		return jsonReply(http.StatusOK, s.vault.list())
 	}
 	identifier := x.request.Identifier
 	w := g.shape().words

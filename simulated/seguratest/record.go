@@ -21,6 +21,7 @@ const (
 	KindPasswordEnable  Kind = "password_enable"  // the wrong route: another object
 	KindPasswordDisable Kind = "password_disable" // likewise
 	KindHead            Kind = "head"             // HEAD of any path
+	KindList            Kind = "list"             // of all API secrets
 	KindOther           Kind = "other"            // no route of Segura's
 )
 

@@ -1,8 +1,10 @@
 package seguratest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -66,6 +68,21 @@ func (v *vault) reset() {
 	v.apiSecrets = maps.Clone(v.options.APISecrets)
 	v.passwords = map[int64]bool{}
 	v.enabled = nil
+}
+
+// list is the reply of the page "GET | List all API secrets", in its types: an
+// identifier is a string there, and a flag a boolean.
+func (v *vault) list() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var entries []string
+	for _, i := range slices.Sorted(maps.Keys(v.apiSecrets)) {
+		if one := v.apiSecrets[i]; !one.Missing {
+			entries = append(entries, fmt.Sprintf(`{"identifier":"%d","name":"API secret %d","need_justify":"0","need_approval":"0","can_view":true,"can_write":%t}`, i, i, !one.Forbidden))
+		}
+	}
+	return `{"code":200,"response":{"status":200,"message":"","error":false,"error_code":0,"detail":"","mensagem":"","erro":false,"cod_erro":0},` +
+		`"api_secret_on_list":[` + strings.Join(entries, ",") + `]}`
 }
 
 func (v *vault) turnAPISecret(identifier int64, active bool) turned {

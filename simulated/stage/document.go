@@ -66,8 +66,13 @@ type Problem struct {
 
 // SelfCheck is the report of a self-check.
 type SelfCheck struct {
-	Check string `json:"check"`
-	Steps []Step `json:"steps"`
+	Check       string `json:"check"`
+	Steps       []Step `json:"steps"`
+	Identifiers []struct {
+		Identifier int64  `json:"identifier"`
+		Access     string `json:"access"`
+	} `json:"identifiers"`
+	Omitted int `json:"omitted"`
 }
 
 // Step is one step of a self-check.
@@ -75,6 +80,8 @@ type Step struct {
 	Name       string     `json:"name"`
 	Outcome    string     `json:"outcome"`
 	DurationMS *int64     `json:"duration_ms"`
+	Listed     *int       `json:"listed"`
+	Warning    string     `json:"warning"`
 	Error      *ItemError `json:"error"`
 }
 

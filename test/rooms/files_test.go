@@ -31,7 +31,8 @@ var files = []string{
 	"tools/*.sh", "tools/go.mod", "tools/go.sum",
 	"tools/dist/*.go", "tools/dist/go.mod", "tools/dist/go.sum",
 	"tools/sam/*.py", "tools/sam/*.sh", "tools/sam/requirements*.in", "tools/sam/requirements*.txt", "tools/sam/local-env.json", "tools/sam/facts.json", "tools/sam/golden/*.json",
-	"tools/statemachines/*.py", "tools/statemachines/*.sh", "tools/statemachines/requirements.in", "tools/statemachines/requirements.txt",
+	"tools/statemachines/*.py", "tools/statemachines/*.sh", "tools/statemachines/requirements*.in", "tools/statemachines/requirements*.txt",
+	"tools/statemachines/package.json", "tools/statemachines/package-lock.json",
 }
 
 // fuzzed is what fuzzing found and keeps as seeds; there may be none.

@@ -50,7 +50,7 @@ var product = map[string]room{
 	"internal/windowdoor": {list("activation", "apisecret", "event", "httpapi", "strictjson", "telemetry", "window"), list(aws)},
 
 	// What happens behind both doors. Segura's client knows nothing of AWS.
-	"internal/activation":  {list("segura", "telemetry", "apisecret"), list("golang.org/x/")},
+	"internal/activation":  {list("segura", "telemetry", "apisecret", "strictjson"), list("golang.org/x/")},
 	"internal/credentials": {list("segura", "apisecret", "flight", "strictjson"), list(aws)},
 	"internal/segura":      {list("apisecret", "flight", "strictjson"), list("golang.org/x/")},
 	"internal/telemetry":   {list("apisecret"), list(aws)},

@@ -404,11 +404,14 @@ func lists(w *world) {
 		a := w.call("POST", "/windows", fmt.Sprintf(`{"identifiers":[1110],"for":"PT%dH"}`, 5-at))
 		ids = append([]string{a.ID}, ids...) // by their ends
 	}
+	w.call("POST", "/windows/"+ids[4]+"/extend", `{"by":"PT1H"}`)
 	var got []string
+	extensions := 0
 	for path := "/windows?identifier=1110&limit=2"; path != ""; {
 		page := w.call("GET", path, "")
 		for _, one := range page.Windows {
 			got = append(got, one.ID)
+			extensions += len(one.Extensions)
 		}
 		if path = ""; page.Next != "" {
 			path = "/windows?identifier=1110&limit=2&next=" + page.Next
@@ -420,6 +423,7 @@ func lists(w *world) {
 	closed := w.call("GET", "/windows?state=closed&identifier=1110", "")
 
 	w.require("live", got, ids)
+	w.require("extensions", extensions, 1)
 	var newest []string
 	for _, one := range closed.Windows {
 		newest = append(newest, one.ID)

@@ -107,10 +107,9 @@ def check_machines(s):
         yield from compare(f"{name}: errors that nobody returns", unknown, set())
     longest = FUNCTION_TIMEOUTS["EventFunction"] + 5
     if s.bulk:
-        p, send = s.p, facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]["Send"]
-        yield from compare("time-out of Send", send["TimeoutSeconds"], longest)
-        if p["BulkCallsPerMinute"] <= p["BulkConcurrency"] * p["BulkBatchSize"] * (p["MaxAttempts"] + 2):
-            yield "BulkStateMachine would refuse every list: BulkCallsPerMinute is too low for its other parameters"
+        batch = facts.machine("bulk")["States"]["EachBatchOfCsv"]["ItemProcessor"]["States"]
+        for name in ("SendCsv", "SendAgainCsv"):
+            yield from compare(f"time-out of {name}", batch[name]["TimeoutSeconds"], longest)
 
 
 def below(document, key):
@@ -226,7 +225,7 @@ def watched(alarm):
 
 def check_metric_names(s):
     """Names and dimensions are those that the code emits, and no failure is left unwatched."""
-    emitted = facts.CODE["metrics"] | facts.CODE["windows"]["metrics"]
+    emitted = facts.CODE["metrics"] | facts.CODE["windows"]["metrics"] | dict.fromkeys(facts.bulk_metrics(), ["Function"])
     codes, whole = {}, set()
     for name, alarm in s.of_type("AWS::CloudWatch::Alarm").items():
         for namespace, measure, dimensions in watched(alarm["Properties"]):
@@ -272,6 +271,7 @@ def check_dashboard(s):
         return
     lines = [line for one in widgets for line in one.get("metrics", []) if isinstance(line[0], str) and not line[0].startswith("AWS/")]
     want = {(name, f"<{function}>") for name in facts.CODE["metrics"] for function in s.door_functions}
+    want |= {(name, "<EventFunction>") for name in facts.bulk_metrics() if s.bulk}
     if s.windows:
         want |= {(name, "<WindowFunction>") for name in facts.CODE["windows"]["metrics"]}
         want |= {(name, f"<{function}>") for name in ("Enabled", "AlreadyEnabled", "Disabled", "AlreadyDisabled", "Failed") for function in s.window_functions}

@@ -56,6 +56,12 @@ def placeholders(name):
     return set(re.findall(r"\$\{(\w+)\}", text(f"statemachines/{name}.asl.json")))
 
 
+def bulk_metrics():
+    """The metrics that the machine for lists emits of EventFunction."""
+    data = machine("bulk")["States"]["Measure"]["Arguments"]["MetricData"]
+    return {one["MetricName"] for one in data if [d["Name"] for d in one["Dimensions"]] == ["Function"]}
+
+
 def samples():
     """The sample events that came over HTTP, each with its name."""
     for path in sorted((ROOT / "events").glob("*.json")):

@@ -212,9 +212,9 @@ FAULTS = [
     ("the bucket is not under the key", T, "SSEAlgorithm: !If [HasKmsKey, 'aws:kms', AES256]", "SSEAlgorithm: AES256", 0),
     ("the bucket goes with the stack", T, "    Condition: HasBulk\n    DeletionPolicy: RetainExceptOnCreate", "    Condition: HasBulk\n    DeletionPolicy: Delete", 0),
     ("results are kept for ever", T, "            ExpirationInDays: !Ref BulkResultDays\n", "", 0),
-    ("the pace is the size of a batch", T, "        CallsPerMinute: !Ref BulkCallsPerMinute", "        CallsPerMinute: !Ref BulkBatchSize", 0),
-    ("the pace does not know of retries", T, "        MaxAttempts: !Ref MaxAttempts", "        MaxAttempts: 1", 0),
-    ("the default pace cannot be kept", T, "    Default: 600\n", "    Default: 60\n", 0),
+    ("the size of a batch is how many are under way", T, "        Concurrency: !Ref BulkConcurrency", "        Concurrency: !Ref BulkBatchSize", 0),
+    ("bulk cannot count its rows", T, "Action: [states:ListMapRuns, states:DescribeMapRun]", "Action: states:ListMapRuns", 0),
+    ("rows that failed for good raise no alarm", T, "      MetricName: BulkRowsFailed", "      MetricName: BulkRows", 0),
     ("a failed list raises no alarm", T, "MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: !Ref BulkStateMachine}]", "MetricName: ExecutionsSucceeded, Dimensions: [{Name: StateMachineArn, Value: !Ref BulkStateMachine}]", 0),
     # Conditions, rules, outputs, metadata
     ("a condition is upside down", T, "  HasVpc: !Not [!Equals [!Ref VpcSubnetIds, '']]", "  HasVpc: !Equals [!Ref VpcSubnetIds, '']", 0),

@@ -72,8 +72,10 @@ def bulk_statements(s):
     yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
     yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
     yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
-    yield allow("StartBatches", ["states:StartExecution", "states:ListExecutions"], f"{arn}:stateMachine:{NAME}-bulk")
+    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{NAME}-bulk")
     yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
+    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{NAME}-bulk:*", f"{arn}:mapRun:{NAME}-bulk/*"])
+    yield allow("ReportFailedRows", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
     if s.key:
         yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
     yield from machine_statements(s)

@@ -1,17 +1,18 @@
 #!/bin/sh
-# Runs the state machines of the folder statemachines in an interpreter that is not
-# ours, moto's, through the same table of faults as make test does in our own.
+# Checks the state machine of the folder statemachines with what is not ours: a
+# validator (npm's asl-validator) and an emulator of AWS (MiniStack).
 #
-# Only where it cannot be had is that skipped, loudly; with STATEMACHINES=required
-# it fails. A difference always fails.
+# Only what cannot be had is skipped, loudly; with STATEMACHINES=required it fails.
+# A difference always fails.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 here=$root/tools/statemachines
-venv=$root/.venv/statemachines
 skipped=$root/.bin/skipped
 log=$root/.bin/statemachines.log
 python=${PYTHON:-python3}
+npm=${NPM:-npm}
+failed=0
 
 mkdir -p "$root/.bin" || exit 1
 : >"$log" || exit 1
@@ -22,32 +23,56 @@ if [ -f "$skipped" ]; then
 	[ -s "$skipped" ] || rm -f "$skipped"
 fi
 
+# $1: what was not done; $2: why
 unavailable() {
 	echo
-	echo "!!! SKIPPED: the state machines were NOT run by another interpreter: $1"
+	echo "!!! SKIPPED: $1: $2"
 	tail -n 5 "$log" | sed 's/^/!!!   /'
 	echo "!!! Run 'make check-statemachines STATEMACHINES=required' where it can be had."
-	[ "${STATEMACHINES:-}" = required ] && exit 1
-	echo "state machines: $1" >>"$skipped"
-	exit 0
+	[ "${STATEMACHINES:-}" = required ] && failed=1
+	echo "state machines: $1: $2" >>"$skipped"
+	return 1
 }
 
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-	[ "$(uname -sm)" = 'Linux x86_64' ] || unavailable "its packages are pinned for Linux on x86_64"
+# What was fetched and is not what is pinned is a failure, not a lack.
+tampered() {
+	grep -qiE 'do not match the hashes|EINTEGRITY' "$log" || return 1
+	cat "$log" >&2
+	exit 1
+}
+
+# $1: the environment's folder in .venv; $2: file with its pinned packages; $3: what it is for
+environment() {
+	venv=$root/.venv/$1
+	cmp -s "$here/$2" "$venv/installed.txt" && return
+	[ "$(uname -sm)" = 'Linux x86_64' ] || { unavailable "$3" "its packages are pinned for Linux on x86_64"; return; }
 	"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' >>"$log" 2>&1 ||
-		unavailable "Python 3.11, with venv, is not here (PYTHON=$python)"
-	echo "Installing the interpreter into $venv; this takes a minute the first time."
+		{ unavailable "$3" "Python 3.11, with venv, is not here (PYTHON=$python)"; return; }
+	echo "Installing the packages of $2 into $venv; this takes a minute the first time."
 	rm -f "$venv/installed.txt"
-	"$python" -m venv "$venv" >>"$log" 2>&1 || unavailable "no virtual environment can be made in $venv"
-	if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/requirements.txt" >>"$log" 2>&1; then
-		if grep -qi 'do not match the hashes' "$log"; then
-			cat "$log" >&2
-			exit 1
-		fi
-		unavailable "the packages of requirements.txt cannot be installed"
-	fi
-	cp "$here/requirements.txt" "$venv/installed.txt" || exit 1
-fi
+	"$python" -m venv "$venv" >>"$log" 2>&1 || { unavailable "$3" "no virtual environment can be made in $venv"; return; }
+	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/$2" >>"$log" 2>&1 ||
+		tampered || { unavailable "$3" "the packages of $2 cannot be installed"; return; }
+	cp "$here/$2" "$venv/installed.txt" || exit 1
+}
+
+validator() {
+	modules=$root/.venv/npm
+	cmp -s "$here/package-lock.json" "$modules/installed.json" && return
+	command -v "$npm" >/dev/null 2>&1 || { unavailable "$1" "npm is not here (NPM=$npm)"; return; }
+	mkdir -p "$modules" && cp "$here/package.json" "$here/package-lock.json" "$modules" || exit 1
+	(cd "$modules" && "$npm" ci --ignore-scripts --no-audit --no-fund) >>"$log" 2>&1 ||
+		tampered || { unavailable "$1" "the packages of package-lock.json cannot be installed"; return; }
+	cp "$here/package-lock.json" "$modules/installed.json" || exit 1
+}
 
 cd "$root" || exit 1
-STATEMACHINES_PYTHON=$venv/bin/python exec "${GO:-go}" test -count=1 -timeout 30m -run AnotherInterpreter ./simulated/statemachine
+if validator "bulk.asl.json was NOT validated"; then
+	sed -e 's/${Partition}/aws/g' -e 's/${EventFunctionArn}/arn:aws:lambda:eu-west-1:123456789012:function:event/g' statemachines/bulk.asl.json >.bin/bulk.asl.json
+	"$modules/node_modules/.bin/asl-validator" --json-path .bin/bulk.asl.json || failed=1
+fi
+if environment ministack requirements-ministack.txt "the bulk machine was NOT run by an emulator"; then
+	sed -e 's/"""//' -e '/^$/,$!d' -e '/^import/,$d' "$here/emulator.py"
+	MINISTACK_PYTHON=$venv/bin/python "${GO:-go}" test -count=1 -timeout 10m ./test/bulk || failed=1
+fi
+exit $failed

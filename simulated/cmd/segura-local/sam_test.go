@@ -229,7 +229,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 func TestSAM_failsWhereAFunctionAnswersOtherwise(t *testing.T) {
 	code, out, stderr, _ := callSAM(t.Context(), t, "wrong")
 
-	if code != exitFailed || !strings.Contains(stderr, "18 samples not as they should be") {
+	if code != exitFailed || !strings.Contains(stderr, "20 samples not as they should be") {
 		t.Errorf("got exit code %d, errors %q", code, stderr)
 	}
 	for _, want := range []string{"✗ results: got none, want [5 enabled]", "✗ calls to Segura: got none, want [enable 5]", `unknown field "outcome"`} {

@@ -1,0 +1,62 @@
+package segura
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"segura-enable/internal/apisecret"
+	"segura-enable/internal/strictjson"
+)
+
+// maxList bounds the reply with the list of API secrets, in bytes.
+const maxList = 16 << 20
+
+// List returns the API secrets that the access key sees, and whether it may edit each
+// of them: one call, attempted once. It keeps no names. Entries that cannot be read
+// are left out.
+//
+// Source: Segura's page "GET | List all API secrets". Nobody has said whether disabled
+// ones are listed.
+func (c *Client) List(ctx context.Context, t *Token) (map[apisecret.Identifier]bool, *apisecret.Error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.access().addresses.list, http.NoBody)
+	if err != nil {
+		return nil, apisecret.NewError(apisecret.InternalError, "")
+	}
+	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
+	r, fault := c.send(ctx, request, maxList)
+	if fault != nil {
+		return nil, fault
+	}
+	if listed, ok := readList(r); ok {
+		return listed, nil
+	}
+	said := readContent(r.body[:min(len(r.body), maxBody)])
+	fault = replyFault(r, said, time.Now())
+	if fault.Code == apisecret.UnexpectedResponse {
+		fault.Message = "The reply is not the list of API secrets. Check base_url in the AWS secret, and what answers there."
+	}
+	message, requestID := c.quote(r, said, t.texts)
+	return nil, withQuote(fault, message, requestID)
+}
+
+func readList(r reply) (map[apisecret.Identifier]bool, bool) {
+	var body struct {
+		Listed *[]map[string]json.RawMessage `json:"api_secret_on_list"`
+	}
+	if r.status != http.StatusOK || r.incomplete != nil || json.Unmarshal(r.body, &body) != nil || body.Listed == nil {
+		return nil, false
+	}
+	listed := make(map[apisecret.Identifier]bool, len(*body.Listed))
+	for _, entry := range *body.Listed {
+		text, ok := strictjson.String(entry["identifier"])
+		if !ok {
+			text = string(entry["identifier"])
+		}
+		if i, err := apisecret.ParseIdentifier(text); err == nil {
+			listed[i] = isSet(entry["can_write"])
+		}
+	}
+	return listed, true
+}
