@@ -26,6 +26,7 @@ type segura struct {
 	enabled map[apisecret.Identifier]bool
 	down    bool
 	calls   int
+	told    int // calls that the audit log tells of
 }
 
 // Call implements window.Caller.
@@ -44,7 +45,9 @@ func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
 			item.Outcome = o.Action.Changed()
 			s.enabled[o.Identifier] = enable
 		}
-		o.Loud(item)
+		if o.Loud(item) {
+			s.told++
+		}
 		all[at] = window.Done{Item: item}
 	}
 	return all
@@ -208,4 +211,29 @@ func TestInvoke_aCustomResourceClosesWindowsBeforeTheyAreSwitchedOff(t *testing.
 	if want := []string{"SUCCESS", "FAILED", "SUCCESS"}; !slices.Equal(answers, want) || !stays || s.enabled[1] {
 		t.Errorf("got %v, want %v; enabled: %t, then %t", answers, want, stays, s.enabled[1])
 	}
+}
+
+func TestReconcile_theAuditLogTellsOfAnEndThatFailsAsTheBeginningDid(t *testing.T) {
+	h, s, _ := newHandler(t)
+	s.down = true
+	opened := h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+	h.send(t, `{"reconcile":true}`)
+	begun := s.told
+
+	h.send(t, `{"close":{"id":"`+idOf(t, opened)+`"}}`)
+	ended := s.told
+	h.send(t, `{"reconcile":true}`)
+
+	if begun != 1 || ended != 2 || s.told != 2 {
+		t.Errorf("got %d audit lines of the beginning, %d with the end's first try and %d with all, want 1, 2 and 2", begun, ended, s.told)
+	}
+}
+
+func idOf(t *testing.T, text string) string {
+	t.Helper()
+	var w struct{ ID string }
+	if err := json.Unmarshal([]byte(text), &w); err != nil || w.ID == "" {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return w.ID
 }
