@@ -237,3 +237,21 @@ func idOf(t *testing.T, text string) string {
 	}
 	return w.ID
 }
+
+func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
+	h, s, _ := newHandler(t)
+	now := window.Now()
+	w := window.Opened(window.NewID(time.Now()), now-10, now-5, []apisecret.Identifier{1})
+	w.Begun, w.Leases[0].Standing = true, window.Enabled
+	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.down, s.enabled[1] = true, true
+
+	closing := h.send(t, `{"close":{"id":"`+w.ID+`"}}`)
+	extended := h.send(t, `{"extend":{"id":"`+w.ID+`","by":"PT1H"}}`)
+
+	if !strings.Contains(closing, `"state":"closing"`) || !strings.Contains(closing, `"closed_at":"`+w.Until.String()+`"`) || !strings.Contains(extended, "window_closed") {
+		t.Errorf("got %s, then %s", closing, extended)
+	}
+}
