@@ -255,3 +255,13 @@ func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
 		t.Errorf("got %s, then %s", closing, extended)
 	}
 }
+
+func TestOpen_refusesAnIdempotencyKeyThatIsEmpty(t *testing.T) {
+	h, s, _ := newHandler(t)
+
+	got := h.send(t, `{"version":"2.0","rawPath":"/windows","headers":{"idempotency-key":"","content-type":""},"requestContext":{"http":{"method":"POST"}},"body":"{\"identifiers\":[1],\"for\":\"PT1H\"}"}`)
+
+	if !strings.Contains(got, `"statusCode":400`) || s.calls != 0 {
+		t.Errorf("got %s after %d calls", got, s.calls)
+	}
+}
