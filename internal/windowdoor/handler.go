@@ -55,21 +55,37 @@ func isHTTP(payload []byte) bool {
 	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil
 }
 
-// document returns a window as JSON text of bounded size: where it would not fit, the
-// reasons of its extensions are left out, and then the oldest of them.
+// document returns a window as JSON text of bounded size, shortened where it would not
+// fit.
 func document(r window.Result) []byte {
 	shown := r.Window.Show(window.Now(), r.Closed)
 	text := strictjson.Encode(shown)
-	if escaped(text) <= maxReply {
-		return text
-	}
-	for at := range shown.Extensions {
-		shown.Extensions[at].Reason = ""
-	}
-	for text = strictjson.Encode(shown); escaped(text) > maxReply && len(shown.Extensions) > 0; text = strictjson.Encode(shown) {
-		shown.Extensions = shown.Extensions[1:]
+	for step := 0; escaped(text) > maxReply && shorten(&shown, step); step++ {
+		text = strictjson.Encode(shown)
 	}
 	return text
+}
+
+// shorten leaves out, step by step, what the audit log has of errors too, the reasons of
+// extensions, and the oldest of them. It reports whether there was anything left to do.
+func shorten(w *window.Shown, step int) bool {
+	switch {
+	case step == 0:
+		for at := range w.Identifiers {
+			if e := w.Identifiers[at].Error; e != nil {
+				w.Identifiers[at].Error = &window.Fault{Code: e.Code, Retryable: e.Retryable}
+			}
+		}
+	case step == 1:
+		for at := range w.Extensions {
+			w.Extensions[at].Reason = ""
+		}
+	case len(w.Extensions) == 0:
+		return false
+	default:
+		w.Extensions = w.Extensions[1:]
+	}
+	return true
 }
 
 // escaped returns the length of text inside a JSON string.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -263,5 +264,31 @@ func TestOpen_refusesAnIdempotencyKeyThatIsEmpty(t *testing.T) {
 
 	if !strings.Contains(got, `"statusCode":400`) || s.calls != 0 {
 		t.Errorf("got %s after %d calls", got, s.calls)
+	}
+}
+
+func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
+	now := window.Now()
+	w := window.Opened(window.NewID(time.Now()), now, now+60, make([]apisecret.Identifier, maxIdentifiers))
+	w.Reason = strings.Repeat("\x01", 256)
+	for at := range w.Leases {
+		fault := window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 1006, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("x", 64)}
+		w.Leases[at] = window.Lease{Identifier: math.MaxInt64, Standing: window.Enabled, At: now, Fault: &fault}
+	}
+	for range window.MaxExtensions {
+		w.Additions = append(w.Additions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
+	}
+
+	text := document(window.Result{Window: w})
+
+	var shown window.Shown
+	if err := json.Unmarshal(text, &shown); err != nil || len(shown.Identifiers) != maxIdentifiers || shown.Identifiers[0].Error.Code != apisecret.UpstreamInvalidResponse {
+		t.Errorf("got %v and %d identifiers: %.300s", err, len(shown.Identifiers), text)
+	}
+	if size := escaped(text); size > maxReply {
+		t.Errorf("got %d bytes, want at most %d", size, maxReply)
+	}
+	if w.Leases[0].Fault.HTTPStatus != 502 {
+		t.Error("the window itself was shortened")
 	}
 }
