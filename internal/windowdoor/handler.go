@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"time"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/event"
@@ -35,6 +36,8 @@ type Handler struct {
 func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err error) {
 	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
+	ctx, cancel := reserve(ctx)
+	defer cancel()
 	if isHTTP(payload) {
 		return httpapi.Reply(ctx, h.Log, func() (httpapi.Response, *httpapi.Problem) { return h.serve(ctx, payload) }), nil
 	}
@@ -45,6 +48,18 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 		}
 	}()
 	return h.handle(ctx, payload)
+}
+
+// reserveForReply is kept of an invocation's time for the reply, the log and the metrics,
+// also where the table does not answer at all.
+const reserveForReply = 500 * time.Millisecond
+
+func reserve(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(reserveForReply, time.Until(deadline)/2)))
 }
 
 // isHTTP reports whether the payload has the context of an HTTP request.

@@ -3,6 +3,7 @@ package windowdoor
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -12,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/event"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
@@ -291,4 +294,37 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 	if w.Leases[0].Fault.HTTPStatus != 502 {
 		t.Error("the window itself was shortened")
 	}
+}
+
+// silent is a table that never answers.
+type silent struct{ window.Table }
+
+func (silent) Live(ctx context.Context) ([]window.Window, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func (silent) Due(ctx context.Context, _ window.Instant) (bool, window.Summary, error) {
+	<-ctx.Done()
+	return false, window.Summary{}, context.Cause(ctx)
+}
+
+func TestInvoke_answersBeforeItsDeadlineWhereTheTableNeverDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		h := &Handler{Windows: &window.Keeper{Table: silent{}, Log: log}, Telemetry: telemetry.New(telemetry.Options{Out: io.Discard}), Log: log}
+		for payload, want := range map[string]string{
+			`{"version":"2.0","rawPath":"/windows","requestContext":{"http":{"method":"GET"}}}`: `"statusCode":503`,
+			`{"reconcile":true}`: event.TransientError,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+
+			reply, err := h.Invoke(ctx, []byte(payload))
+
+			if got := fmt.Sprintf("%s %#v", reply, err); ctx.Err() != nil || !strings.Contains(got, want) {
+				t.Errorf("%s: got %s and %v, want %s in time", payload, got, ctx.Err(), want)
+			}
+			cancel()
+		}
+	})
 }
