@@ -343,6 +343,27 @@ func TestDo_quotesNothingOfWhatAFormerClientSent(t *testing.T) {
 	}
 }
 
+// An AWS secret that cannot be used is read again and again; what is in use meanwhile
+// is not forgotten.
+func TestDo_quotesNothingOfItsSecretHoweverOftenAnotherIsUnusable(t *testing.T) {
+	redactor := &segura.Redactor{}
+	server, client := start(t, seguratest.Options{}, func(o *segura.Options) { o.Redactor = redactor })
+	token := mustToken(t, client)
+	for range 10 {
+		unusable := segura.Credentials{BaseURL: "https://a.example.com", ClientID: "another-id", ClientSecret: segura.Hide("another-secret"), CACertificate: "damaged"}
+		if _, err := segura.New(unusable, segura.Options{Redactor: redactor}); err == nil {
+			t.Fatal("got a client of a damaged ca_certificate")
+		}
+	}
+	server.Fail(enableCalls, seguratest.Envelope(400, 400, "refused: "+server.ClientSecret()), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault == nil || !strings.HasPrefix(fault.UpstreamMessage, "refused") || len(longestCommon(fault.UpstreamMessage, server.ClientSecret())) >= 8 {
+		t.Errorf("got %+v with the message %q, want it without the client secret", fault, fault.UpstreamMessage)
+	}
+}
+
 func TestDo_quotesNoPartOfACredentialWhereAMessageIsCut(t *testing.T) {
 	server, client := start(t, seguratest.Options{ClientSecret: "Zr9Vb3LpTqXw7YcN"})
 	token := mustToken(t, client)
