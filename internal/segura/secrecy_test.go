@@ -402,6 +402,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 		seguratest.ReplyJSON(500, `{"message":`+string(encoded)+`}`),
 		seguratest.Reply(502, "text/plain", markedSecret+"\n"+markedSecret),
 		seguratest.TokenReply(`{"access_token":"unusable token ` + markedTenant + ` ","message":"unusable token ` + markedTenant + ` "}`),
+		seguratest.ReplyJSON(400, `{"error":"x","error_description":"there is a token-that-somebody-else-was-given"}`),
 		seguratest.ReplyJSON(202, `{"access_token":"token-of-a-202-reply","message":"token-of-a-202-reply"}`),
 	} {
 		server.ClearFaults()
@@ -414,7 +415,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 			continue
 		}
 		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault, *fault, fault)
-		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token"} {
+		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token", "token-that-somebody-else-was-given"} {
 			if got := longestCommon(secret, text); len(got) >= 8 {
 				t.Errorf("%s: got %q of a credential: %s", reply, got, text)
 			}

@@ -179,6 +179,7 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		fault = refused
 	}
 	said.message = opaque.ReplaceAllString(said.message, redacted)
+	said.oauthDescription = opaque.ReplaceAllString(said.oauthDescription, redacted)
 	if said.members == nil && r.status/100 == 2 {
 		said = content{requestID: said.requestID, title: said.title} // what is no JSON may be a token
 	}
