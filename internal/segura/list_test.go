@@ -55,3 +55,20 @@ func TestList_readsNoMoreThanItsBound(t *testing.T) {
 		}
 	}
 }
+
+// A failed list is about no single API secret.
+func TestList_speaksOfTheListInWhateverFaultItHas(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	for name, reply := range map[string]seguratest.Fault{
+		"403": seguratest.GatewayForbiddenIP403(), "1005": seguratest.NotFound1005(), "1006": seguratest.AccessDenied1006(), "a page": seguratest.HTML(200),
+	} {
+		server.Fail(seguratest.Match{Kind: seguratest.KindList}, reply, 1)
+
+		_, fault := client.List(t.Context(), token)
+
+		if fault == nil || !strings.Contains(fault.Message, "the list of API secrets") {
+			t.Errorf("%s: got %v, want a sentence about the list", name, fault)
+		}
+	}
+}
