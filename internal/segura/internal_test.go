@@ -2,14 +2,22 @@ package segura
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -287,6 +295,80 @@ func TestRedact_findsASecretInEveryForm(t *testing.T) {
 
 		if shows := strings.Contains(got, row.quoted[:4]); shows != row.shows || !strings.HasPrefix(got, "it is ") {
 			t.Errorf("%s: got %q, want %s in it: %t", name, got, row.quoted[:4], row.shows)
+		}
+	}
+}
+
+func TestDescribe_saysWhatKeptAConnectionFromBeingMade(t *testing.T) {
+	for cause, says := range map[error]string{
+		&net.DNSError{}: "resolved", syscall.ECONNREFUSED: "refused", syscall.ENETUNREACH: "no route", syscall.EHOSTUNREACH: "no route",
+		syscall.ECONNRESET: "closed", syscall.EPIPE: "closed", io.EOF: "closed", io.ErrUnexpectedEOF: "closed", errors.New("x"): "failed",
+	} {
+		if got := describe(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", cause)}); !strings.Contains(got, says) {
+			t.Errorf("%v: got %q, want %q in it", cause, got, says)
+		}
+	}
+}
+
+// A handshake failure has other causes too.
+func TestRejected_takesAHandshakeFailureForOursOnlyWhereACertificateWasAskedFor(t *testing.T) {
+	for _, asked := range []bool{true, false} {
+		client := &Client{certificateAsked: new(atomic.Bool)}
+		client.certificateAsked.Store(asked)
+		if got := client.rejected(&net.OpError{Op: "remote error", Err: tls.AlertError(40)}); (got != "") != asked {
+			t.Errorf("asked for %t: got %q", asked, got)
+		}
+	}
+}
+
+// A reset may overtake the alert with which a server rejects our certificate. It is
+// looked for with a handshake more, but not for ever.
+func TestDo_looksForTheAlertThatAResetOvertook(t *testing.T) {
+	own := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer own.Close()
+	for name, row := range map[string]struct {
+		second    tls.ClientAuthType // what the other handshake asks for
+		says      string
+		retryable bool
+	}{
+		"an alert": {tls.RequireAnyClientCert, "it rejected our certificate", false},
+		"silence":  {tls.RequestClientCert, "it was closed", true},
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		ended := make(chan error, 2)
+		go func() {
+			for at, asks := range []tls.ClientAuthType{tls.RequestClientCert, row.second} {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				time.AfterFunc(20*time.Second, func() { _ = conn.Close() })
+				_, err = tls.Server(conn, &tls.Config{Certificates: own.TLS.Certificates, ClientAuth: asks}).Read(make([]byte, 1<<10))
+				ended <- err
+				if tcp, ok := conn.(*net.TCPConn); ok && at == 0 {
+					_ = tcp.SetLinger(0)
+					_ = tcp.Close()
+				}
+			}
+		}()
+		c := Credentials{BaseURL: "https://" + listener.Addr().String(), ClientID: "id", ClientSecret: Hide("secret")}
+		c.CACertificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate().Raw}))
+		client, err := New(c, Options{AttemptTimeout: time.Minute, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, newToken("token", 0))
+
+		if first, second := <-ended, <-ended; first != nil || errors.Is(second, net.ErrClosed) {
+			t.Errorf("%s: the server got %v, then %v; want a request, and the client to hang up first", name, first, second)
+		}
+		if fault == nil || fault.Code != apisecret.UpstreamUnreachable || fault.Retryable != row.retryable || !strings.Contains(fault.Message, row.says) {
+			t.Errorf("%s: got %v, want upstream_unreachable, retryable %t, with %q", name, fault, row.retryable, row.says)
 		}
 	}
 }
