@@ -432,6 +432,7 @@ func TestDo_passesOnTheGatewaysNumberForTheRequest(t *testing.T) {
 		{"plain text", seguratest.Reply(404, "text/plain", "x\nrequest_id: in-the-text\n").WithHeader("X-Kong-Request-Id", ""), "in-the-text"},
 		{"none", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", ""), ""},
 		{"no string", seguratest.ReplyJSON(404, `{"message":"x","request_id":5}`).WithHeader("X-Kong-Request-Id", ""), ""},
+		{"only what an id may have", seguratest.ReplyJSON(404, `{"message":"x","request_id":"<a>\\ \"b\u00e7\u007f"}`).WithHeader("X-Kong-Request-Id", ""), "ab"},
 		{"a long one is cut", seguratest.ReplyJSON(404, `{"message":"x"}`).WithHeader("X-Kong-Request-Id", strings.Repeat("z", 4000)), strings.Repeat("z", 128)},
 	} {
 		server, client := start(t, seguratest.Options{})

@@ -324,6 +324,23 @@ func TestDo_quotesNothingOfWhatAFormerClientSent(t *testing.T) {
 	}
 }
 
+// So many tokens may have come since that the one in use is no longer remembered.
+func TestDo_quotesNothingOfItsOwnTokenHoweverOldThatIs(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	value := server.Tokens()[0]
+	for range 10 {
+		_, _ = client.FreshToken(t.Context())
+	}
+	server.Fail(enableCalls, seguratest.Envelope(400, 400, "was "+value), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if got := longestCommon(value, fault.UpstreamMessage); len(got) >= 8 {
+		t.Errorf("got %q of the token", got)
+	}
+}
+
 func TestDo_quotesNoPartOfACredentialWhereAMessageIsCut(t *testing.T) {
 	server, client := start(t, seguratest.Options{ClientSecret: "Zr9Vb3LpTqXw7YcN"})
 	token := mustToken(t, client)

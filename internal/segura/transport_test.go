@@ -444,6 +444,20 @@ func TestConnect_opensANewConnectionAndTakesAnyReply(t *testing.T) {
 	}
 }
 
+func TestConnect_leavesNoConnectionOpen(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+
+	if fault := client.Connect(t.Context()); fault != nil {
+		t.Fatal(fault)
+	}
+
+	for deadline := time.Now().Add(20 * time.Second); server.OpenConnections() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d open connections", server.OpenConnections())
+		}
+	}
+}
+
 func TestConnect_tellsWhyThereIsNoConnection(t *testing.T) {
 	server, client := start(t, seguratest.Options{})
 	hasty := newClient(t, credentialsOf(t, server), patience(500*time.Millisecond))
