@@ -139,7 +139,7 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 ##@ Develop
 
 # -count=1: some tests run programs that they compile first, and Go's test cache
-# does not see the sources of those. What is tested in acceptance, bench, chaos and soak runs
+# does not see the sources of those. What is tested in acceptance, bench, chaos, soak and windows runs
 # in processes of its own, into which the race detector of the test does not look: they
 # come after the others, one by one, without it, so that their clocks are not slowed.
 # Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
@@ -148,8 +148,8 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak)
-	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
+	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
 
 .PHONY: e2e
 e2e: ## Deploy the template to an emulator of AWS that is not ours, use it and delete it; E2E=required: fail where it cannot be had
