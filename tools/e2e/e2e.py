@@ -1,10 +1,11 @@
 """Deploys the template to MiniStack, an emulator of AWS that is not ours, and uses what
 comes of it: the self-check, a window that is opened, extended, reconciled and closed,
-one that is left open when windows are switched off, and one when the stack goes.
+one that is left open when windows are switched off, with Segura there and without,
+and one when the stack goes.
 
 e2e.py PYTHON: the Python that has ministack. What MiniStack cannot do: alarms on
 metric math (the first metric stands for it), API Gateway's mock integrations, the
-attributes of Scheduler, the time at which a custom resource of a deleted stack gives up.
+attributes of Scheduler.
 """
 
 import io
@@ -12,10 +13,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -28,6 +31,7 @@ from botocore.config import Config
 
 ACCOUNT, REGION, NAME, BUCKET = "123456789012", stacks.REGION, "segura-e2e", "artifacts"
 GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[os.uname().machine]
+FUNCTION_TIMEOUT = 20  # seconds, after which a custom resource has given up
 SOURCES = {"ApiFunction": "api", "EventFunction": "event", "WindowApiFunction": "window", "WindowFunction": "window"}
 
 
@@ -74,6 +78,7 @@ class Surroundings:
                             config=Config(retries={"total_max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"}))
 
     def close(self):
+        self.segura.send_signal(signal.SIGCONT)
         for process in (self.segura, self.emulator):
             process.terminate()
             process.wait(10)
@@ -111,6 +116,7 @@ def template(values, url):
         if one["Type"] == "AWS::Lambda::Function":
             one["Properties"]["Code"] = {"S3Bucket": BUCKET, "S3Key": f"{SOURCES[name]}.zip"}
             one["Properties"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_DYNAMODB"] = url
+            one["Properties"]["Timeout"] = FUNCTION_TIMEOUT
         if one["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in one["Properties"]:
             p = one["Properties"]
             first = next(metric["MetricStat"] for metric in p.pop("Metrics") if "MetricStat" in metric)
@@ -131,7 +137,7 @@ class Deployed:
         for source in set(SOURCES.values()):
             self.s3.upload_file(str(folder / f"{source}.zip"), BUCKET, f"{source}.zip")
         self.values = {"SecretArn": arn, "Architecture": {"amd64": "x86_64"}.get(GO_ARCH, "arm64"), "WindowsEnabled": "true", "AllowedIdentifiers": "1-999",
-                       "SecretsManagerEndpoint": around.url}
+                       "SecretsManagerEndpoint": around.url, "AttemptTimeout": "1s", "MaxAttempts": 1}
 
     def deploy(self, what, **changed):
         self.values |= changed
@@ -166,6 +172,19 @@ class Deployed:
             raise Failure(f"{document}: {answer}")
         return answer
 
+    def request(self, method, path, body=None):
+        """Status and document of a request to the API."""
+        api = re.match(r"https://(\w+)\.", self.output("ApiUrl")).group(1)
+        request = urllib.request.Request(f"{self.s3.meta.endpoint_url}/_aws/execute-api/{api}/prod{path}", method=method,
+                                         data=json.dumps(body).encode() if body else None, headers={
+            "Content-Type": "application/json",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261126/{REGION}/execute-api/aws4_request, SignedHeaders=host, Signature=0"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.loads(response.read())
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+
     def live(self, table):
         """The ids of the windows in the table that are not closed."""
         found = self.tables.query(TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "live"}})
@@ -178,7 +197,7 @@ def require(what, got, want):
     print(f"ok   {what}", flush=True)
 
 
-def go_through(d):
+def go_through(d, around):
     status = d.deploy("create_stack")
     require(f"the stack is created {d.events() if status != 'CREATE_COMPLETE' else ''}", status, "CREATE_COMPLETE")
     table = d.output("WindowsTableName")
@@ -193,6 +212,16 @@ def go_through(d):
     require("it is reconciled", d.invoke("WindowFunctionArn", {"reconcile": True})["open"], 1)
     closed = d.invoke("WindowFunctionArn", {"close": {"id": window["id"]}})
     require("it is closed", (closed["state"], [one["state"] for one in closed["identifiers"]]), ("closed", ["disabled", "disabled"]))
+    d.invoke("WindowFunctionArn", {"window": {"identifiers": [5], "for": "PT1H"}})
+    status, window = d.request("POST", "/windows", {"identifiers": [100], "for": "PT1H", "reason": "e2e"})
+    require("a window is opened over HTTP", (status, window["identifiers"][0]["state"] if status == 201 else window), (201, "enabled"))
+    require("windows are listed over HTTP", len(d.request("GET", "/windows?limit=10")[1]["windows"]), 2)
+    require("it is closed over HTTP", d.request("POST", f"/windows/{window['id']}/close", {"reason": "done"})[1]["state"], "closed")
+    around.segura.send_signal(signal.SIGSTOP)
+    require("without Segura, windows cannot be switched off", d.deploy("update_stack", WindowsEnabled="false"), "UPDATE_ROLLBACK_COMPLETE")
+    require("the window is still to be closed", len(d.live(table)), 1)
+    around.segura.send_signal(signal.SIGCONT)
+    eventually("the reconciler closes it", lambda: d.invoke("WindowFunctionArn", {"reconcile": True}) and not d.live(table), 120)
     d.invoke("WindowFunctionArn", {"window": {"identifiers": [5], "for": "PT1H"}})
     require("windows are switched off", d.deploy("update_stack", WindowsEnabled="false"), "UPDATE_COMPLETE")
     require("that closed the open one", d.live(table), [])
@@ -219,7 +248,7 @@ def main(python):
     try:
         build(folder)
         around = Surroundings(python, folder)
-        go_through(Deployed(around, folder))
+        go_through(Deployed(around, folder), around)
         return 0
     except Failure as fault:
         print(f"FAIL {fault}\n" + (folder / "ministack.log").read_text("utf-8", "replace")[-3000:])
