@@ -151,6 +151,11 @@ test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
 	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
 
+.PHONY: e2e
+e2e: ## Deploy the template to an emulator of AWS that is not ours, use it and delete it; E2E=required: fail where it cannot be had
+	$(call title,e2e)
+	@PYTHON='$(PYTHON)' E2E='$(E2E)' sh tools/e2e/check.sh
+
 # Faults at random, world after world; a failure names the command that runs its
 # world again. It compiles Go's standard library once more, for a clock to be moved.
 SEED        ?=

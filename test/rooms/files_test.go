@@ -29,6 +29,7 @@ var files = []string{
 	"test/bench/RESULTS.md", "test/bench/scale.svg", "test/bench/peers/python/*.py",
 
 	"tools/*.sh", "tools/go.mod", "tools/go.sum",
+	"tools/e2e/*.py", "tools/e2e/*.sh",
 	"tools/dist/*.go", "tools/dist/go.mod", "tools/dist/go.sum",
 	"tools/sam/*.py", "tools/sam/*.sh", "tools/sam/requirements*.in", "tools/sam/requirements*.txt", "tools/sam/local-env.json", "tools/sam/facts.json", "tools/sam/golden/*.json",
 	"tools/statemachines/*.py", "tools/statemachines/*.sh", "tools/statemachines/requirements*.in", "tools/statemachines/requirements*.txt",

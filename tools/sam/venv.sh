@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the virtual environment .venv with the pinned tools, or brings it up to
 # date: the SAM CLI and cfn-lint in .venv, checkov in .venv/checkov, since the two
-# ask for different versions of the AWS SDK; `venv.sh sam` leaves the latter out.
+# ask for different versions of the AWS SDK; `venv.sh sam` leaves the latter out, and
+# `venv.sh ministack` has MiniStack in its place, in .venv/ministack.
 # Ends with 3 where the tools cannot be had, and with 1 where what was fetched is
 # not what is pinned.
 set -u
@@ -40,4 +41,8 @@ install() {
 }
 
 install "$venv" "$here/requirements.txt"
-[ "${1:-}" = sam ] || install "$venv/checkov" "$here/requirements-checkov.txt"
+case ${1:-} in
+sam) ;;
+ministack) install "$venv/ministack" "$root/tools/statemachines/requirements-ministack.txt" ;;
+*) install "$venv/checkov" "$here/requirements-checkov.txt" ;;
+esac
