@@ -72,3 +72,20 @@ func TestList_speaksOfTheListInWhateverFaultItHas(t *testing.T) {
 		}
 	}
 }
+
+// Where something else than HTTP answers, no sentence speaks of an API secret's state.
+func TestClient_saysThatSomethingElseAnswers(t *testing.T) {
+	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	server.Fail(seguratest.Match{}, seguratest.NotHTTP(), -1)
+
+	connect := client.Connect(t.Context())
+	_, list := client.List(t.Context(), token)
+	_, fresh := client.FreshToken(t.Context())
+
+	for want, fault := range map[string]*apisecret.Error{"does not speak HTTP": connect, "is not the list": list, "not with a token": fresh} {
+		if fault == nil || fault.Code != apisecret.UnexpectedResponse || !strings.Contains(fault.Message, want) {
+			t.Errorf("got %v, want a sentence with %q", fault, want)
+		}
+	}
+}
