@@ -111,7 +111,7 @@ func TestAudit_namesTheRootOfLambdasTraceHeaderAlone(t *testing.T) {
 		"":                                                                                 nil,
 		5:                                                                                  nil,
 	} {
-		ctx := context.WithValue(invoked(t), "x-amzn-trace-id", header) //nolint:revive,staticcheck // The runtime library's own key.
+		ctx := context.WithValue(invoked(t), "x-amzn-trace-id", header) //nolint:staticcheck // The runtime library's own key.
 
 		lines := written(t, telemetry.Options{Format: "JSON"}, func(tm *telemetry.Telemetry) { tm.Audit(ctx, telemetry.Entry{}) })
 
