@@ -302,7 +302,7 @@ func (c *Call) add(w *Window) {
 	if w.ID == GuardID {
 		return
 	}
-	if c.Window == nil || w.Until > c.Window.Until {
+	if c.Window == nil || w.endedAt() > c.Window.endedAt() {
 		c.Window = w
 	}
 	if c.Action == apisecret.Enable {

@@ -84,6 +84,7 @@ func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Insta
 	return &Result{Window: w, Closed: closed}, nil, nil
 }
 
+// endedAt returns when the window ends, or was closed.
 func (w *Window) endedAt() Instant {
 	if w.Ended != nil {
 		return w.Ended.At

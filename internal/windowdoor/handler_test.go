@@ -1,6 +1,7 @@
 package windowdoor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -327,4 +328,21 @@ func TestInvoke_answersBeforeItsDeadlineWhereTheTableNeverDoes(t *testing.T) {
 			cancel()
 		}
 	})
+}
+
+func TestInvoke_neverTellsTheAddressThatCloudFormationIsAnsweredAt(t *testing.T) {
+	h, _, _ := newHandler(t)
+	var lines bytes.Buffer
+	h.Log = slog.New(slog.NewJSONHandler(&lines, nil))
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+
+	_, err := h.Invoke(t.Context(), []byte(`{"RequestType":"Create","RequestId":"1","ResponseURL":"`+gone.URL+`/?X-Amz-Signature=marker","StackId":"arn:stack","LogicalResourceId":"x"}`))
+
+	if got := fmt.Sprintf("%#v", err); !strings.Contains(got, event.TransientError) || strings.Contains(got+lines.String(), "marker") {
+		t.Errorf("got %s and the log %s", got, lines.String())
+	}
+	if !strings.Contains(lines.String(), "connection refused") {
+		t.Errorf("the log does not say why: %s", lines.String())
+	}
 }
