@@ -28,6 +28,35 @@ func TestRun_beginsNoMoreCallsASecondThanThePaceAllows(t *testing.T) {
 	}
 }
 
+// Calls that waited for one token do not begin together.
+func TestRun_keepsThePaceWhereTheTokenIsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.runner.Pace = rate.NewLimiter(20, 1)
+	w.Fail(tokenCalls, seguratest.Normally().After(500*time.Millisecond), 1)
+	asked := make(chan time.Time, 8)
+	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(seguratest.Request) bool { asked <- time.Now(); return false }}, seguratest.Normally(), -1)
+
+	w.enable(t.Context(), span(1000, 1007)...)
+
+	if took := time.Since(<-asked); len(asked) != 7 || took < 250*time.Millisecond {
+		t.Errorf("got %d calls more within %s of the first, want 7 in 250 ms or more", len(asked), took)
+	}
+}
+
+// A token that is late does not have a call begun past its limit.
+func TestCall_beginsNothingPastItsLimitWhereTheTokenIsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w.Fail(tokenCalls, seguratest.Normally().After(300*time.Millisecond), 1)
+
+	done := w.runner.Call(t.Context(), []activation.Call{{Action: apisecret.Enable, Identifier: 1000, Before: time.Now().Add(150 * time.Millisecond)}})
+
+	if e := done[0].Item.Error; e == nil || e.Code != apisecret.DeadlineExceeded || done[0].Item.Attempts != 0 || w.Count(seguratest.KindEnable) != 0 {
+		t.Errorf("got %+v after %d calls, want none", done[0], w.Count(seguratest.KindEnable))
+	}
+}
+
 func TestCall_saysWhichCallsMayStillHaveAnEffect(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

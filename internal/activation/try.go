@@ -40,14 +40,9 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 		g   *grant
 	)
 	for transient, refusals := 0, 0; ; {
-		if !t.mayBegin(ctx) {
-			return segura.Answer{}, false, prefer(own, timeRanOut())
-		}
 		var fault *apisecret.Error
-		if g == nil {
-			if g, fault = t.session.grant(ctx); fault != nil {
-				return segura.Answer{}, true, prefer(own, fault)
-			}
+		if g, noGrant, fault = t.turn(ctx, g); fault != nil {
+			return segura.Answer{}, noGrant, prefer(own, fault)
 		}
 		answer, fault := t.attempt(ctx, g)
 		switch {
@@ -75,15 +70,35 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 	}
 }
 
-// mayBegin waits until an attempt may be begun and reports whether there is time left
-// for one.
-func (t *try) mayBegin(ctx context.Context) bool {
+// turn waits until an attempt may be begun and returns what to make it with, which is
+// g unless that is nil. It obtains a grant before it waits for the pace: calls that
+// waited for a token together would begin together. noGrant says that there is none.
+func (t *try) turn(ctx context.Context, g *grant) (_ *grant, noGrant bool, fault *apisecret.Error) {
+	due, cancel := ctx, context.CancelFunc(func() {})
 	if !t.what.Before.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, t.what.Before)
-		defer cancel()
+		due, cancel = context.WithDeadline(ctx, t.what.Before)
 	}
-	return t.cooldown.wait(ctx) && (t.Pace == nil || t.Pace.Wait(ctx) == nil) && ctx.Err() == nil
+	defer cancel()
+	if due.Err() != nil {
+		return nil, false, timeRanOut()
+	}
+	if g == nil {
+		if g, fault = t.session.grant(ctx); fault != nil {
+			return nil, true, fault
+		}
+	}
+	if !t.cooldown.wait(due) || t.Pace != nil && t.Pace.Wait(due) != nil {
+		return nil, false, timeRanOut()
+	}
+	if g.token.Expired() { // while it waited
+		if g, fault = t.session.grant(ctx); fault != nil {
+			return nil, true, fault
+		}
+	}
+	if due.Err() != nil {
+		return nil, false, timeRanOut()
+	}
+	return g, false, nil
 }
 
 // settled are the codes of replies that say that a call had no effect, and has none

@@ -136,8 +136,9 @@ func TestParse_tellsDamageThatCannotBeMended(t *testing.T) {
 		"token_url":      {"https://MARKER.example.com/a b", "'https://MARKER'"},
 		"tenant":         {`"MARKER"`, "'MARKER'"},
 		"ca_certificate": {`"MARKER"`},
-		"referer":        {`"https://MARKER"`},
-		"enable_path":    {`"/MARKER/{identifier}"`},
+		"referer":        {`"https://MARKER"`, "https://MARKER .example.com"},
+		"enable_path":    {`"/MARKER/{identifier}"`, "/MAR KER/{identifier}", "/MARKER\u200b/{identifier}"},
+		"disable_path":   {"/MARKER/{identifier}\n/x"},
 	} {
 		for _, value := range values {
 			fields := map[string]string{"base_url": "https://a", "client_id": "b", "client_secret": "c"}

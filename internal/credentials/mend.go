@@ -74,7 +74,7 @@ func damage(field, value string) error {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return fmt.Errorf("%s has a character that OAuth does not allow in it, perhaps an invisible one; copy it again", field)
 		}
-	case "base_url", "token_url":
+	case "base_url", "token_url", "enable_path", "disable_path", "referer": // URLs and parts of them
 		if strings.ContainsFunc(value, unicode.IsSpace) {
 			return fmt.Errorf("%s has white space in it", field)
 		}

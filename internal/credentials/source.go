@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type Source struct {
 // none.
 type copyOfSecret struct {
 	digest   [sha256.Size]byte // of the credentials
+	mended   []string          // what in the document was
 	client   *segura.Client
 	readAt   time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
 	rereadAt time.Time // not before, once it has expired
@@ -149,7 +151,11 @@ func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
 	output, err := s.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.SecretID)})
 	if err != nil {
 		fault, cause := readFault(ctx, err, attempts.failed())
-		s.Log.WarnContext(ctx, "the AWS secret could not be read", "code", fault.Code, "aws_error", cause)
+		level := slog.LevelWarn
+		if !fault.Retryable {
+			level = slog.LevelError // no log level but FATAL may hide what sayOther refers to
+		}
+		s.Log.Log(ctx, level, "the AWS secret could not be read", "code", fault.Code, "aws_error", cause)
 		return nil, fault
 	}
 	if output.SecretString != nil {
@@ -166,27 +172,21 @@ func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *api
 		return nil, unusable(err)
 	}
 	held := s.held()
-	next := copyOfSecret{digest: parsed.Digest(), client: held.client, readAt: time.Now().Round(0)}
+	next := copyOfSecret{digest: parsed.Digest(), mended: mended, client: held.client, readAt: time.Now().Round(0)}
 	if held.client == nil || held.digest != next.digest {
 		if next.client, err = segura.New(parsed, s.Segura); err != nil {
 			return nil, unusable(err)
 		}
-		s.warn(ctx, mended, next.client.LeftOut())
+		if leftOut := next.client.LeftOut(); len(leftOut) > 0 {
+			s.Log.WarnContext(ctx, "a part of ca_certificate in the AWS secret is not used", "blocks", leftOut)
+		}
 		if held.client != nil {
 			held.client.Close()
 		}
 	}
-	s.hold(next)
-	return next.client, nil
-}
-
-// warn tells what was mended or left out of an AWS secret that is used for the first
-// time.
-func (s *Source) warn(ctx context.Context, mended, leftOut []string) {
-	if len(mended) > 0 {
+	if len(mended) > 0 && (next.client != held.client || !slices.Equal(mended, held.mended)) { // once for each document
 		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", mended)
 	}
-	if len(leftOut) > 0 {
-		s.Log.WarnContext(ctx, "a part of ca_certificate in the AWS secret is not used", "blocks", leftOut)
-	}
+	s.hold(next)
+	return next.client, nil
 }

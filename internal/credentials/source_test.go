@@ -485,3 +485,36 @@ func TestClient_logsNothingOfAnErrorsNameThatIsNoName(t *testing.T) {
 		t.Errorf("got %v and the log %s, want %s in it", fault, log, want)
 	}
 }
+
+// The warning is of the document, though the credentials in it may be the same.
+func TestReread_warnsOnceOfEachDocumentThatWasMended(t *testing.T) {
+	marked := "\ufeff" + secret("a")
+	source, _, log := given(secret("a"), marked, marked, secret("a"), marked, secret("b "), secret("b "), "\ufeff"+secret("b "))
+	for read, want := range []string{"", `["document"]`, "", "", `["document"]`, `["client_secret"]`, "", `["document","client_secret"]`} {
+		log.Reset()
+
+		if _, fault := source.Reread(t.Context()); fault != nil {
+			t.Fatal(fault)
+		}
+
+		got := log.String()
+		if n := strings.Count(got, "\n"); want == "" && n != 0 || want != "" && (n != 1 || !strings.Contains(got, `"level":"WARN"`) || !strings.Contains(got, `"fields":`+want)) {
+			t.Errorf("read %d: got %q, want the fields %s", read+1, got, want)
+		}
+	}
+}
+
+// Callers are sent to the log for the cause, whatever log level is configured.
+func TestReread_logsAsAnErrorWhatNoRepetitionCures(t *testing.T) {
+	for code, level := range map[string]string{
+		"InvalidSignatureException": "ERROR", "AccessDeniedException": "ERROR", "ResourceNotFoundException": "ERROR", "ThrottlingException": "WARN",
+	} {
+		source, _, log := given(apiError(code))
+
+		_, fault := source.Reread(t.Context())
+
+		if fault == nil || !strings.Contains(log.String(), `"level":"`+level+`"`) || !strings.Contains(log.String(), `"aws_error":"`+code+`"`) {
+			t.Errorf("%s: got %v, logged %s, want the level %s", code, fault, log.String(), level)
+		}
+	}
+}

@@ -127,7 +127,7 @@ func Reply(ctx context.Context, log *slog.Logger, answer func() (Response, *Prob
 	}()
 	response, problem := answer()
 	if problem != nil {
-		log.WarnContext(ctx, "the HTTP request was refused", "status", problem.Status, "code", problem.Code)
+		log.WarnContext(ctx, "the HTTP request was refused", "status", problem.Status, "code", problem.Code, "cause", problem.Detail)
 		response = problem.render(telemetry.RequestID(ctx))
 	}
 	return strictjson.Encode(finish(ctx, response))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 
 	"segura-enable/internal/apisecret"
@@ -117,7 +116,7 @@ func (e *envelope) body() ([]byte, *problem) {
 		return nil, invalid(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body has %d bytes, at most %d are allowed.", len(body), maxBody))
 	}
 	for _, value := range e.header("Content-Type") {
-		if !isJSON(value) {
+		if value != "" && !isJSON(value) {
 			return nil, invalid(http.StatusUnsupportedMediaType, "The body's Content-Type is not JSON. Send application/json.")
 		}
 	}
@@ -128,13 +127,13 @@ func (e *envelope) body() ([]byte, *problem) {
 func (e *envelope) header(name string) []string {
 	var values []string
 	for key, value := range e.Headers {
-		if strings.EqualFold(key, name) && value != "" {
+		if strings.EqualFold(key, name) {
 			values = append(values, value)
 		}
 	}
 	for key, several := range e.MultiValueHeaders {
 		if strings.EqualFold(key, name) {
-			values = append(values, slices.DeleteFunc(several, func(value string) bool { return value == "" })...)
+			values = append(values, several...)
 		}
 	}
 	return values

@@ -93,7 +93,6 @@ func New(c Credentials, o Options) (*Client, error) {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	o.Redactor.addCredentials(c.secretTexts())
 	a := &access{addresses: addresses, referer: c.Referer, form: form}
 	client := &Client{options: o, access: func() *access { return a }, certificateAsked: new(atomic.Bool)}
 	config, leftOut, err := newTLSConfig(c, client.certificateAsked)
@@ -102,6 +101,7 @@ func New(c Credentials, o Options) (*Client, error) {
 	}
 	client.leftOut = leftOut
 	client.transport = newTransport(config, o)
+	o.Redactor.addCredentials(c.secretTexts()) // those that are never sent would push out others
 	return client, nil
 }
 

@@ -34,8 +34,11 @@ func (c *Client) List(ctx context.Context, t *Token) (map[apisecret.Identifier]b
 	}
 	said := readContent(r.body[:min(len(r.body), maxBody)])
 	fault = replyFault(r, said, time.Now())
-	if fault.Code == apisecret.UnexpectedResponse {
+	switch fault.Code {
+	case apisecret.UnexpectedResponse, apisecret.NotFound:
 		fault.Message = "The reply is not the list of API secrets. Check base_url in the AWS secret, and what answers there."
+	case apisecret.AccessDenied:
+		fault.Message = "Segura or its gateway denies the list of API secrets. Give the access key permission to list them, and allow this function's IP address and referer in it."
 	}
 	message, requestID := c.quote(r, said, t.texts)
 	return nil, withQuote(fault, message, requestID)

@@ -55,3 +55,37 @@ func TestList_readsNoMoreThanItsBound(t *testing.T) {
 		}
 	}
 }
+
+// A failed list is about no single API secret.
+func TestList_speaksOfTheListInWhateverFaultItHas(t *testing.T) {
+	server, client := start(t, seguratest.Options{})
+	token := mustToken(t, client)
+	for name, reply := range map[string]seguratest.Fault{
+		"403": seguratest.GatewayForbiddenIP403(), "1005": seguratest.NotFound1005(), "1006": seguratest.AccessDenied1006(), "a page": seguratest.HTML(200),
+	} {
+		server.Fail(seguratest.Match{Kind: seguratest.KindList}, reply, 1)
+
+		_, fault := client.List(t.Context(), token)
+
+		if fault == nil || !strings.Contains(fault.Message, "the list of API secrets") {
+			t.Errorf("%s: got %v, want a sentence about the list", name, fault)
+		}
+	}
+}
+
+// Where something else than HTTP answers, no sentence speaks of an API secret's state.
+func TestClient_saysThatSomethingElseAnswers(t *testing.T) {
+	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	token := mustToken(t, client)
+	server.Fail(seguratest.Match{}, seguratest.NotHTTP(), -1)
+
+	connect := client.Connect(t.Context())
+	_, list := client.List(t.Context(), token)
+	_, fresh := client.FreshToken(t.Context())
+
+	for want, fault := range map[string]*apisecret.Error{"does not speak HTTP": connect, "is not the list": list, "not with a token": fresh} {
+		if fault == nil || fault.Code != apisecret.UnexpectedResponse || !strings.Contains(fault.Message, want) {
+			t.Errorf("got %v, want a sentence with %q", fault, want)
+		}
+	}
+}

@@ -58,6 +58,9 @@ type content struct {
 	requestID string
 	title     string // of an HTML page
 
+	oauthError       string // OAuth's error, and its error_description
+	oauthDescription string
+
 	contradicted bool // the message tells of a success, and something else does not
 
 	members map[string]json.RawMessage // of the outermost object
@@ -97,6 +100,7 @@ func readEmbedded(text []byte) (content, bool) {
 	}
 	c := readObject(text[first : last+1])
 	c.enveloped, c.members = false, nil
+	c.title = readTitle(text) // of a page that has a script's data in it
 	return c, true
 }
 
@@ -113,13 +117,11 @@ func readTitle(page []byte) string {
 // logged returns what the log quotes of a reply: its message, an error in OAuth's
 // form, the title of a page, or where a redirect leads to.
 func (c content) logged(r reply) string {
-	description, _ := strictjson.String(c.members["error_description"])
-	code, _ := strictjson.String(c.members["error"])
 	target := ""
 	if to, err := url.Parse(r.header.Get("Location")); err == nil && r.status/100 == 3 && to.Host != "" {
 		target = to.Scheme + "://" + to.Host
 	}
-	return cmp.Or(c.message, description, code, c.title, target)
+	return cmp.Or(c.message, c.oauthDescription, c.oauthError, c.title, target)
 }
 
 // readPlainText reads the gateway's answer to a request without Accept: the
@@ -162,6 +164,8 @@ func readObject(text []byte) content {
 		}
 	}
 	c.requestID, _ = strictjson.String(outer["request_id"])
+	c.oauthError, _ = strictjson.String(outer["error"])
+	c.oauthDescription, _ = strictjson.String(outer["error_description"])
 	return c
 }
 

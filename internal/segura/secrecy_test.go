@@ -343,6 +343,27 @@ func TestDo_quotesNothingOfWhatAFormerClientSent(t *testing.T) {
 	}
 }
 
+// An AWS secret that cannot be used is read again and again; what is in use meanwhile
+// is not forgotten.
+func TestDo_quotesNothingOfItsSecretHoweverOftenAnotherIsUnusable(t *testing.T) {
+	redactor := &segura.Redactor{}
+	server, client := start(t, seguratest.Options{}, func(o *segura.Options) { o.Redactor = redactor })
+	token := mustToken(t, client)
+	for range 10 {
+		unusable := segura.Credentials{BaseURL: "https://a.example.com", ClientID: "another-id", ClientSecret: segura.Hide("another-secret"), CACertificate: "damaged"}
+		if _, err := segura.New(unusable, segura.Options{Redactor: redactor}); err == nil {
+			t.Fatal("got a client of a damaged ca_certificate")
+		}
+	}
+	server.Fail(enableCalls, seguratest.Envelope(400, 400, "refused: "+server.ClientSecret()), 1)
+
+	_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault == nil || !strings.HasPrefix(fault.UpstreamMessage, "refused") || len(longestCommon(fault.UpstreamMessage, server.ClientSecret())) >= 8 {
+		t.Errorf("got %+v with the message %q, want it without the client secret", fault, fault.UpstreamMessage)
+	}
+}
+
 func TestDo_quotesNoPartOfACredentialWhereAMessageIsCut(t *testing.T) {
 	server, client := start(t, seguratest.Options{ClientSecret: "Zr9Vb3LpTqXw7YcN"})
 	token := mustToken(t, client)
@@ -381,6 +402,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 		seguratest.ReplyJSON(500, `{"message":`+string(encoded)+`}`),
 		seguratest.Reply(502, "text/plain", markedSecret+"\n"+markedSecret),
 		seguratest.TokenReply(`{"access_token":"unusable token ` + markedTenant + ` ","message":"unusable token ` + markedTenant + ` "}`),
+		seguratest.ReplyJSON(400, `{"error":"x","error_description":"there is a token-that-somebody-else-was-given"}`),
 		seguratest.ReplyJSON(202, `{"access_token":"token-of-a-202-reply","message":"token-of-a-202-reply"}`),
 	} {
 		server.ClearFaults()
@@ -393,7 +415,7 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 			continue
 		}
 		text := fmt.Sprintf("%+v %+v %#v %s", fault, *fault, *fault, fault)
-		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token"} {
+		for _, secret := range []string{markedSecret, markedTenant, "token-of-a-202-reply", "unusable token", "token-that-somebody-else-was-given"} {
 			if got := longestCommon(secret, text); len(got) >= 8 {
 				t.Errorf("%s: got %q of a credential: %s", reply, got, text)
 			}

@@ -170,17 +170,18 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		return newToken(token, time.Duration(min(seconds, math.MaxInt32))*time.Second), nil
 	}
 	fault := ofTokenRequest(replyFault(r, said, time.Now()))
-	switch code, _ := strictjson.String(said.members["error"]); {
+	switch {
 	case fault.Cause == apisecret.TokenRefused:
 		fault.Cause = apisecret.CredentialsRefused
-	case code == "unauthorized_client" || code == "invalid_grant":
+	case said.oauthError == "unauthorized_client" || said.oauthError == "invalid_grant":
 		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
 		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
 	said.message = opaque.ReplaceAllString(said.message, redacted)
+	said.oauthDescription = opaque.ReplaceAllString(said.oauthDescription, redacted)
 	if said.members == nil && r.status/100 == 2 {
-		said.message = "" // what is no JSON may be a token
+		said = content{requestID: said.requestID, title: said.title} // what is no JSON may be a token
 	}
 	message, requestID := c.quote(r, said, newSecretTexts(token))
 	return nil, withQuote(fault, message, requestID)

@@ -125,6 +125,7 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"in an envelope in a 200", seguratest.Envelope(200, 401, "Client authentication failed"), refused, true},
 		{"unauthorized_client", json(400, `{"error":"unauthorized_client"}`), refusedWith(400), true},
 		{"invalid_grant", json(400, `{"error":"invalid_grant"}`), refusedWith(400), true},
+		{"unauthorized_client among warnings of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x<br />\n"+`{"error":"unauthorized_client"}`), refusedWith(400), true},
 		{"a bare 401", seguratest.Empty(401), refused, true},
 		{"no route", seguratest.GatewayNoRoute404(), refusedWith(404), true},
 		{"unsupported_grant_type", json(400, `{"error":"unsupported_grant_type"}`), unexpected(400), false},

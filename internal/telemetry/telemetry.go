@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +92,7 @@ type Entry struct {
 
 // Audit writes one line, whatever the log level.
 func (t *Telemetry) Audit(ctx context.Context, e Entry) {
-	attributes := make([]slog.Attr, 0, 20)
+	attributes := make([]slog.Attr, 0, 21)
 	attributes = append(attributes,
 		slog.String("source", e.Source),
 		slog.String("action", string(e.Action)),
@@ -124,6 +125,7 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	text("event_source", e.EventSource)
 	text("event_id", e.EventID)
 	text("execution", e.Execution)
+	text("xray_trace_id", traceID(ctx))
 	text("requestId", RequestID(ctx))
 	t.audit.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
 }
@@ -132,6 +134,19 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 func RequestID(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return lc.AwsRequestID
+	}
+	return ""
+}
+
+// traceID returns the id of the X-Ray trace that the invocation belongs to: the Root
+// of Lambda's trace header, which the runtime library hands on under this name. Empty
+// where there is none.
+func traceID(ctx context.Context) string {
+	header, _ := ctx.Value("x-amzn-trace-id").(string)
+	for part := range strings.SplitSeq(header, ";") {
+		if id, found := strings.CutPrefix(strings.TrimSpace(part), "Root="); found {
+			return id
+		}
 	}
 	return ""
 }

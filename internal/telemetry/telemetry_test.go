@@ -101,6 +101,26 @@ func TestAudit_hasTheKeysThatOperatorsSearchFor(t *testing.T) {
 	}
 }
 
+func TestAudit_namesTheRootOfLambdasTraceHeaderAlone(t *testing.T) {
+	const root = "1-5759e988-bd862e3fe1be46a994272793"
+	for header, want := range map[any]any{
+		"Root=" + root + ";Parent=3995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:1|68fd508a:5": root,
+		"Self=1-67891234-12456789abcdef012345678;Root=" + root:                             root,
+		"Parent=3995c3f42cd8ad8; Root=" + root + "; Sampled=0":                             root,
+		"Parent=3995c3f42cd8ad8;Sampled=1":                                                 nil,
+		"":                                                                                 nil,
+		5:                                                                                  nil,
+	} {
+		ctx := context.WithValue(invoked(t), "x-amzn-trace-id", header) //nolint:staticcheck // The runtime library's own key.
+
+		lines := written(t, telemetry.Options{Format: "JSON"}, func(tm *telemetry.Telemetry) { tm.Audit(ctx, telemetry.Entry{}) })
+
+		if got := lines[0]["xray_trace_id"]; got != want {
+			t.Errorf("%v: got %v, want %v", header, got, want)
+		}
+	}
+}
+
 func TestAudit_writesTheIdentifierExactly(t *testing.T) {
 	var out bytes.Buffer
 

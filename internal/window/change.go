@@ -19,7 +19,7 @@ func (w *Window) Extend(until Instant) (Window, error) {
 		return after, nil
 	}
 	after.Over, after.OverAt = false, 0
-	after.Turn++
+	after.turn()
 	for at := range after.Leases {
 		l := &after.Leases[at]
 		switch {

@@ -85,8 +85,17 @@ func (w *Window) finish(at Instant) bool {
 		return false
 	}
 	w.Over, w.OverAt = true, at
-	w.Turn++
+	w.turn()
 	return true
+}
+
+// turn notes that Over has changed. The audit log tells anew of what is tried from now on:
+// it is the opposite of what was tried before.
+func (w *Window) turn() {
+	w.Turn++
+	for at := range w.Leases {
+		w.Leases[at].Told = 0
+	}
 }
 
 // dropExpired takes away marks whose calls have landed or never will. What they may
@@ -293,7 +302,7 @@ func (c *Call) add(w *Window) {
 	if w.ID == GuardID {
 		return
 	}
-	if c.Window == nil || w.Until > c.Window.Until {
+	if c.Window == nil || w.endedAt() > c.Window.endedAt() {
 		c.Window = w
 	}
 	if c.Action == apisecret.Enable {
@@ -366,7 +375,7 @@ func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
 	if o.Skipped {
 		return
 	}
-	if o.Told {
+	if o.Told && o.Turn == w.Turn {
 		l.Told = now
 	}
 	if o.Action == apisecret.Enable {

@@ -84,6 +84,7 @@ func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Insta
 	return &Result{Window: w, Closed: closed}, nil, nil
 }
 
+// endedAt returns when the window ends, or was closed.
 func (w *Window) endedAt() Instant {
 	if w.Ended != nil {
 		return w.Ended.At
@@ -260,16 +261,16 @@ func (k *Keeper) extend(ctx context.Context, w *Window, e Extending, key *Key, n
 	return k.Table.Replace(ctx, after, &Extension{At: now, By: caller, Until: until, Reason: e.Reason}, key)
 }
 
-// Close closes a window before its time; one that is closed already stays as it is.
+// Close closes a window, also one that is over by its time but not closed yet, so that
+// nobody extends it; one that is closed already stays as it is.
 func (k *Keeper) Close(ctx context.Context, id string, e Ender, caller string) (Result, *Problem) {
 	for {
 		found, fault := k.Find(ctx, id)
 		if fault != nil || found.Closed {
 			return found, fault
 		}
-		now := At(time.Now())
-		if found.Window.Ended == nil && now < found.Window.Until {
-			err := k.Table.Replace(ctx, found.Window.End(now, Ending{At: now, By: caller, Reason: e.Reason}), nil, nil)
+		if found.Window.Ended == nil {
+			err := k.Table.Replace(ctx, found.Window.endNow(e, caller), nil, nil)
 			if errors.Is(err, ErrChanged) {
 				continue
 			}
@@ -279,6 +280,12 @@ func (k *Keeper) Close(ctx context.Context, id string, e Ender, caller string) (
 		}
 		return k.newRun(func(other *Window) bool { return other.ID == id }).finish(ctx, id)
 	}
+}
+
+// endNow returns the window closed by the caller now, or at its end if that has passed.
+func (w *Window) endNow(e Ender, caller string) Window {
+	now := At(time.Now())
+	return w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason})
 }
 
 // CloseAll closes every window and does at once what it can. The error is one of the
@@ -320,8 +327,7 @@ func (k *Keeper) CloseAllAndWait(ctx context.Context, e Ender, caller string) (l
 
 func (k *Keeper) endOne(ctx context.Context, w Window, e Ender, caller string) error {
 	for w.ID != GuardID && w.Ended == nil {
-		now := At(time.Now())
-		err := k.Table.Replace(ctx, w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason}), nil, nil)
+		err := k.Table.Replace(ctx, w.endNow(e, caller), nil, nil)
 		if !errors.Is(err, ErrChanged) {
 			return err
 		}

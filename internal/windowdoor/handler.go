@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"time"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/event"
@@ -35,6 +36,8 @@ type Handler struct {
 func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err error) {
 	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
+	ctx, cancel := reserve(ctx)
+	defer cancel()
 	if isHTTP(payload) {
 		return httpapi.Reply(ctx, h.Log, func() (httpapi.Response, *httpapi.Problem) { return h.serve(ctx, payload) }), nil
 	}
@@ -47,6 +50,18 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	return h.handle(ctx, payload)
 }
 
+// reserveForReply is kept of an invocation's time for the reply, the log and the metrics,
+// also where the table does not answer at all.
+const reserveForReply = 500 * time.Millisecond
+
+func reserve(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(reserveForReply, time.Until(deadline)/2)))
+}
+
 // isHTTP reports whether the payload has the context of an HTTP request.
 func isHTTP(payload []byte) bool {
 	var shape struct {
@@ -55,21 +70,37 @@ func isHTTP(payload []byte) bool {
 	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil
 }
 
-// document returns a window as JSON text of bounded size: where it would not fit, the
-// reasons of its extensions are left out, and then the oldest of them.
+// document returns a window as JSON text of bounded size, shortened where it would not
+// fit.
 func document(r window.Result) []byte {
 	shown := r.Window.Show(window.Now(), r.Closed)
 	text := strictjson.Encode(shown)
-	if escaped(text) <= maxReply {
-		return text
-	}
-	for at := range shown.Extensions {
-		shown.Extensions[at].Reason = ""
-	}
-	for text = strictjson.Encode(shown); escaped(text) > maxReply && len(shown.Extensions) > 0; text = strictjson.Encode(shown) {
-		shown.Extensions = shown.Extensions[1:]
+	for step := 0; escaped(text) > maxReply && shorten(&shown, step); step++ {
+		text = strictjson.Encode(shown)
 	}
 	return text
+}
+
+// shorten leaves out, step by step, what the audit log has of errors too, the reasons of
+// extensions, and the oldest of them. It reports whether there was anything left to do.
+func shorten(w *window.Shown, step int) bool {
+	switch {
+	case step == 0:
+		for at := range w.Identifiers {
+			if e := w.Identifiers[at].Error; e != nil {
+				w.Identifiers[at].Error = &window.Fault{Code: e.Code, Retryable: e.Retryable}
+			}
+		}
+	case step == 1:
+		for at := range w.Extensions {
+			w.Extensions[at].Reason = ""
+		}
+	case len(w.Extensions) == 0:
+		return false
+	default:
+		w.Extensions = w.Extensions[1:]
+	}
+	return true
 }
 
 // escaped returns the length of text inside a JSON string.

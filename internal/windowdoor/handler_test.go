@@ -1,19 +1,24 @@
 package windowdoor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"segura-enable/internal/apisecret"
+	"segura-enable/internal/event"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
@@ -26,6 +31,7 @@ type segura struct {
 	enabled map[apisecret.Identifier]bool
 	down    bool
 	calls   int
+	told    int // calls that the audit log tells of
 }
 
 // Call implements window.Caller.
@@ -44,7 +50,9 @@ func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
 			item.Outcome = o.Action.Changed()
 			s.enabled[o.Identifier] = enable
 		}
-		o.Loud(item)
+		if o.Loud(item) {
+			s.told++
+		}
 		all[at] = window.Done{Item: item}
 	}
 	return all
@@ -207,5 +215,134 @@ func TestInvoke_aCustomResourceClosesWindowsBeforeTheyAreSwitchedOff(t *testing.
 
 	if want := []string{"SUCCESS", "FAILED", "SUCCESS"}; !slices.Equal(answers, want) || !stays || s.enabled[1] {
 		t.Errorf("got %v, want %v; enabled: %t, then %t", answers, want, stays, s.enabled[1])
+	}
+}
+
+func TestReconcile_theAuditLogTellsOfAnEndThatFailsAsTheBeginningDid(t *testing.T) {
+	h, s, _ := newHandler(t)
+	s.down = true
+	opened := h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+	h.send(t, `{"reconcile":true}`)
+	begun := s.told
+
+	h.send(t, `{"close":{"id":"`+idOf(t, opened)+`"}}`)
+	ended := s.told
+	h.send(t, `{"reconcile":true}`)
+
+	if begun != 1 || ended != 2 || s.told != 2 {
+		t.Errorf("got %d audit lines of the beginning, %d with the end's first try and %d with all, want 1, 2 and 2", begun, ended, s.told)
+	}
+}
+
+func idOf(t *testing.T, text string) string {
+	t.Helper()
+	var w struct{ ID string }
+	if err := json.Unmarshal([]byte(text), &w); err != nil || w.ID == "" {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return w.ID
+}
+
+func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
+	h, s, _ := newHandler(t)
+	now := window.Now()
+	w := window.Opened(window.NewID(time.Now()), now-10, now-5, []apisecret.Identifier{1})
+	w.Begun, w.Leases[0].Standing = true, window.Enabled
+	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.down, s.enabled[1] = true, true
+
+	closing := h.send(t, `{"close":{"id":"`+w.ID+`"}}`)
+	extended := h.send(t, `{"extend":{"id":"`+w.ID+`","by":"PT1H"}}`)
+
+	if !strings.Contains(closing, `"state":"closing"`) || !strings.Contains(closing, `"closed_at":"`+w.Until.String()+`"`) || !strings.Contains(extended, "window_closed") {
+		t.Errorf("got %s, then %s", closing, extended)
+	}
+}
+
+func TestOpen_refusesAnIdempotencyKeyThatIsEmpty(t *testing.T) {
+	h, s, _ := newHandler(t)
+
+	got := h.send(t, `{"version":"2.0","rawPath":"/windows","headers":{"idempotency-key":"","content-type":""},"requestContext":{"http":{"method":"POST"}},"body":"{\"identifiers\":[1],\"for\":\"PT1H\"}"}`)
+
+	if !strings.Contains(got, `"statusCode":400`) || s.calls != 0 {
+		t.Errorf("got %s after %d calls", got, s.calls)
+	}
+}
+
+func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
+	now := window.Now()
+	w := window.Opened(window.NewID(time.Now()), now, now+60, make([]apisecret.Identifier, maxIdentifiers))
+	w.Reason = strings.Repeat("\x01", 256)
+	for at := range w.Leases {
+		fault := window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 1006, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("x", 64)}
+		w.Leases[at] = window.Lease{Identifier: math.MaxInt64, Standing: window.Enabled, At: now, Fault: &fault}
+	}
+	for range window.MaxExtensions {
+		w.Additions = append(w.Additions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
+	}
+
+	text := document(window.Result{Window: w})
+
+	var shown window.Shown
+	if err := json.Unmarshal(text, &shown); err != nil || len(shown.Identifiers) != maxIdentifiers || shown.Identifiers[0].Error.Code != apisecret.UpstreamInvalidResponse {
+		t.Errorf("got %v and %d identifiers: %.300s", err, len(shown.Identifiers), text)
+	}
+	if size := escaped(text); size > maxReply {
+		t.Errorf("got %d bytes, want at most %d", size, maxReply)
+	}
+	if w.Leases[0].Fault.HTTPStatus != 502 {
+		t.Error("the window itself was shortened")
+	}
+}
+
+// silent is a table that never answers.
+type silent struct{ window.Table }
+
+func (silent) Live(ctx context.Context) ([]window.Window, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func (silent) Due(ctx context.Context, _ window.Instant) (bool, window.Summary, error) {
+	<-ctx.Done()
+	return false, window.Summary{}, context.Cause(ctx)
+}
+
+func TestInvoke_answersBeforeItsDeadlineWhereTheTableNeverDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		h := &Handler{Windows: &window.Keeper{Table: silent{}, Log: log}, Telemetry: telemetry.New(telemetry.Options{Out: io.Discard}), Log: log}
+		for payload, want := range map[string]string{
+			`{"version":"2.0","rawPath":"/windows","requestContext":{"http":{"method":"GET"}}}`: `"statusCode":503`,
+			`{"reconcile":true}`: event.TransientError,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+
+			reply, err := h.Invoke(ctx, []byte(payload))
+
+			if got := fmt.Sprintf("%s %#v", reply, err); ctx.Err() != nil || !strings.Contains(got, want) {
+				t.Errorf("%s: got %s and %v, want %s in time", payload, got, ctx.Err(), want)
+			}
+			cancel()
+		}
+	})
+}
+
+func TestInvoke_neverTellsTheAddressThatCloudFormationIsAnsweredAt(t *testing.T) {
+	h, _, _ := newHandler(t)
+	var lines bytes.Buffer
+	h.Log = slog.New(slog.NewJSONHandler(&lines, nil))
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+
+	_, err := h.Invoke(t.Context(), []byte(`{"RequestType":"Create","RequestId":"1","ResponseURL":"`+gone.URL+`/?X-Amz-Signature=marker","StackId":"arn:stack","LogicalResourceId":"x"}`))
+
+	if got := fmt.Sprintf("%#v", err); !strings.Contains(got, event.TransientError) || strings.Contains(got+lines.String(), "marker") {
+		t.Errorf("got %s and the log %s", got, lines.String())
+	}
+	if !strings.Contains(lines.String(), "connection refused") {
+		t.Errorf("the log does not say why: %s", lines.String())
 	}
 }

@@ -3,10 +3,13 @@ package windowdoor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/aws/aws-lambda-go/cfn"
 
+	"segura-enable/internal/event"
 	"segura-enable/internal/window"
 )
 
@@ -38,9 +41,20 @@ func (h *Handler) resource(ctx context.Context, request cfn.Event) error {
 	}
 	h.Log.InfoContext(ctx, "custom resource", "request", string(request.RequestType), "status", string(response.Status), "cause", response.Reason)
 	if err := response.Send(); err != nil {
-		return fmt.Errorf("answer CloudFormation: %w", err)
+		h.Log.ErrorContext(ctx, "CloudFormation could not be answered", "cause", withoutAddress(err))
+		return event.Fail(ctx, h.Log, event.TransientError, "CloudFormation could not be answered; the log has the cause.")
 	}
 	return nil
+}
+
+// withoutAddress returns the error's text without CloudFormation's address, whose query
+// allows whoever has it to answer in our place.
+func withoutAddress(err error) string {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return err.Error()
 }
 
 // closeForStack closes all windows, or says why not.

@@ -18,6 +18,9 @@ import (
 // levels are Lambda's, from the lowest to the highest.
 var levels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
 
+// traceID is the root of what the Runtime API makes up.
+var traceID = regexp.MustCompile(`^1-[0-9a-f]{8}-[0-9a-f]{24}$`)
+
 // hasOnly checks the members of an audit line, besides Lambda's own keys.
 func hasOnly(t *testing.T, about string, l stage.Line, want map[string]any) {
 	t.Helper()
@@ -50,6 +53,9 @@ func TestAudit_saysWhoDidWhatAndWhatCameOfIt(t *testing.T) {
 		1000: {"outcome": "failed", "attempts": 0.0, "code": "not_allowed"},
 	} {
 		want["source"], want["action"], want["identifier"], want["reason"] = "event", "enable", float64(identifier), "CHG0012345"
+		if id := lines[identifier].Text("xray_trace_id"); !traceID.MatchString(id) {
+			t.Errorf("%d: got the trace id %q", identifier, id)
+		}
 		hasOnly(t, fmt.Sprint(identifier), lines[identifier], want)
 	}
 	w.segura.Fail(seguratest.Match{Kind: seguratest.KindDisable}, seguratest.Normally().WithHeader("X-Kong-Request-Id", "kong-2"), 1)
