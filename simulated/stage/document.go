@@ -62,6 +62,7 @@ type Problem struct {
 	Retryable  bool   `json:"retryable"`
 	Identifier int64  `json:"identifier"`
 	SeguraCode int    `json:"segura_code"`
+	Window     string `json:"window"`
 }
 
 // SelfCheck is the report of a self-check.

@@ -98,19 +98,39 @@ func (s *Stack) requestsFrom(ctx context.Context, first int) []seguratest.Reques
 }
 
 // FunctionFor tells which function an event is for: those of API Gateway and of
-// function URLs carry the context of an HTTP request.
+// function URLs carry the context of an HTTP request, and windows have paths and
+// documents of their own.
 func FunctionFor(event []byte) string {
 	var shape struct {
-		RequestContext json.RawMessage `json:"requestContext"`
+		Path, RawPath                    string
+		Window, Extend, Close, Reconcile json.RawMessage
+		CloseAll                         json.RawMessage `json:"close_all"`
 	}
-	if json.Unmarshal(event, &shape) == nil && shape.RequestContext != nil {
+	_ = json.Unmarshal(event, &shape) // what is no such event has none of it
+	forWindow := shape.Window != nil || shape.Extend != nil || shape.Close != nil || shape.CloseAll != nil || shape.Reconcile != nil
+	switch {
+	case isHTTP(event) && strings.Contains(shape.Path+shape.RawPath+"/", "/windows/"), forWindow:
+		return Window
+	case isHTTP(event):
 		return API
+	default:
+		return Event
 	}
-	return Event
 }
 
 // Answer reads what the function said: see [ReadAnswer].
-func (x Exchange) Answer() (Answer, error) { return ReadAnswer(x.Function, x.Invocation) }
+func (x Exchange) Answer() (Answer, error) {
+	function := x.Function
+	if function == Window && isHTTP(x.Event) {
+		function = API // it answers as that one does
+	}
+	return ReadAnswer(function, x.Invocation)
+}
+
+func isHTTP(event []byte) bool {
+	var shape struct{ RequestContext json.RawMessage }
+	return json.Unmarshal(event, &shape) == nil && shape.RequestContext != nil
+}
 
 // Changes are the states that differ between Before and After, in order of the
 // identifiers, as "5 active".

@@ -71,6 +71,7 @@ func TestRun_showsEachSampleAndWhatComesOfIt(t *testing.T) {
 		"404 Not Found  application/problem+json",
 		"took     ",
 		fmt.Sprintf("%d samples as they should be, 0 not", len(stage.Samples)),
+		"windows 4/5 ── reconcile after its end", "windows 5/5 ── close the second one",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
@@ -185,6 +186,9 @@ func TestServe_answersOverHTTPAndEndsCleanly(t *testing.T) {
 		{"GET", "/_local/api-secrets", "", 200, `{"identifier":5,"state":"active"}`},
 		{"POST", "/api-secrets/enable", `{"identifiers": [5, 7]}`, 207, `"partially_succeeded"`},
 		{"POST", "/api-secrets/7/enable", "", 404, `"not_found"`},
+		{"POST", "/windows", `{"identifiers": [100], "for": "PT1H"}`, 201, `"state":"open"`},
+		{"GET", "/windows?state=open", "", 200, `{"identifier":100,"state":"enabled"`},
+		{"GET", "/windows/none", "", 404, `"window_not_found"`},
 		{"POST", "/_local/reset", "", 200, `{"identifier":5,"state":"inactive"}`},
 		{"GET", "/_local/reset", "", 405, "Method Not Allowed"},
 		{"GET", "/api-secrets/5/enable", "", 405, `"invalid_request"`},
@@ -204,6 +208,7 @@ func TestServe_answersOverHTTPAndEndsCleanly(t *testing.T) {
 	}
 	for _, want := range []string{
 		"5        inactive\n", "100-109  inactive\n", "curl -X POST " + url + "/api-secrets/5/enable\n", "/_local/reset",
+		"POST /windows  201", "GET /windows/none  404  window_not_found",
 		"POST /api-secrets/5/enable  200  5 enabled", "POST /api-secrets/7/enable  404  7 failed not_found", "no process is left",
 	} {
 		if !strings.Contains(out.String(), want) {
