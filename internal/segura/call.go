@@ -52,6 +52,9 @@ func (c *Client) Connect(ctx context.Context) *apisecret.Error {
 		return apisecret.NewError(apisecret.InternalError, "")
 	}
 	_, fault := fresh.send(ctx, request, maxBody)
+	if fault != nil && fault.Code == apisecret.UnexpectedResponse {
+		fault.Message = "What answers at base_url does not speak HTTP. Check base_url in the AWS secret, and what answers there."
+	}
 	return fault
 }
 

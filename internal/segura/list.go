@@ -27,21 +27,25 @@ func (c *Client) List(ctx context.Context, t *Token) (map[apisecret.Identifier]b
 	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
 	r, fault := c.send(ctx, request, maxList)
 	if fault != nil {
-		return nil, fault
+		return nil, ofList(fault)
 	}
 	if listed, ok := readList(r); ok {
 		return listed, nil
 	}
 	said := readContent(r.body[:min(len(r.body), maxBody)])
-	fault = replyFault(r, said, time.Now())
+	message, requestID := c.quote(r, said, t.texts)
+	return nil, withQuote(ofList(replyFault(r, said, time.Now())), message, requestID)
+}
+
+// ofList gives a fault the sentence that fits a list: it is about no single API secret.
+func ofList(fault *apisecret.Error) *apisecret.Error {
 	switch fault.Code {
 	case apisecret.UnexpectedResponse, apisecret.NotFound:
 		fault.Message = "The reply is not the list of API secrets. Check base_url in the AWS secret, and what answers there."
 	case apisecret.AccessDenied:
 		fault.Message = "Segura or its gateway denies the list of API secrets. Give the access key permission to list them, and allow this function's IP address and referer in it."
 	}
-	message, requestID := c.quote(r, said, t.texts)
-	return nil, withQuote(fault, message, requestID)
+	return fault
 }
 
 func readList(r reply) (map[apisecret.Identifier]bool, bool) {
