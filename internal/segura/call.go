@@ -53,7 +53,7 @@ func (c *Client) Connect(ctx context.Context) *apisecret.Error {
 	}
 	_, fault := fresh.send(ctx, request, maxBody)
 	if fault != nil && fault.Code == apisecret.UnexpectedResponse {
-		fault.Message = "What answers there does not speak HTTP. Check base_url in the AWS secret, and what answers there."
+		fault.Message = "What answers at base_url does not speak HTTP. Check base_url in the AWS secret, and what answers there."
 	}
 	return fault
 }
