@@ -21,8 +21,8 @@ import (
 	"segura-enable/internal/event"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
-	"segura-enable/internal/windowtable"
 	"segura-enable/simulated/dynamodb"
+	"segura-enable/test/windowtest"
 )
 
 // segura stands for Segura and for all that calls it.
@@ -60,26 +60,12 @@ func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
 
 func newHandler(t *testing.T) (*Handler, *segura, *dynamodb.Server) {
 	t.Helper()
-	server, err := dynamodb.Start(t.Context(), dynamodb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL_DYNAMODB": server.URL(), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
-		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
-	} {
-		t.Setenv(name, value)
-	}
-	client, err := windowtable.NewDynamoDB(t.Context(), 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	table, server := windowtest.Start(t)
 	s := &segura{enabled: map[apisecret.Identifier]bool{}}
 	log := slog.New(slog.DiscardHandler)
 	return &Handler{
 		Windows: &window.Keeper{
-			Table:  &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour},
+			Table:  table,
 			Caller: s, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 100, Log: log,
 		},
 		Telemetry: telemetry.New(telemetry.Options{Out: io.Discard}), Log: log,

@@ -7,33 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
 	"segura-enable/simulated/dynamodb"
+	"segura-enable/test/windowtest"
 )
-
-func newTable(t *testing.T) (*windowtable.Table, *dynamodb.Server) {
-	t.Helper()
-	server, err := dynamodb.Start(t.Context(), dynamodb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL_DYNAMODB": server.URL(), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
-		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
-	} {
-		t.Setenv(name, value)
-	}
-	client, err := windowtable.NewDynamoDB(t.Context(), 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour}, server
-}
 
 func opened(id string, from, until window.Instant) window.Window {
 	return window.Opened(id, from, until, []apisecret.Identifier{5, 6})
@@ -59,7 +39,7 @@ func find(t *testing.T, table *windowtable.Table, id string) (window.Window, boo
 }
 
 func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
-	table, _ := newTable(t)
+	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	for n := range 7 { // more than a page
 		if err := table.Create(ctx, opened(fmt.Sprint("w", n), window.Instant(100*n), 10_000), nil); err != nil {
@@ -80,7 +60,7 @@ func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
 }
 
 func TestReplace_refusesAWindowThatHasChanged(t *testing.T) {
-	table, _ := newTable(t)
+	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	if err := table.Create(ctx, opened("w", 0, 100), nil); err != nil {
 		t.Fatal(err)
@@ -98,7 +78,7 @@ func TestReplace_refusesAWindowThatHasChanged(t *testing.T) {
 }
 
 func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
-	table, server := newTable(t)
+	table, server := windowtest.Start(t)
 	ctx := t.Context()
 	for _, id := range []string{"w1", "w2", "w3", "w4", "w5"} {
 		if err := table.Create(ctx, opened(id, 0, 100), nil); err != nil {
@@ -151,7 +131,7 @@ func once(operation string, fault dynamodb.Fault) func(string) dynamodb.Fault {
 
 func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
 	for _, fault := range []dynamodb.Fault{dynamodb.Unheard, dynamodb.Refused, dynamodb.Throttled} {
-		table, server := newTable(t)
+		table, server := windowtest.Start(t)
 		ctx := t.Context()
 		key := &window.Key{Name: "k", Content: "c", Window: "w"}
 
@@ -176,7 +156,7 @@ func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
 }
 
 func TestCreate_refusesAKeyThatIsInUse(t *testing.T) {
-	table, _ := newTable(t)
+	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	key := &window.Key{Name: "k", Content: "c", Window: "w1"}
 	if err := table.Create(ctx, opened("w1", 0, 100), key); err != nil {
@@ -198,7 +178,7 @@ func TestCreate_refusesAKeyThatIsInUse(t *testing.T) {
 }
 
 func TestLock_isHeldUntilItExpires(t *testing.T) {
-	table, _ := newTable(t)
+	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	for at, row := range []struct {
 		actor      string
@@ -221,7 +201,7 @@ func TestLock_isHeldUntilItExpires(t *testing.T) {
 }
 
 func TestNote_isReadWithWhatIsDue(t *testing.T) {
-	table, server := newTable(t)
+	table, server := windowtest.Start(t)
 	ctx := t.Context()
 	open, guarded := 3, window.Instant(77)
 	for _, s := range []window.Summary{{Open: &open}, {Guarded: &guarded}} {
@@ -242,7 +222,7 @@ func TestNote_isReadWithWhatIsDue(t *testing.T) {
 }
 
 func TestCreate_aFullWindowFitsAnItem(t *testing.T) {
-	table, _ := newTable(t)
+	table, _ := windowtest.Start(t)
 	list := make([]apisecret.Identifier, 1000)
 	for at := range list {
 		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)

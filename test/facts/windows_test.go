@@ -15,8 +15,7 @@ import (
 	"segura-enable/internal/httpapi"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowdoor"
-	"segura-enable/internal/windowtable"
-	"segura-enable/simulated/dynamodb"
+	"segura-enable/test/windowtest"
 )
 
 // windows is what the file has of windows.
@@ -76,24 +75,10 @@ func (d *doors) windows(t *testing.T, f *facts) {
 // windowDoor returns the door to windows, with a table behind it.
 func (d *doors) windowDoor(t *testing.T) *windowdoor.Handler {
 	t.Helper()
-	server, err := dynamodb.Start(t.Context(), dynamodb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL_DYNAMODB": server.URL(), "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
-		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
-	} {
-		t.Setenv(name, value)
-	}
-	client, err := windowtable.NewDynamoDB(t.Context(), 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	table, _ := windowtest.Start(t)
 	return &windowdoor.Handler{
 		Windows: &window.Keeper{
-			Table:  &windowtable.Table{DynamoDB: client, Name: server.Table(), Retention: time.Hour},
+			Table:  table,
 			Caller: windowdoor.Caller{Runner: d.Runner}, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
 		},
 		Runner: d.Runner, Telemetry: d.Telemetry, Log: d.Logger,
