@@ -1,8 +1,12 @@
 package window
 
 import (
+	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"segura-enable/internal/apisecret"
 )
@@ -18,8 +22,8 @@ func TestGuardDue_spreadsEverythingOverAnHour(t *testing.T) {
 	for now := start + 60; now <= start+2*hour; now += 60 {
 		due := k.guardDue(&last, now)
 		most = max(most, len(due))
-		for _, i := range due {
-			seen[i]++
+		for _, one := range due {
+			seen[one.identifier]++
 		}
 		last = now
 	}
@@ -50,4 +54,39 @@ func TestPlanGuard_leavesAloneWhatAWindowHoldsOrHasToLetGo(t *testing.T) {
 	if want := []apisecret.Identifier{3, 4, 5}; w == nil || len(w.Marks) != 1 || !slices.Equal(w.Marks[0].Identifiers, want) {
 		t.Errorf("got %+v, want a mark of %v", w, want)
 	}
+}
+
+func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := Now()
+		long := start - hour
+		b := &bench{t: t, random: rand.New(rand.NewPCG(1, 1)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}, last: Summary{Guarded: &long}}
+		k := &Keeper{Table: b, Caller: b, AttemptTimeout: time.Second, FirstCalls: 100, Log: slog.New(slog.DiscardHandler)}
+		for i := range apisecret.Identifier(120) {
+			k.Guarded = append(k.Guarded, i+1)
+			b.on[i+1] = true
+		}
+
+		runs := 0
+		for ; *b.last.Guarded < start; runs++ {
+			began := time.Now()
+			if _, err := k.Reconcile(t.Context()); err != nil || runs > 20 {
+				t.Fatalf("run %d: %v", runs, err)
+			}
+			if took := time.Since(began); took > 45*time.Second {
+				t.Errorf("run %d kept the next one waiting: it took %s", runs, took)
+			}
+			time.Sleep(time.Minute - time.Since(began))
+		}
+		time.Sleep(time.Minute) // until the last call has landed
+
+		if runs < 2 {
+			t.Errorf("got %d run, want more: there was not time for all", runs)
+		}
+		for i, on := range b.on {
+			if on {
+				t.Errorf("%d is still enabled", i)
+			}
+		}
+	})
 }

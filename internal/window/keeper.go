@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -49,6 +50,7 @@ type Keeper struct {
 
 // Bounds of a run.
 const (
+	guardTime  = 20 * time.Second       // in which the guard's rounds are begun
 	beginning  = 10 * time.Second       // in which the calls of a round are begun
 	forWriting = 3 * time.Second        // of a run's time, kept for what comes after its calls
 	leastTime  = 200 * time.Millisecond // for which a round is begun
@@ -361,7 +363,11 @@ func (k *Keeper) Reconcile(ctx context.Context) (Report, error) {
 	}
 	err = r.settle(ctx)
 	if err == nil && len(guarded) > 0 {
-		if err = r.guard(ctx, guarded); err == nil {
+		var left []turn
+		if left, err = r.guard(ctx, guarded); err == nil {
+			if len(left) > 0 {
+				now = left[0].at - 1 // the next run goes on there
+			}
 			err = k.Table.Note(ctx, Summary{Guarded: &now})
 		}
 	}
@@ -406,47 +412,73 @@ func (r *run) report(ctx context.Context, note bool, err error) (Report, error) 
 // hour is in what time the guard has looked at everything.
 const hour = 60 * 60
 
-// guardDue returns the identifiers whose turn with the guard has come since last.
-func (k *Keeper) guardDue(last *Instant, now Instant) []apisecret.Identifier {
+// turn is when the guard looks at an identifier.
+type turn struct {
+	at         Instant
+	identifier apisecret.Identifier
+}
+
+// guardDue returns the turns that have come since last, in their order.
+func (k *Keeper) guardDue(last *Instant, now Instant) []turn {
 	since := now - 60
 	if last != nil {
 		since = max(*last, now-hour)
 	}
-	var due []apisecret.Identifier
+	var due []turn
 	for at, i := range k.Guarded {
-		turn := Instant(at * hour / len(k.Guarded)) // within each hour
-		if (now-turn)/hour > (since-turn)/hour {
-			due = append(due, i)
+		offset := Instant(at * hour / len(k.Guarded)) // within each hour
+		if t := now - (now-offset)%hour; t > since {
+			due = append(due, turn{t, i})
 		}
 	}
+	slices.SortStableFunc(due, func(a, b turn) int { return cmp.Compare(a.at, b.at) })
 	return due
 }
 
-// guard disables what no window holds.
-func (r *run) guard(ctx context.Context, guarded []apisecret.Identifier) error {
-	for len(guarded) > 0 {
+// guard disables what no window holds. It begins no round after guardTime, so that the
+// next run is not kept from the windows, and returns the turns that are left.
+func (r *run) guard(ctx context.Context, due []turn) (left []turn, _ error) {
+	for end := time.Now().Add(guardTime); len(due) > 0 && time.Now().Before(end); {
 		if err := r.read(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		one, ok := r.newRound(ctx, time.Now())
 		if !ok {
-			return nil
+			return due, nil
 		}
-		part := guarded[:min(len(guarded), r.limit)]
-		guarded = guarded[len(part):]
-		w := r.view.PlanGuard(At(time.Now()), one.actor, part)
+		part, rest := due[:min(len(due), r.limit)], due[min(len(due), r.limit):]
+		w := r.view.PlanGuard(At(time.Now()), one.actor, identifiersOf(part))
 		if w == nil {
+			due = rest
 			continue
 		}
 		marked, err := r.write(ctx, []Window{*w}, one.actor.ID)
-		if err != nil {
-			return err
+		if err == nil && marked {
+			err = r.perform(ctx, one)
 		}
-		if marked {
-			if err := r.perform(ctx, one); err != nil {
-				return err
-			}
+		if err != nil {
+			return nil, err
+		}
+		due = append(r.notBegun(part), rest...)
+		if r.stalled && !pause(ctx, time.Until(one.beginBy)) {
+			return due, nil
 		}
 	}
-	return nil
+	return due, nil
+}
+
+// notBegun returns the turns whose calls the pace, or the time, has not let begin yet.
+func (r *run) notBegun(turns []turn) []turn {
+	return slices.DeleteFunc(slices.Clone(turns), func(t turn) bool {
+		_, tried := r.tried[Target{t.identifier, apisecret.Disable}]
+		return tried
+	})
+}
+
+func identifiersOf(turns []turn) []apisecret.Identifier {
+	list := make([]apisecret.Identifier, len(turns))
+	for at := range turns {
+		list[at] = turns[at].identifier
+	}
+	return list
 }
