@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func Load(getenv func(string) string) (Config, error) {
 
 // Windows is the part of the environment that windows need besides.
 type Windows struct {
-	Table         string                 // SEGURA_WINDOWS_TABLE: name of the DynamoDB table
+	Table         string                 // SEGURA_WINDOWS_TABLE: name or ARN of the DynamoDB table
 	Longest       time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included
 	RetentionDays int                    // SEGURA_WINDOW_RETENTION_DAYS: how long a closed window is kept
 	Guarded       []apisecret.Identifier // SEGURA_GUARDED_IDENTIFIERS: disabled whenever no window holds them
@@ -73,14 +74,17 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 		RetentionDays: r.count("SEGURA_WINDOW_RETENTION_DAYS", 400, maxRetention),
 		Guarded:       r.list("SEGURA_GUARDED_IDENTIFIERS"),
 	}
-	if strings.TrimSpace(w.Table) == "" {
-		r.fault("SEGURA_WINDOWS_TABLE", "is required: the name of the DynamoDB table of windows")
+	if !tableName.MatchString(w.Table) {
+		r.fault("SEGURA_WINDOWS_TABLE", "%q is not the name or ARN of the DynamoDB table of windows, which is required", w.Table)
 	}
 	if w.Longest > 0 && w.Longest < time.Second {
 		r.fault("SEGURA_WINDOW_MAX_DURATION", "is shorter than a second, and windows have whole seconds")
 	}
 	return w, errors.Join(r.faults...)
 }
+
+// tableName is what DynamoDB's API reference takes as TableName.
+var tableName = regexp.MustCompile(`^([a-zA-Z0-9_.-]{3,255}|arn:[a-zA-Z0-9:/_.-]+)$`)
 
 // reader collects the faults.
 type reader struct {

@@ -253,7 +253,7 @@ func TestLoadWindows_readsEachVariableAndNamesTheOneAtFault(t *testing.T) {
 		t.Errorf("defaults: got %+v and %v", defaults, err2)
 	}
 	for name, values := range map[string]string{
-		"SEGURA_WINDOWS_TABLE": "| ", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION_DAYS": "0|24h|3651", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
+		"SEGURA_WINDOWS_TABLE": "| |ab|my table", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION_DAYS": "0|24h|3651", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
 	} {
 		for value := range strings.SplitSeq(values, "|") {
 			if _, err := load(name, value); err == nil || !strings.HasPrefix(err.Error(), name+": ") {
