@@ -4,8 +4,7 @@ one that is left open when windows are switched off, with Segura there and witho
 and one when the stack goes.
 
 e2e.py PYTHON: the Python that has ministack. What MiniStack cannot do: alarms on
-metric math (the first metric stands for it), API Gateway's mock integrations, the
-attributes of Scheduler.
+metric math (the first metric stands for it), and the attributes of Scheduler.
 """
 
 import io

@@ -118,9 +118,8 @@ def check_permissions(s):
         want["ApiMayInvokeFunction"] = {
             "Action": "lambda:InvokeFunction", "FunctionName": "<ApiFunction>", "Principal": "apigateway.amazonaws.com",
             "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/POST/api-secrets/*"}
-    if s.api and s.windows:
         want["ApiMayInvokeWindowFunction"] = {
-            "Action": "lambda:InvokeFunction", "FunctionName": "<WindowApiFunction>", "Principal": "apigateway.amazonaws.com",
+            "Action": "lambda:InvokeFunction", "FunctionName": "<WindowApiFunction>" if s.windows else "<ApiFunction>", "Principal": "apigateway.amazonaws.com",
             "SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/*/windows*"}
     if s.rule:
         want["RuleMayInvokeFunction"] = {
