@@ -383,6 +383,7 @@ func TestDo_takesAContradictedMessageForNoSuccess(t *testing.T) {
 			members string
 			success bool
 		}{
+			{`"detail":"de-activated"`, action == apisecret.Disable},
 			{`"mensagem":"Api secret ` + state + `"`, true}, {`"mensagem":"Api secret 1005 ` + state + `"`, true}, {`"mensagem":"Api secret ` + opposite + `"`, false}, {`"detail":"` + opposite + `"`, false},
 		}...)
 		for _, row := range rows {
