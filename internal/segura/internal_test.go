@@ -282,6 +282,8 @@ func TestRedact_findsASecretInEveryForm(t *testing.T) {
 		"of seven bytes":             {"Zr9Vb3L", "Zr9Vb3L", false},
 		"of five bytes":              {"Zr9Vb", "Zr9Vb", false},
 		"of four bytes, too common":  {"Zr9V", "Zr9V", true},
+		"in a URL":                   {"Zr9&Vb=3L%pT/Xw", "Zr9%26Vb%3D3L%25pT%2FXw", false},
+		"where a long text is cut":   {"Zr9Vb3LpTqXw7YcN2m", strings.Repeat("Zr9Vb3LpTqXw7YcN2m", 300), false},
 		"in base64":                  {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("Zr9Vb3LpTqXw7YcN")), false},
 		"in base64, behind a byte":   {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("xZr9Vb3LpTqXw7YcN"))[4:], false},
 		"in base64, behind two":      {"Zr9Vb3LpTqXw7YcN", base64.StdEncoding.EncodeToString([]byte("xyZr9Vb3LpTqXw7YcN"))[4:], false},

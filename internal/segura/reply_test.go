@@ -141,6 +141,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"refused token in a 200", seguratest.TokenRefused(seguratest.RefusedAuthenticationAs200), refusedWith(401)},
 		{"inactive token in a 200", seguratest.TokenRefused(seguratest.RefusedInactiveAs200), refusedWith(401)},
 		{"refused token in a 400", seguratest.Envelope(400, 400, "Client authentication failed"), refusedWith(400)},
+		{"inactive token in a 400", seguratest.Envelope(400, 400, "Inactive authorization"), refusedWith(400)},
 		{"any 401", seguratest.HTML(401), refusedWith(401)},
 		{"401 without a body", seguratest.Empty(401), refusedWith(401)},
 
@@ -397,6 +398,7 @@ func TestDo_takesAContradictedMessageForNoSuccess(t *testing.T) {
 			members string
 			success bool
 		}{
+			{`"detail":"de-activated"`, action == apisecret.Disable},
 			{`"mensagem":"Api secret ` + state + `"`, true}, {`"mensagem":"Api secret 1005 ` + state + `"`, true}, {`"mensagem":"Api secret ` + opposite + `"`, false}, {`"detail":"` + opposite + `"`, false},
 		}...)
 		for _, row := range rows {

@@ -381,7 +381,7 @@ func TestDo_quotesNoPartOfACredentialWhereAMessageIsCut(t *testing.T) {
 func TestDo_boundsTheUpstreamsText(t *testing.T) {
 	server, client := start(t, seguratest.Options{})
 	token := mustToken(t, client)
-	for _, message := range []string{strings.Repeat("a", 100_000), strings.Repeat("ç", 5000), strings.Repeat("\U0001F600", 5000), strings.Repeat(server.ClientID(), 1000)} {
+	for _, message := range []string{strings.Repeat("a", 100_000), strings.Repeat("ç", 5000), "a" + strings.Repeat("ç", 5000), strings.Repeat("\U0001F600", 5000), strings.Repeat(server.ClientID(), 1000)} {
 		server.Fail(enableCalls, seguratest.Envelope(400, 400, message), 1)
 
 		_, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
