@@ -1,11 +1,13 @@
 package segura
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"testing"
@@ -138,5 +140,29 @@ func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
 	case <-server.closed:
 	default:
 		t.Error("the connection is open still, with replies and requests out of step")
+	}
+}
+
+func TestDo_takesAReplyThatEndsWithinItsHeaderForAnInvalidOne(t *testing.T) {
+	for _, begins := range []string{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Type: te"} {
+		client, err := New(Credentials{BaseURL: "https://segura.example.com", ClientID: "id", ClientSecret: Hide("secret")}, Options{AttemptTimeout: time.Minute, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.transport.DialTLSContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() {
+				_, _ = http.ReadRequest(bufio.NewReader(theirs))
+				_, _ = io.WriteString(theirs, begins)
+				_ = theirs.Close()
+			}()
+			return &wire{Conn: ours}, nil
+		}
+
+		_, fault := client.Do(t.Context(), apisecret.Enable, 5, newToken("token", 0))
+
+		if fault == nil || fault.Code != apisecret.UpstreamInvalidResponse || !fault.Retryable || fault.Cause == apisecret.NoReply {
+			t.Errorf("%q: got %v, want upstream_invalid_response: something came", begins, fault)
+		}
 	}
 }
