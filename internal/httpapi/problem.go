@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"strconv"
@@ -75,10 +76,7 @@ func problemFor(failure *apisecret.Error) *problem {
 		Code: failure.Code, Retryable: failure.Retryable, SeguraCode: failure.SeguraCode,
 	}
 	if p.Retryable {
-		p.retryAfter = max(failure.RetryAfter, time.Second)
-		if failure.RetryAfter == 0 {
-			p.retryAfter = defaultRetryAfter
-		}
+		p.retryAfter = cmp.Or(failure.RetryAfter, defaultRetryAfter)
 	}
 	return p
 }
