@@ -79,6 +79,8 @@ func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 			time.Sleep(time.Minute - time.Since(began))
 		}
 		time.Sleep(time.Minute) // until the last call has landed
+		b.mu.Lock()
+		defer b.mu.Unlock()
 
 		if runs < 2 {
 			t.Errorf("got %d run, want more: there was not time for all", runs)
