@@ -255,8 +255,22 @@ func TestInvoke_allowsPostOnly(t *testing.T) {
 			}
 		}
 	}
-	if got := w.invoke(t, rest("GET", "/elsewhere", "")); got.StatusCode != 404 {
-		t.Errorf("an unknown path by GET: got %d, want 404", got.StatusCode)
+	if got := w.Count(""); got != 0 {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+// Also what comes here where a stack has no windows.
+func TestInvoke_saysThatNothingIsAtAnyOtherPath(t *testing.T) {
+	w := newWorld(t, seguratest.Options{})
+	const body = `{"identifiers": [5], "for": "PT1H"}`
+	for _, payload := range []string{
+		rest("GET", "/elsewhere", ""), rest("POST", "/windows", body), rest("GET", "/windows", ""),
+		rest("GET", "/windows/5", ""), rest("POST", "/windows/5/extend", body), rest("POST", "/windows/5/close", ""),
+	} {
+		if got := w.invoke(t, payload); got.StatusCode != 404 || got.problem(t).Code != "invalid_request" {
+			t.Errorf("%s: got %d %s, want a 404", payload, got.StatusCode, got.Body)
+		}
 	}
 	if got := w.Count(""); got != 0 {
 		t.Errorf("got %d requests", got)
