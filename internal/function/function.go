@@ -1,4 +1,4 @@
-// Package function is what both functions share: it reads the environment, wires
+// Package function is what the functions share: it reads the environment, wires
 // the rooms together and warms them up. It decides nothing about requests.
 package function
 

@@ -57,7 +57,7 @@ const (
 	maxCalls   = 20_000                 // of one round
 	maxRounds  = 1000                   // of one run
 	writers    = 16                     // at once
-	told       = 60 * 60                // seconds after which the audit log tells again of what goes on
+	toldAfter  = Instant(60 * 60)       // after which the audit log tells again of what goes on
 )
 
 // Report is what a run did, and what is there after it.
@@ -311,8 +311,6 @@ func (c *Call) order(now Instant, beginBy time.Time, told *bool) Order {
 	}
 	return o
 }
-
-const toldAfter = Instant(told)
 
 // apply writes the outcomes into the window, whatever has happened to it meanwhile.
 func (r *run) apply(ctx context.Context, w *Window, actor string, outcomes []Outcome) error {
