@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
@@ -139,9 +138,7 @@ func (h *Handler) functionError(ctx context.Context, kind, message string) error
 		attributes = append(attributes, "cause", message)
 	}
 	h.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
-	// The runtime library repeats the error in a header, which cannot carry DEL;
-	// encoding/json does not escape it.
-	return messages.InvokeResponse_Error{Type: kind, Message: strings.ReplaceAll(message, "\x7f", "")}
+	return messages.InvokeResponse_Error{Type: kind, Message: message}
 }
 
 // escaped returns the length of text inside a JSON string, escaped as the

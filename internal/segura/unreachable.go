@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -34,14 +35,18 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		fault := unreachable(c.rejected(err))
 		fault.Retryable = false
 		return fault
+	case endsWithinHeader(text) || errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
+		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	case strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list"):
 		return apisecret.NewError(apisecret.UnexpectedResponse, "")
-	case errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
-		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "") // it ended within the header
 	default:
 		return unreachable(describe(err))
 	}
 }
+
+// endsWithinHeader knows a reply that ends within its status line, the name of a
+// header or a line break by what net/http calls malformed in it.
+var endsWithinHeader = regexp.MustCompile(`malformed HTTP (response "(H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.\d)"|status code "\d{0,2}")|malformed MIME header(: missing colon: "[\w-]+"| line: .*\\r"$)`).MatchString
 
 // readFault judges an error in the middle of a reply's body.
 func readFault(ctx, attempt context.Context) *apisecret.Error {
