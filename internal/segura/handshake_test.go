@@ -106,6 +106,7 @@ func TestConnect_tellsWhatIsWrongWithTheHandshake(t *testing.T) {
 		"signed with SHA-1":       {sign(t, sha1, older, rsaKey(t)), older, nil, "SHA-1"},
 		"a root that is none":     {sign(t, leaf(), notAnAuthority, nil), notAnAuthority, nil, "not marked as an authority"},
 		"a missing intermediate":  {sign(t, leaf(), intermediate, nil), root, nil, "intermediate"},
+		"another's key":           {&signed{der: good.der, key: root.key}, root, nil, "signs with"},
 		"RSA key exchange alone":  {sign(t, leaf(), root, rsaKey(t)), root, rsaExchange, "tlsrsakex"},
 		"TLS 1.1 at most":         {good, root, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "TLS 1.2 or newer"},
 		"of an unknown authority": {good, older, nil, "its authority is not trusted"},
@@ -186,6 +187,21 @@ func TestDo_repeatsNoCallOnANewConnection(t *testing.T) {
 
 	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Count(seguratest.KindEnable) != 1 {
 		t.Errorf("got %v after %d requests, want one", fault, server.Count(seguratest.KindEnable))
+	}
+}
+
+func TestToken_tellsTheProxysCertificateFromSeguras(t *testing.T) {
+	proxy := httptest.NewUnstartedServer(http.NotFoundHandler())
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.StartTLS()
+	defer proxy.Close()
+	_, client := start(t, seguratest.Options{})
+	segura.UseProxy(client, proxy.URL)
+
+	_, fault := client.Token(t.Context(), nil)
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || fault.Retryable || !strings.Contains(fault.Message, "the proxy's certificate") {
+		t.Errorf("got %v, want one of the proxy's certificate, and no other try", fault)
 	}
 }
 

@@ -111,8 +111,9 @@ func TestToken_tellsARejectedCertificateFromABadConnection(t *testing.T) {
 	}
 }
 
-// A host name that is none fails to resolve without any name server.
-const unresolvable = "https://segura..invalid"
+// A host name that is none fails to resolve without any name server. It has a word in
+// it that net/http has for replies.
+const unresolvable = "https://malformed..invalid"
 
 func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 	timedOut := transient(apisecret.UpstreamTimeout, 0)
