@@ -127,7 +127,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"not listening", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.NotListening) }, []verdict{unreachable(true)}, "refused", false},
 		{"reset when accepted", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.ResetOnAccept) }, []verdict{unreachable(true)}, "closed", false},
 		{"silent when accepted", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.SilentOnAccept) }, []verdict{timedOut}, "in time", false},
-		{"no TLS", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.PlainOnAccept) }, []verdict{unreachable(true)}, "TLS", false},
+		{"no TLS", func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.PlainOnAccept) }, []verdict{unreachable(true)}, "does not speak TLS", false},
 		{"hangs", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.Hang(), -1) }, []verdict{timedOut}, "in time", false},
 		{"hangs in the body", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.HangMidBody(), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200), timedOut}, "in time", false},
 		{"drips", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.SlowDrip(50*time.Millisecond), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200), timedOut}, "in time", false},

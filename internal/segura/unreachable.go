@@ -95,12 +95,15 @@ func describe(err error) string {
 	var (
 		dns     *net.DNSError
 		refusal proxyError
+		noTLS   tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &refusal):
 		return fmt.Sprintf("the proxy refused it with status %d. Check HTTPS_PROXY, what the proxy allows, and the user name and the password in the variable if it asks for them.", int(refusal))
 	case isOfProxy(err):
 		return "the proxy cannot be reached. Check HTTPS_PROXY, NO_PROXY, and that the proxy is up."
+	case errors.As(err, &noTLS):
+		return "what answers there does not speak TLS. Check base_url and token_url in the AWS secret, their ports above all."
 	case errors.As(err, &dns):
 		return "its name cannot be resolved. Check base_url and token_url in the AWS secret, and the name servers that the function uses."
 	case errors.Is(err, syscall.ECONNREFUSED):
