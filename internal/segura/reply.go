@@ -124,7 +124,7 @@ func readTitle(page []byte) string {
 func (c content) logged(r reply) string {
 	target := ""
 	if to, err := url.Parse(r.header.Get("Location")); err == nil && r.status/100 == 3 && to.Host != "" {
-		target = to.Scheme + "://" + to.Host
+		target = cmp.Or(to.Scheme, "https") + "://" + to.Host
 	}
 	return cmp.Or(c.message, c.oauthDescription, c.oauthError, c.title, target)
 }

@@ -473,18 +473,19 @@ func TestDo_quotesForTheLogWhatAReplySays(t *testing.T) {
 		reply seguratest.Fault
 		want  string
 	}{
-		"the message":               {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
-		"mensagem":                  {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
-		"the error's description":   {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
-		"the error":                 {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
-		"an exception's message":    {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
-		"a page's title":            {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
-		"an error among warnings":   {seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x<br />\n"+`{"error":"invalid_scope","error_description":"d"}`), "d"},
-		"a page with data in it":    {seguratest.Reply(503, "text/html", `<html><title>Down</title><script>{"@type":"x"}</script></html>`), "Down"},
-		"a page without a title":    {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
-		"where a redirect leads":    {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
-		"a redirect on this host":   {seguratest.Redirect(302, "/login"), ""},
-		"where a page's link leads": {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
+		"the message":                {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
+		"mensagem":                   {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
+		"the error's description":    {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
+		"the error":                  {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
+		"an exception's message":     {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
+		"a page's title":             {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
+		"an error among warnings":    {seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x<br />\n"+`{"error":"invalid_scope","error_description":"d"}`), "d"},
+		"a page with data in it":     {seguratest.Reply(503, "text/html", `<html><title>Down</title><script>{"@type":"x"}</script></html>`), "Down"},
+		"a page without a title":     {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
+		"where a redirect leads":     {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
+		"a redirect elsewhere by //": {seguratest.Redirect(302, "//sso.example.com/login"), "https://sso.example.com"},
+		"a redirect on this host":    {seguratest.Redirect(302, "/login"), ""},
+		"where a page's link leads":  {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
 	} {
 		server.ClearFaults()
 		server.Fail(enableCalls, row.reply, 1)
