@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -69,60 +70,70 @@ func damaged(random *rand.Rand, name, value string) damage {
 	}
 }
 
+// damagedSecret is a document and what is to come of it.
+type damagedSecret struct {
+	document           []byte
+	clean              map[string]string // the fields, as they were
+	done, mended, told []string
+}
+
+func damageSecret(random *rand.Rand, whole map[string]string) (s damagedSecret) {
+	fields := map[string]any{}
+	s.clean = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		if random.IntN(6) == 0 && name != "base_url" && name != "client_id" && name != "client_secret" {
+			continue
+		}
+		d := damaged(random, name, whole[name])
+		s.clean[name], fields[name] = whole[name], d.value
+		s.done = append(s.done, d.what)
+		if d.mended {
+			s.mended = append(s.mended, name)
+		}
+		if d.told {
+			s.told = append(s.told, name)
+		}
+	}
+	if (s.clean["client_certificate"] == "") != (s.clean["client_key"] == "") {
+		s.done, s.told = append(s.done, "one of the pair is missing"), append(s.told, "client_certificate", "client_key")
+	}
+	s.document, _ = json.Marshal(fields) // a map of texts
+	switch random.IntN(30) {
+	case 0, 1, 2:
+		s.document, s.mended = append([]byte("\ufeff"), s.document...), append(s.mended, "document")
+	case 3:
+		s.document, _ = json.Marshal(string(s.document))
+		s.done, s.told = append(s.done, "encoded twice"), append(s.told, "document")
+	}
+	return s
+}
+
 // Of a secret whose fields are damaged as copies do: it is used if and only if nothing
 // but what can be mended was done to it, with each value as it was before, and each
 // field that was mended named. Otherwise the error names a field that was damaged, and
 // repeats no value.
 func FuzzParse_damage(f *testing.F) {
 	whole := wholeFields(f)
-	names := []string{"base_url", "token_url", "client_id", "client_secret", "tenant", "referer", "enable_path", "disable_path", "auth_style", "ca_certificate", "client_certificate", "client_key"}
 	for seed := range uint64(200) {
 		f.Add(seed, seed*7919)
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64) {
-		random := rand.New(rand.NewPCG(a, b)) //nolint:gosec // G404: to be repeated, not to be unguessable.
-		clean, fields := map[string]string{}, map[string]any{}
-		var done, mended, told []string
-		for _, name := range names {
-			if random.IntN(6) == 0 && !slices.Contains(names[:4], name) {
-				continue
-			}
-			d := damaged(random, name, whole[name])
-			clean[name], fields[name] = whole[name], d.value
-			done = append(done, d.what)
-			if d.mended {
-				mended = append(mended, name)
-			}
-			if d.told {
-				told = append(told, name)
-			}
-		}
-		if (clean["client_certificate"] == "") != (clean["client_key"] == "") {
-			done, told = append(done, "one of the pair is missing"), append(told, "client_certificate", "client_key")
-		}
-		document, _ := json.Marshal(fields) // a map of texts
-		switch random.IntN(30) {
-		case 0, 1, 2:
-			document, mended = append([]byte("\ufeff"), document...), append([]string{"document"}, mended...)
-		case 3:
-			document, _ = json.Marshal(string(document))
-			done, told = append(done, "encoded twice"), append(told, "document")
-		}
+		s := damageSecret(rand.New(rand.NewPCG(a, b)), whole)
 
-		c, got, err := credentials.Parse(document)
+		c, got, err := credentials.Parse(s.document)
 		if err == nil {
 			_, err = segura.New(c, segura.Options{Connections: 1})
 		}
 
 		slices.Sort(got)
-		slices.Sort(mended)
+		slices.Sort(s.mended)
 		switch {
-		case len(told) > 0 && (err == nil || !slices.ContainsFunc(told, func(name string) bool { return strings.Contains(err.Error(), name) })):
-			t.Fatalf("%q: got %v, want an error that names one of %q", done, err, told)
-		case err != nil && (len(told) == 0 || strings.Contains(err.Error(), "segura.example") || strings.Contains(err.Error(), "cret'")):
-			t.Fatalf("%q: got the error %v, want one of %q and no value", done, err, told)
-		case err == nil && (!slices.Equal(got, mended) || asUsed(c) != asUsed(credentialsOf(clean))):
-			t.Fatalf("%q: got mended %q, want %q and each value as it was: %t", done, got, mended, asUsed(c) == asUsed(credentialsOf(clean)))
+		case len(s.told) > 0 && (err == nil || !slices.ContainsFunc(s.told, func(name string) bool { return strings.Contains(err.Error(), name) })):
+			t.Fatalf("%q: got %v, want an error that names one of %q", s.done, err, s.told)
+		case err != nil && (len(s.told) == 0 || strings.Contains(err.Error(), "segura.example") || strings.Contains(err.Error(), "cret'")):
+			t.Fatalf("%q: got the error %v, want one of %q and no value", s.done, err, s.told)
+		case err == nil && (!slices.Equal(got, s.mended) || asUsed(c) != asUsed(credentialsOf(s.clean))):
+			t.Fatalf("%q: got mended %q, want %q and each value as it was: %t", s.done, got, s.mended, asUsed(c) == asUsed(credentialsOf(s.clean)))
 		}
 	})
 }

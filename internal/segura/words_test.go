@@ -27,10 +27,7 @@ var (
 // is foreign, or one that it needs is missing.
 func message(random *rand.Rand, action apisecret.Action) (text string, told apisecret.Outcome) {
 	var named, stated, strange, already bool
-	for n := range 1 + random.IntN(7) {
-		if n > 0 {
-			text += oneOf(random, gaps...)
-		}
+	for range 1 + random.IntN(7) {
 		word := oneOf(random, ownWords...)
 		switch kind := random.IntN(20); {
 		case kind < 7:
@@ -40,7 +37,7 @@ func message(random *rand.Rand, action apisecret.Action) (text string, told apis
 		case kind == 10:
 			word, strange = oneOf(random, foreign...), true
 		}
-		text += word
+		text += oneOf(random, gaps...) + word
 		already = already || word == "already"
 		state := strings.EqualFold(word, "activated") || strings.EqualFold(word, "deactivated")
 		stated = stated || strings.EqualFold(word, stateWord(action))
@@ -63,68 +60,79 @@ var (
 	harmless   = []string{"", " ", "x", "1005", "2026-11-21", "ok", "done: 1005", "12345: x", "nothingness"}
 )
 
-// envelope returns a reply that carries the message of which told is the outcome, and
-// the outcome that the reply as a whole tells.
-func envelope(random *rand.Rand, action apisecret.Action, text string, told apisecret.Outcome) (status int, body []byte, _ apisecret.Outcome) {
-	inner, outer, whole := map[string]any{}, map[string]any{}, told != ""
-	rarely := func() bool { return random.IntN(25) == 0 }
-	spoilt := func(by bool) bool { whole = whole && !by; return by }
+// writer writes replies, and knows whether anything in one speaks against a success.
+type writer struct {
+	*rand.Rand
+	spoilt bool
+}
 
-	if status = 200; spoilt(rarely()) {
-		status = oneOf(random, 201, 202, 204, 206, 302, 400, 403, 404, 500)
+// spoils decides, rarely for it, whether what is written next speaks against a success.
+func (w *writer) spoils() bool {
+	if w.IntN(25) != 0 {
+		return false
 	}
-	name := oneOf(random, "message", "Message", "mensagem")
+	w.spoilt = true
+	return true
+}
+
+// envelope writes a reply that carries the text as its message.
+func (w *writer) envelope(action apisecret.Action, text string) (status int, body []byte) {
+	if status = 200; w.spoils() {
+		status = oneOf(w.Rand, 201, 202, 204, 206, 302, 400, 403, 404, 500)
+	}
+	inner, outer := map[string]any{}, map[string]any{}
+	name := oneOf(w.Rand, "message", "Message", "mensagem")
 	inner[name] = text
-	if name == "mensagem" && random.IntN(2) == 0 {
-		inner["message"] = oneOf[any](random, nil, "", " \n", 5, []any{text})
+	if name == "mensagem" && w.IntN(2) == 0 {
+		inner["message"] = oneOf[any](w.Rand, nil, "", " \n", 5, []any{text})
 	}
-	for _, status := range []struct {
-		of   map[string]any
-		name string
-	}{{inner, "status"}, {outer, "code"}} {
-		switch {
-		case spoilt(rarely()):
-			status.of[status.name] = oneOf[any](random, 0, 201, "202", 400, "fine", true, 200.5, []any{200})
-		case random.IntN(3) > 0:
-			status.of[status.name] = oneOf[any](random, 200, "200", 200.0, " 200 ", nil)
-		}
-	}
-	for _, o := range []map[string]any{inner, outer} {
-		for _, name := range []string{"error", "erro", "errors", "exception"} {
-			switch {
-			case spoilt(rarely() && rarely()):
-				o[name] = oneOf(random, setFlags...)
-			case random.IntN(3) == 0:
-				o[name] = oneOf(random, unsetFlags...)
-			}
-		}
-		switch {
-		case spoilt(rarely()):
-			o["success"] = oneOf[any](random, false, 0, "false", "", []any{})
-		case random.IntN(4) == 0:
-			o["success"] = oneOf[any](random, true, 1, "true", nil)
-		}
-		switch {
-		case spoilt(rarely()):
-			o[oneOf(random, "detail", "error_description")] = oneOf(random, append(contraries, stateWord(opposite(action)))...)
-		case random.IntN(3) == 0:
-			o["detail"] = oneOf(random, harmless...)
-		}
-		o[oneOf(random, "error_code", "cod_erro", "tenant", "response_time")] = oneOf[any](random, 0, 1005, "default", nil)
-	}
-	if !spoilt(rarely()) {
-		outer["response"] = inner
-	} else {
-		outer = oneOf(random, inner, map[string]any{"Response": inner}, map[string]any{"response": []any{inner}}, map[string]any{"data": inner})
+	w.status(inner, "status")
+	w.status(outer, "code")
+	w.claims(inner, action)
+	w.claims(outer, action)
+	outer["response"] = inner
+	if w.spoils() {
+		outer = oneOf(w.Rand, inner, map[string]any{"Response": inner}, map[string]any{"response": []any{inner}}, map[string]any{"data": inner})
 	}
 	body, _ = json.Marshal(outer) // maps of texts and numbers
-	if spoilt(rarely()) {
-		body = oneOf(random, body[:len(body)-1], append(body, body...), append([]byte("Warning: x\n"), body...), []byte("["+string(body)+"]"), []byte(text))
+	if w.spoils() {
+		body = oneOf(w.Rand, body[:len(body)-1], append(body, body...), append([]byte("Warning: x\n"), body...), append(body, "\nWarning: x"...), []byte("["+string(body)+"]"), []byte(text))
 	}
-	if !whole {
-		told = ""
+	return status, body
+}
+
+func (w *writer) status(o map[string]any, name string) {
+	switch {
+	case w.spoils():
+		o[name] = oneOf[any](w.Rand, 0, 201, "202", 400, "fine", true, 200.5, []any{200})
+	case w.IntN(3) > 0:
+		o[name] = oneOf[any](w.Rand, 200, "200", 200.0, " 200 ", nil)
 	}
-	return status, body, told
+}
+
+// claims writes what else an object says of success and failure.
+func (w *writer) claims(o map[string]any, action apisecret.Action) {
+	for _, name := range []string{"error", "erro", "errors", "exception"} {
+		switch {
+		case w.IntN(8) == 0 && w.spoils():
+			o[name] = oneOf(w.Rand, setFlags...)
+		case w.IntN(3) == 0:
+			o[name] = oneOf(w.Rand, unsetFlags...)
+		}
+	}
+	switch {
+	case w.spoils():
+		o["success"] = oneOf[any](w.Rand, false, 0, "false", "", []any{})
+	case w.IntN(4) == 0:
+		o["success"] = oneOf[any](w.Rand, true, 1, "true", nil)
+	}
+	switch {
+	case w.spoils():
+		o[oneOf(w.Rand, "detail", "error_description")] = oneOf(w.Rand, append(contraries, stateWord(opposite(action)))...)
+	case w.IntN(3) == 0:
+		o["detail"] = oneOf(w.Rand, harmless...)
+	}
+	o[oneOf(w.Rand, "error_code", "cod_erro", "tenant", "response_time")] = oneOf[any](w.Rand, 0, 1005, "default", nil)
 }
 
 func opposite(action apisecret.Action) apisecret.Action {
@@ -141,14 +149,14 @@ func FuzzReadReply_words(f *testing.F) {
 		f.Add(seed, seed*7919)
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64) {
-		random := rand.New(rand.NewPCG(a, b)) //nolint:gosec // G404: to be repeated, not to be unguessable.
-		action := oneOf(random, apisecret.Enable, apisecret.Disable)
-		text, told := message(random, action)
-		status, body, want := envelope(random, action, text, told)
+		w := &writer{Rand: rand.New(rand.NewPCG(a, b))}
+		action := oneOf(w.Rand, apisecret.Enable, apisecret.Disable)
+		text, want := message(w.Rand, action)
+		status, body := w.envelope(action, text)
 
 		got := readReply(action, status, body)
 
-		if want == "" {
+		if want == "" || w.spoilt {
 			want = apisecret.Failed
 		}
 		if got.outcome != want {
