@@ -237,6 +237,7 @@ func (d *doors) gather(t *testing.T) {
 		"TokenCall":         func(ctx context.Context) { telemetry.TokenCall(ctx, time.Millisecond) },
 		"CredentialRefresh": telemetry.CredentialRefresh,
 		"SecretUnusable":    telemetry.SecretUnusable,
+		"AccessKeyExpires":  func(ctx context.Context) { telemetry.AccessKeyExpires(ctx, time.Now()) },
 		"Done": func(ctx context.Context) {
 			telemetry.Done(ctx, apisecret.Item{Identifier: 5, Outcome: apisecret.Failed, Error: filled(apisecret.NotFound)})
 		},
