@@ -177,7 +177,7 @@ func windowOf(one item) (window.Window, error) {
 	}
 	version, _ := numberOf(one, "version")
 	at, _ := numberOf(one, "due")
-	w.Version, w.Due = int(version), window.Instant(at)
+	w.Version, w.Due, w.Told = int(version), window.Instant(at), textOf(one, "told")
 	return w, nil
 }
 
@@ -294,6 +294,7 @@ func (w *write) window(pk string, one *window.Window, condition string, values i
 	if pk == closed {
 		i["expires"] = number(time.Now().Add(w.Retention).Unix())
 	}
+	tell(i, one, pk == closed)
 	w.put(i, condition, values)
 }
 

@@ -44,6 +44,7 @@ func observe(t *testing.T) facts {
 	f.Routes = d.routes(t)
 	f.Successes = d.successes(t)
 	f.ScheduledSources = d.scheduledSources(t)
+	f.OwnSource = event.OwnSource
 	f.ResultMembers = resultMembers(t)
 	d.sendBatch(t)
 	d.readProblems(t, &f)

@@ -70,10 +70,39 @@ def check_failures(s):
     """What fails for good, or cannot be delivered, ends in a queue."""
     for name in ("EventFunction", "WindowFunction"):
         p = s.properties(f"{name}Invocations")
-        yield from compare(f"failed events of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", {"OnFailure": {"Destination": "<FailedEvents.Arn>"}}))
+        want = {"OnFailure": {"Destination": s.results or "<FailedEvents.Arn>"}}
+        if s.results and name == "EventFunction":
+            want["OnSuccess"] = {"Destination": s.results}
+        yield from compare(f"results of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", want))
     targets = [one["Properties"]["Target"] for one in s.of_type("AWS::Scheduler::Schedule").values()]
     for target in targets + [target for one in s.of_type("AWS::Events::Rule").values() for target in one["Properties"]["Targets"]]:
         yield from compare(f"undelivered events for {target['Arn']} go to", target.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+
+
+def check_results(s):
+    """What fails comes from the bus into the queue, as it would without one; and a window's change is told as the code writes it."""
+    p = s.properties("FailedResultsRule")
+    got = (p.get("EventBusName"), p.get("State"), p.get("EventPattern"), [(one["Arn"], one.get("InputPath")) for one in p.get("Targets", [])])
+    functions = [{"prefix": f"<{name}.Arn>"} for name in ("EventFunction", "WindowFunction")]
+    pattern = {"source": ["lambda"], "detail": {"requestContext": {"functionArn": functions, "condition": [{"anything-but": "Success"}]}}}
+    want = (s.p["ResultsEventBusName"], "ENABLED", pattern, [("<FailedEvents.Arn>", "$.detail")]) if s.results else (None, None, None, [])
+    yield from compare("FailedResultsRule", got, want)
+    p = s.properties("WindowPipe")
+    if not (s.results and s.windows):
+        yield from compare("WindowPipe", p, {})
+        return
+    yield from compare("WindowPipe goes", (p["Name"], p["Source"], p["Target"], p["RoleArn"]), (f"{NAME}-window", "<WindowsTable.StreamArn>", s.results, "<WindowPipeRole.Arn>"))
+    stream, paths = p["SourceParameters"]["DynamoDBStreamParameters"], facts.CODE["windows"]["event"]
+    yield from compare("what WindowPipe cannot deliver goes", stream.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+    told = {"exists": True}
+    for part in reversed(f"dynamodb.NewImage.{paths['state']}".split(".")):
+        told = {part: [told] if "exists" in told else told}
+    filters = [json.loads(one["Pattern"]) for one in p["SourceParameters"].get("FilterCriteria", {}).get("Filters", [])]
+    yield from compare("what WindowPipe lets through", filters, [told])
+    template = json.loads(re.sub(r"<(\$[\w.]+)>", r'"\1"', p["TargetParameters"]["InputTemplate"]))
+    yield from compare("what WindowPipe tells", template, {name: f"$.dynamodb.NewImage.{path}" for name, path in paths.items()})
+    yield from compare("whose WindowPipe's events are", p["TargetParameters"]["EventBridgeEventBusParameters"],
+                       {"Source": facts.CODE["own_source"], "DetailType": "Segura Window State Change"})
 
 
 def check_schedule(s):
@@ -126,7 +155,7 @@ def check_windows(s):
     encryption = {"SSEEnabled": True, "SSEType": "KMS"} | ({"KMSMasterKeyId": s.key} if s.key else {})
     yield from compare("WindowsTable", s.properties("WindowsTable"), {
         "BillingMode": "PAY_PER_REQUEST", "SSESpecification": encryption, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True}, "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]})
     p = s.properties("ReconcileSchedule")

@@ -40,6 +40,7 @@ SETS = {
         "EventPattern": '{"source": ["com.example.portal"], "detail-type": ["Maintenance window opened"]}',
         "EventBusName": "operations",
         "EventRetries": 1,
+        "ResultsEventBusName": "results",
         "AlarmEmail": "operations@example.com",
         "NoSuccessHours": 74,
         "CredentialsTtl": "90s",
@@ -83,6 +84,7 @@ SETS = {
         "ScheduleIdentifiers": "9223372036854775807",
         "NoSuccessHours": 0,
         "WindowsEnabled": "true",
+        "ResultsEventBusName": "default",
         "DashboardEnabled": "false",
         "TracingEnabled": "true",
     },
@@ -112,6 +114,8 @@ REFUSED = [
     ("ReasonNeedsIdentifiers", {"ScheduleReason": "opening hours", "DefaultIdentifiers": "5"}),
     ("WindowsOnSchedule", {"ScheduleFor": "PT10H", "ScheduleIdentifiers": "5"}),
     ("WindowsOnSchedule", {"ScheduleFor": "PT10H", "WindowsEnabled": "true", "DefaultIdentifiers": "5"}),
+    ("ResultsNeedABusOfTheirOwn", {"ResultsEventBusName": "default", "EventPattern": '{"source": ["com.example.portal"]}'}),
+    ("ResultsNeedABusOfTheirOwn", {"ResultsEventBusName": "operations", "EventBusName": "operations", "EventPattern": '{"source": ["com.example.portal"]}'}),
     ("OneWayForAlarms", {"AlarmEmail": "operations@example.com", "AlarmTopicArn": f"arn:aws:sns:eu-west-1:{ACCOUNT}:alarms"}),
 ]
 
@@ -185,6 +189,7 @@ WRONG_VALUES = {
     "ApiWebAclArn": [f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/acl/1", "acl"],
     "AllowedEventSources": ["a b", "a,,b", ","],
     "EventBusName": ["", "a b", "*"],
+    "ResultsEventBusName": ["a b", "*", f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/results"],
     "AlarmTopicArn": ["alarms"],
     "SecretsManagerEndpoint": ["vpce-0123.example.com"],
     "CodeSigningConfigArn": ["csc-0123456789abcdef0"],
