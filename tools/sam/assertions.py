@@ -105,6 +105,37 @@ def check_results(s):
                        {"Source": facts.CODE["own_source"], "DetailType": "Segura Window State Change"})
 
 
+def check_audit(s):
+    """Every function's audit lines, and nothing else, get into a bucket that keeps them for their time."""
+    got = {(p["LogGroupName"], p["FilterPattern"], p["DestinationArn"], p["RoleArn"])
+           for p in (one["Properties"] for one in s.of_type("AWS::Logs::SubscriptionFilter").values())}
+    want = {(f"<{name}Logs>", '{ $.message = "audit" }', "<AuditStream.Arn>", "<AuditSubscriptionRole.Arn>") for name in s.functions if s.audit}
+    yield from compare("logs whose audit lines are kept", got, want)
+    if not s.audit:
+        yield from compare("AuditBucket", s.properties("AuditBucket"), {})
+        return
+    p = s.properties("AuditBucket")
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": s.p["AuditBucketLock"], "Days": s.p["AuditBucketDays"]}}}
+    yield from compare("AuditBucket's lock", (p.get("ObjectLockEnabled"), p.get("ObjectLockConfiguration")), (True, lock))
+    yield from compare("AuditBucket's rules", [one.get("ExpirationInDays") for one in p["LifecycleConfiguration"]["Rules"]], [s.p["AuditBucketDays"]])
+    p = s.properties("AuditStream")["ExtendedS3DestinationConfiguration"]
+    yield from compare("AuditStream goes", (p["BucketARN"], p["RoleARN"]), ("<AuditBucket.Arn>", "<AuditStreamRole.Arn>"))
+    processors = [(one["Type"], [parameter["ParameterValue"] for parameter in one.get("Parameters", [])]) for one in p.get("ProcessingConfiguration", {}).get("Processors", [])]
+    yield from compare("what AuditStream makes of a record", processors, [("Decompression", ["GZIP"]), ("CloudWatchLogProcessing", ["true"]), ("AppendDelimiterToRecord", [])])
+
+
+def check_queries(s):
+    """The saved queries look at every function's log, for what an audit line has."""
+    for name, one in s.of_type("AWS::Logs::QueryDefinition").items():
+        p = one["Properties"]
+        yield from compare(f"{name} logs", set(p["LogGroupNames"]), {f"<{function}Logs>" for function in s.functions})
+        own, text = set(re.findall(r" as (\w+)", p["QueryString"])), re.sub(r"'[^']*'", "", p["QueryString"])
+        words = set(re.findall(r"[@\w]+", text)) - own
+        language = {"filter", "fields", "stats", "sort", "limit", "latest", "count", "by", "as", "and", "in", "desc"}
+        unknown = {word for word in words if not word.isdigit()} - language - set(facts.CODE["audit_keys"]) - {"@timestamp"}
+        yield from compare(f"{name}: what no audit line has", unknown, set())
+
+
 def check_schedule(s):
     """Its input is an event that the code takes for a schedule's, for the function that its detail is for."""
     if not s.schedule:

@@ -92,6 +92,14 @@ def pipe_statements(s):
     yield from queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")
 
 
+def audit_statements(s):
+    yield allow("WriteObjects", ["s3:PutObject", "s3:AbortMultipartUpload"], "<AuditBucket.Arn>/*")
+    yield allow("FindBucket", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], "<AuditBucket.Arn>")
+    yield allow("WriteLog", "logs:PutLogEvents", "<AuditStreamLogs.Arn>")
+    if s.key:
+        yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
+
+
 def check_roles(s):
     """Each role, statement by statement."""
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
@@ -109,6 +117,11 @@ def check_roles(s):
         role = trust("pipes.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
                      ArnEquals={"aws:SourceArn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/{NAME}-window"})
         want["WindowPipeRole"] = (role, "pipe", policy(*pipe_statements(s)))
+    if s.audit:
+        want["AuditStreamRole"] = (trust("firehose.amazonaws.com", StringEquals={"sts:ExternalId": ACCOUNT}), "stream", policy(*audit_statements(s)))
+        want["AuditSubscriptionRole"] = (
+            trust("logs.amazonaws.com", StringLike={"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}), "subscription",
+            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], "<AuditStream.Arn>")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
@@ -170,9 +183,9 @@ def resource_policies(s):
                  "StringEquals": {"aws:SourceAccount": ACCOUNT},
                  "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}-*"}}},
             deny_without_tls("sns:Publish", "<AlarmTopic>"))}
-    if s.bulk:
-        yield "BulkBucketPolicy", {"Bucket": "<BulkBucket>", "PolicyDocument": policy(
-            deny_without_tls("s3:*", ["<BulkBucket.Arn>", "<BulkBucket.Arn>/*"]))}
+    for name in s.of_type("AWS::S3::Bucket"):
+        yield f"{name}Policy", {"Bucket": f"<{name}>", "PolicyDocument": policy(
+            deny_without_tls("s3:*", [f"<{name}.Arn>", f"<{name}.Arn>/*"]))}
 
 
 def check_resource_policies(s):
@@ -180,8 +193,8 @@ def check_resource_policies(s):
     got = {name: one["Properties"] for name, one in s.resources.items() if one["Type"].endswith("Policy")}
     for name in sorted(want.keys() | got.keys()):
         yield from compare(name, got.get(name, "none"), want.get(name, "none"))
-    if s.bulk:
-        yield from compare("BulkBucket's public access", s.properties("BulkBucket").get("PublicAccessBlockConfiguration"), dict.fromkeys(
+    for name, one in s.of_type("AWS::S3::Bucket").items():
+        yield from compare(f"{name}'s public access", one["Properties"].get("PublicAccessBlockConfiguration"), dict.fromkeys(
             ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True))
 
 
