@@ -9,6 +9,8 @@
 //	key#<key>  key           an idempotency key
 //	lock       reconcile     who reconciles, until when
 //
+// An item of a window also tells the readers of the table's stream what is new of it.
+//
 // Every read is consistent and every write has a condition, but for the summary's.
 package windowtable
 

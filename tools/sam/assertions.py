@@ -118,6 +118,7 @@ def check_audit(s):
     lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": s.p["AuditBucketLock"], "Days": s.p["AuditBucketDays"]}}}
     yield from compare("AuditBucket's lock", (p.get("ObjectLockEnabled"), p.get("ObjectLockConfiguration")), (True, lock))
     yield from compare("AuditBucket's rules", [one.get("ExpirationInDays") for one in p["LifecycleConfiguration"]["Rules"]], [s.p["AuditBucketDays"]])
+    yield from compare("AuditStream's name", s.properties("AuditStream").get("DeliveryStreamName"), f"{NAME}-audit")
     p = s.properties("AuditStream")["ExtendedS3DestinationConfiguration"]
     yield from compare("AuditStream goes", (p["BucketARN"], p["RoleARN"]), ("<AuditBucket.Arn>", "<AuditStreamRole.Arn>"))
     processors = [(one["Type"], [parameter["ParameterValue"] for parameter in one.get("Parameters", [])]) for one in p.get("ProcessingConfiguration", {}).get("Processors", [])]

@@ -121,7 +121,7 @@ def check_roles(s):
         want["AuditStreamRole"] = (trust("firehose.amazonaws.com", StringEquals={"sts:ExternalId": ACCOUNT}), "stream", policy(*audit_statements(s)))
         want["AuditSubscriptionRole"] = (
             trust("logs.amazonaws.com", StringLike={"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}), "subscription",
-            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], "<AuditStream.Arn>")))
+            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{NAME}-audit")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
