@@ -74,7 +74,7 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 		RetentionDays: r.count("SEGURA_WINDOW_RETENTION_DAYS", 400, maxRetention),
 		Guarded:       r.list("SEGURA_GUARDED_IDENTIFIERS"),
 	}
-	if !tableName.MatchString(w.Table) {
+	if n := len(w.Table); n < 3 || n > maxTableARN || !tableName.MatchString(w.Table) {
 		r.fault("SEGURA_WINDOWS_TABLE", "%q is not the name or ARN of the DynamoDB table of windows, which is required", w.Table)
 	}
 	if w.Longest > 0 && w.Longest < time.Second {
@@ -83,8 +83,11 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 	return w, errors.Join(r.faults...)
 }
 
-// tableName is what DynamoDB's API reference takes as TableName.
-var tableName = regexp.MustCompile(`^([a-zA-Z0-9_.-]{3,255}|arn:[a-zA-Z0-9:/_.-]+)$`)
+// maxTableARN is how long TableName may be in DynamoDB's API reference, and tableName
+// what it may hold. (A counted repetition would be compiled to that many copies.)
+const maxTableARN = 1024
+
+var tableName = regexp.MustCompile(`^(arn:[a-zA-Z0-9:/_.-]+|[a-zA-Z0-9_.-]+)$`)
 
 // reader collects the faults.
 type reader struct {

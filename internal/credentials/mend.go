@@ -43,6 +43,10 @@ var escapes = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", `\r`, "\n")
 // mendPEM sets every block on lines of its own if that makes more blocks readable. A
 // block with headers, an encrypted key, is left as it is.
 func mendPEM(text string) string {
+	readable := readableBlocks(text)
+	if readable == strings.Count(text, "-----BEGIN ") {
+		return text
+	}
 	whole := flattened.ReplaceAllStringFunc(escapes.Replace(text), func(block string) string {
 		parts := flattened.FindStringSubmatch(block)
 		if strings.Contains(parts[2], ":") {
@@ -50,7 +54,7 @@ func mendPEM(text string) string {
 		}
 		return fmt.Sprintf("\n-----BEGIN %s-----\n%s\n-----END %s-----\n", parts[1], strings.Join(strings.Fields(parts[2]), "\n"), parts[1])
 	})
-	if readableBlocks(whole) > readableBlocks(text) {
+	if readableBlocks(whole) > readable {
 		return strings.TrimSpace(whole)
 	}
 	return text

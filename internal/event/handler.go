@@ -103,8 +103,8 @@ type Opened struct {
 }
 
 // Open takes the document out of a payload. An EventBridge event of a source that is
-// not allowed is refused, and so is one that is replayed from an archive. No allowed
-// source allows any.
+// not allowed is refused, and so is one that is replayed from an archive, or that tells
+// of what was done. No allowed source allows any.
 func Open(payload []byte, allowed []string) (Opened, error) {
 	e, isEnvelope, err := readEnvelope(payload)
 	if err != nil {
@@ -116,6 +116,8 @@ func Open(payload []byte, allowed []string) (Opened, error) {
 	opened := Opened{Data: e.detail, InDetail: true, Bare: e.isScheduled() && e.isBare()}
 	opened.Origin = telemetry.Origin{EventSource: e.source, EventID: e.id, Caller: e.caller()}
 	switch {
+	case e.tells:
+		return opened, errors.New("the event tells of what was done, and asks for nothing; nothing was done. Keep results off the bus that requests come from")
 	case len(allowed) > 0 && !slices.Contains(allowed, e.source):
 		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
 	case e.replayed:

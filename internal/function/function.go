@@ -4,12 +4,13 @@ package function
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ type Parts struct {
 // wrong are faults of variables that the function has read itself. The error, one line
 // that names each variable at fault, has been logged.
 func New(ctx context.Context, version string, getenv func(string) string, out io.Writer, wrong ...error) (Parts, error) {
-	go readAuthorities()
+	fitToShare(getenv)
 	logger := lambdacontext.NewLogger()
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StandardLog{Log: logger})
@@ -73,10 +74,19 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	return parts, nil
 }
 
-// readAuthorities reads the system's list of trusted authorities, a large part of the
-// CPU time of a cold start, while the rest of init goes on. The first TLS handshake
-// finds the list read, or waits for it; an error comes back there.
-func readAuthorities() { _, _ = x509.SystemCertPool() }
+// wholeCPU is the memory, in MB, with which Lambda gives a function the time of one CPU.
+// Source: AWS's page "Configure Lambda function memory".
+const wholeCPU = 1769
+
+// fitToShare has the Go runtime use one thread where Lambda gives at most one CPU's
+// time. It shows two CPUs then, and threads that look for work on the second spend the
+// time that the first one needs. A GOMAXPROCS that somebody has set stays.
+func fitToShare(getenv func(string) string) {
+	memory, err := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
+	if err == nil && memory <= wholeCPU && getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+}
 
 func wire(c config.Config, version string, api credentials.SecretsManager, logger *slog.Logger, o telemetry.Options) Parts {
 	retry := segura.Retry{MaxAttempts: c.MaxAttempts}
@@ -97,6 +107,7 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 		Log:        logger,
 		OnRead:     telemetry.CredentialRefresh,
 		OnUnusable: telemetry.SecretUnusable,
+		OnExpiry:   telemetry.AccessKeyExpires,
 	}
 	return Parts{
 		Config: c,

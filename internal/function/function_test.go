@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,27 @@ func TestNew_fetchesTheSecretAndATokenAhead(t *testing.T) {
 	}
 	if got := w.Requests()[0].Header.Get("User-Agent"); got != "segura-enable/1.2.3 (AWS Lambda)" {
 		t.Errorf("got the User-Agent %q", got)
+	}
+}
+
+func TestNew_usesOneThreadWhereLambdaGivesNoMoreThanOneCPU(t *testing.T) {
+	before := runtime.GOMAXPROCS(3)
+	defer runtime.GOMAXPROCS(before)
+	for _, test := range []struct {
+		memory, processors string
+		want               int
+	}{{"", "", 3}, {"1770", "", 3}, {"128", "3", 3}, {"x", "", 3}, {"1769", "", 1}, {"128", "", 1}} {
+		w := newWorld(t)
+		w.variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], w.variables["GOMAXPROCS"] = test.memory, test.processors
+		runtime.GOMAXPROCS(3)
+
+		if _, err := w.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		if got := runtime.GOMAXPROCS(0); got != test.want {
+			t.Errorf("%s MB, GOMAXPROCS=%q: got %d threads, want %d", test.memory, test.processors, got, test.want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -178,8 +179,8 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
-	said.message = opaque.ReplaceAllString(said.message, redacted)
-	said.oauthDescription = opaque.ReplaceAllString(said.oauthDescription, redacted)
+	said.message = maskOpaque(said.message)
+	said.oauthDescription = maskOpaque(said.oauthDescription)
 	if said.members == nil && r.status/100 == 2 {
 		said = content{requestID: said.requestID, title: said.title} // what is no JSON may be a token
 	}
@@ -187,8 +188,21 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 	return nil, withQuote(fault, message, requestID)
 }
 
-// opaque is what may be a token where it stands in a text.
-var opaque = regexp.MustCompile(`\S{25,}`)
+// longestWord is how many characters a word of a message has at most: what is longer
+// may be a token.
+const longestWord = 24
+
+var word = regexp.MustCompile(`\S+`)
+
+// maskOpaque returns the text with what may be a token masked.
+func maskOpaque(text string) string {
+	return word.ReplaceAllStringFunc(text, func(one string) string {
+		if utf8.RuneCountInString(one) > longestWord {
+			return redacted
+		}
+		return one
+	})
+}
 
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.

@@ -20,7 +20,7 @@ func NewID(now time.Time) string {
 	return crockford.EncodeToString(b[:])[6:]
 }
 
-var idForm = regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{26}$`)
+var idForm = regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]+$`)
 
 // IsID reports whether the text has the form of an id.
-func IsID(text string) bool { return idForm.MatchString(text) }
+func IsID(text string) bool { return len(text) == 26 && idForm.MatchString(text) }

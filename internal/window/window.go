@@ -68,6 +68,7 @@ type Window struct {
 
 	Version int     `json:"-"` // how often it was written; the condition of the next write
 	Due     Instant `json:"-"` // as the table has it, when something is to be done
+	Told    string  `json:"-"` // what the readers of the table's stream know of it
 }
 
 // Ending is a request to close a window.

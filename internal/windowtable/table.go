@@ -9,6 +9,8 @@
 //	key#<key>  key           an idempotency key
 //	lock       reconcile     who reconciles, until when
 //
+// An item of a window also tells the readers of the table's stream what is new of it.
+//
 // Every read is consistent and every write has a condition, but for the summary's.
 package windowtable
 
@@ -177,7 +179,7 @@ func windowOf(one item) (window.Window, error) {
 	}
 	version, _ := numberOf(one, "version")
 	at, _ := numberOf(one, "due")
-	w.Version, w.Due = int(version), window.Instant(at)
+	w.Version, w.Due, w.Told = int(version), window.Instant(at), textOf(one, "told")
 	return w, nil
 }
 
@@ -294,6 +296,7 @@ func (w *write) window(pk string, one *window.Window, condition string, values i
 	if pk == closed {
 		i["expires"] = number(time.Now().Add(w.Retention).Unix())
 	}
+	tell(i, one, pk == closed)
 	w.put(i, condition, values)
 }
 

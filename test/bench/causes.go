@@ -36,7 +36,7 @@ func (b *bench) coldStartCauses(ctx context.Context) error {
 		{"hello world: the process, the Go runtime, Lambda's library", system, hello, nil},
 		{"this function, where one authority is trusted", own, ours, nil},
 		{"this function, where the system's list of authorities is", system, ours, nil},
-		{"the same on one CPU", system, ours, map[string]string{"GOMAXPROCS": "1"}},
+		{"the same with two threads: `GOMAXPROCS=2`", system, ours, map[string]string{"GOMAXPROCS": "2"}},
 		{"the same without `SSL_CERT_DIR`: the list's folder is read too", system, ours, map[string]string{"SSL_CERT_DIR": ""}},
 	}
 	all := make([][]cold, len(variants))

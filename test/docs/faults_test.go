@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"segura-enable/internal/event"
 )
 
 func TestChecks_nameWhatIsWrong(t *testing.T) {
@@ -51,6 +53,13 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		{wrongTests, "SECURITY.md", "`TestDoor_open`", "TestDoor_open, which"},
 		{wrongTests, "SECURITY.md", "No control has a test.", "names no test"},
 
+		{wrongEvents, "docs/events.md", windowEvent("own", "Change", `"state":"open"`), ""},
+		{wrongEvents, "docs/events.md", windowEvent("own", "Change", `"state":"ajar"`), `the state "ajar"`},
+		{wrongEvents, "docs/events.md", windowEvent("own", "Change", `"state":"open","x":1`), "[state x], the code writes [state]"},
+		{wrongEvents, "docs/events.md", windowEvent("com.example", "Change", `"state":"open"`), "for a request"},
+		{wrongEvents, "docs/events.md", strings.Replace(windowEvent("own", "Change", `"state":"open"`), "Change", "Changes", 1), "and has samples of"},
+		{wrongEvents, "docs/events.md", windowEvent("own", "Change", `"state":`), "not JSON"},
+
 		{wrongFigures, "docs/performance.md", "Fast:\n\n| 1 ms |\n\n| 9 s |\n", ""},
 		{wrongFigures, "docs/performance.md", "Fast:\n\n| 2 ms |\n\n| 9 s |\n", "the table peers"},
 	}
@@ -61,6 +70,7 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 			"SECURITY.md":           {Data: []byte("# Security\n")},
 			"docs/deploy.md":        {Data: []byte("# Deploy\n\n## 2. How to *go*?\n")},
 			"events/one.json":       {},
+			"tools/sam/facts.json":  {Data: []byte(`{"own_source":"` + event.OwnSource + `","windows":{"event":{"state":"S"},"states":["open"]}}`)},
 			"test/x/x_test.go":      {Data: []byte("func TestDoor_opens(t *testing.T) {}\n")},
 			"test/bench/RESULTS.md": {Data: []byte("<!-- peers: begin -->\n| 1 ms |\n<!-- peers: end -->\n<!-- scale: begin -->\n| 9 s |\n<!-- scale: end -->\n")},
 		}
@@ -73,4 +83,14 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 			t.Errorf("%s with %q: got %q, want %q", row.page, row.text, got, row.want)
 		}
 	}
+}
+
+// windowEvent is a page with a table of one event and its sample; own is the source of
+// the template's own events.
+func windowEvent(source, detailType, detail string) string {
+	if source == "own" {
+		source = event.OwnSource
+	}
+	return "| x | `" + source + "` | `" + detailType + "` |\n\n```json\n" +
+		`{"source":"` + source + `","detail-type":"` + detailType + `","detail":{` + detail + "}}\n```\n"
 }

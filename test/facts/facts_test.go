@@ -38,6 +38,7 @@ type facts struct {
 	ResultMembers    []string            `json:"result_members"`
 	Routes           []string            `json:"routes"` // as OpenAPI writes them
 	ScheduledSources []string            `json:"scheduled_sources"`
+	OwnSource        string              `json:"own_source"`
 	Successes        []int               `json:"successes"` // statuses of requests that were carried out
 	Variables        map[string]variable `json:"variables"`
 	Versions         map[string]string   `json:"versions"`

@@ -70,10 +70,71 @@ def check_failures(s):
     """What fails for good, or cannot be delivered, ends in a queue."""
     for name in ("EventFunction", "WindowFunction"):
         p = s.properties(f"{name}Invocations")
-        yield from compare(f"failed events of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", {"OnFailure": {"Destination": "<FailedEvents.Arn>"}}))
+        want = {"OnFailure": {"Destination": s.results or "<FailedEvents.Arn>"}}
+        if s.results and name == "EventFunction":
+            want["OnSuccess"] = {"Destination": s.results}
+        yield from compare(f"results of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", want))
     targets = [one["Properties"]["Target"] for one in s.of_type("AWS::Scheduler::Schedule").values()]
     for target in targets + [target for one in s.of_type("AWS::Events::Rule").values() for target in one["Properties"]["Targets"]]:
         yield from compare(f"undelivered events for {target['Arn']} go to", target.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+
+
+def check_results(s):
+    """What fails comes from the bus into the queue, as it would without one; and a window's change is told as the code writes it."""
+    p = s.properties("FailedResultsRule")
+    got = (p.get("EventBusName"), p.get("State"), p.get("EventPattern"), [(one["Arn"], one.get("InputPath")) for one in p.get("Targets", [])])
+    functions = [{"prefix": f"<{name}.Arn>"} for name in ("EventFunction", "WindowFunction")]
+    pattern = {"source": ["lambda"], "detail": {"requestContext": {"functionArn": functions, "condition": [{"anything-but": "Success"}]}}}
+    want = (s.p["ResultsEventBusName"], "ENABLED", pattern, [("<FailedEvents.Arn>", "$.detail")]) if s.results else (None, None, None, [])
+    yield from compare("FailedResultsRule", got, want)
+    p = s.properties("WindowPipe")
+    if not (s.results and s.windows):
+        yield from compare("WindowPipe", p, {})
+        return
+    yield from compare("WindowPipe goes", (p["Name"], p["Source"], p["Target"], p["RoleArn"]), (f"{NAME}-window", "<WindowsTable.StreamArn>", s.results, "<WindowPipeRole.Arn>"))
+    stream, paths = p["SourceParameters"]["DynamoDBStreamParameters"], facts.CODE["windows"]["event"]
+    yield from compare("what WindowPipe cannot deliver goes", stream.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+    told = {"exists": True}
+    for part in reversed(f"dynamodb.NewImage.{paths['state']}".split(".")):
+        told = {part: [told] if "exists" in told else told}
+    filters = [json.loads(one["Pattern"]) for one in p["SourceParameters"].get("FilterCriteria", {}).get("Filters", [])]
+    yield from compare("what WindowPipe lets through", filters, [told])
+    template = json.loads(re.sub(r"<(\$[\w.]+)>", r'"\1"', p["TargetParameters"]["InputTemplate"]))
+    yield from compare("what WindowPipe tells", template, {name: f"$.dynamodb.NewImage.{path}" for name, path in paths.items()})
+    yield from compare("whose WindowPipe's events are", p["TargetParameters"]["EventBridgeEventBusParameters"],
+                       {"Source": facts.CODE["own_source"], "DetailType": "Segura Window State Change"})
+
+
+def check_audit(s):
+    """Every function's audit lines, and nothing else, get into a bucket that keeps them for their time."""
+    got = {(p["LogGroupName"], p["FilterPattern"], p["DestinationArn"], p["RoleArn"])
+           for p in (one["Properties"] for one in s.of_type("AWS::Logs::SubscriptionFilter").values())}
+    want = {(f"<{name}Logs>", '{ $.message = "audit" }', "<AuditStream.Arn>", "<AuditSubscriptionRole.Arn>") for name in s.functions if s.audit}
+    yield from compare("logs whose audit lines are kept", got, want)
+    if not s.audit:
+        yield from compare("AuditBucket", s.properties("AuditBucket"), {})
+        return
+    p = s.properties("AuditBucket")
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": s.p["AuditBucketLock"], "Days": s.p["AuditBucketDays"]}}}
+    yield from compare("AuditBucket's lock", (p.get("ObjectLockEnabled"), p.get("ObjectLockConfiguration")), (True, lock))
+    yield from compare("AuditBucket's rules", [one.get("ExpirationInDays") for one in p["LifecycleConfiguration"]["Rules"]], [s.p["AuditBucketDays"]])
+    yield from compare("AuditStream's name", s.properties("AuditStream").get("DeliveryStreamName"), f"{NAME}-audit")
+    p = s.properties("AuditStream")["ExtendedS3DestinationConfiguration"]
+    yield from compare("AuditStream goes", (p["BucketARN"], p["RoleARN"]), ("<AuditBucket.Arn>", "<AuditStreamRole.Arn>"))
+    processors = [(one["Type"], [parameter["ParameterValue"] for parameter in one.get("Parameters", [])]) for one in p.get("ProcessingConfiguration", {}).get("Processors", [])]
+    yield from compare("what AuditStream makes of a record", processors, [("Decompression", ["GZIP"]), ("CloudWatchLogProcessing", ["true"]), ("AppendDelimiterToRecord", [])])
+
+
+def check_queries(s):
+    """The saved queries look at every function's log, for what an audit line has."""
+    for name, one in s.of_type("AWS::Logs::QueryDefinition").items():
+        p = one["Properties"]
+        yield from compare(f"{name} logs", set(p["LogGroupNames"]), {f"<{function}Logs>" for function in s.functions})
+        own, text = set(re.findall(r" as (\w+)", p["QueryString"])), re.sub(r"'[^']*'", "", p["QueryString"])
+        words = set(re.findall(r"[@\w]+", text)) - own
+        language = {"filter", "fields", "stats", "sort", "limit", "latest", "count", "by", "as", "and", "in", "desc"}
+        unknown = {word for word in words if not word.isdigit()} - language - set(facts.CODE["audit_keys"]) - {"@timestamp"}
+        yield from compare(f"{name}: what no audit line has", unknown, set())
 
 
 def check_schedule(s):
@@ -126,7 +187,7 @@ def check_windows(s):
     encryption = {"SSEEnabled": True, "SSEType": "KMS"} | ({"KMSMasterKeyId": s.key} if s.key else {})
     yield from compare("WindowsTable", s.properties("WindowsTable"), {
         "BillingMode": "PAY_PER_REQUEST", "SSESpecification": encryption, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True}, "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]})
     p = s.properties("ReconcileSchedule")

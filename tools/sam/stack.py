@@ -274,6 +274,8 @@ class Stack:
         self.rule = p["EventPattern"] != ""
         self.windows = p["WindowsEnabled"] == "true"
         self.bulk = p["BulkEnabled"] == "true"
+        self.audit = p["AuditBucketLock"] != ""
+        self.results = p["ResultsEventBusName"] and f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{p['ResultsEventBusName']}"
         self.key = p["KmsKeyArn"]
         self.door_functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
         self.window_functions = ["WindowApiFunction", "WindowFunction"]
