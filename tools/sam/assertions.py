@@ -247,6 +247,50 @@ def check_alarms(s):
             yield f"{name} looks back further than CloudWatch does"
 
 
+def check_lookback(s):
+    """Lambda dates Errors and Duration back to when the invocation began: an alarm looks back as far as a whole one, and two periods."""
+    for name, one in s.of_type("AWS::CloudWatch::Alarm").items():
+        p, timeouts = one["Properties"], [0]
+        for namespace, measure, dimensions in watched(p):
+            if namespace == "AWS/Lambda" and measure in ("Errors", "Duration"):
+                timeouts.append(FUNCTION_TIMEOUTS[dimensions["FunctionName"].strip("<>")])
+        period = p.get("Period", 300)
+        if max(timeouts) > period:
+            yield from compare(f"{name} looks back, and is satisfied with", (p["EvaluationPeriods"], p.get("DatapointsToAlarm")), (max(timeouts) // period + 2, 1))
+
+
+def check_losses(s):
+    """Lost is what lies in no queue: it could not be put there. What lies in one has that queue's alarm."""
+    want = {("AWS/Lambda", "DestinationDeliveryFailures", "FunctionName", p["FunctionName"]) for p in properties_of(s, "AWS::Lambda::EventInvokeConfig") if s.windows or p["FunctionName"] != "<WindowFunction>"}
+    want |= {("AWS/Scheduler", "InvocationsFailedToBeSentToDeadLetterCount", "ScheduleGroup", p["GroupName"]) for p in properties_of(s, "AWS::Scheduler::Schedule")}
+    if s.rule:
+        rule = s.properties("Rule")
+        want.add(("AWS/Events", "InvocationsFailedToBeSentToDlq", "RuleName", rule["Name"]) + (("EventBusName", rule["EventBusName"]) if rule["EventBusName"] != "default" else ()))
+    got = {(namespace, measure, *[text for pair in dimensions.items() for text in pair]) for namespace, measure, dimensions in watched(s.properties("DeliveryAlarm"))}
+    yield from compare("DeliveryAlarm watches", got, want)
+
+
+def check_silence(s):
+    """A schedule that does not fire raises an alarm, whatever else goes on, and so does one that enables nothing."""
+    if not s.schedule or s.p["ScheduleState"] != "ENABLED" or not s.p["NoSuccessHours"]:
+        return
+    schedules = {name for name, one in s.of_type("AWS::Scheduler::Schedule").items() if one["Properties"]["GroupName"] == "<ScheduleGroup>"}
+    yield from compare("schedules whose attempts are counted together", schedules, {"Schedule"})
+    target = s.properties("Schedule")["Target"]["Arn"].replace(".Arn", "")
+    for name, want in (("ScheduleAlarm", [("AWS/Scheduler", "InvocationAttemptCount", {"ScheduleGroup": "<ScheduleGroup>"})]),
+                       ("NoSuccessAlarm", [("Segura", one, {"Function": target}) for one in ("Enabled", "AlreadyEnabled")])):
+        p = s.properties(name)
+        yield from compare(f"{name} watches", list(watched(p)) if p else [], want)
+        yield from compare(f"{name} waits for", [p.get(key) for key in ("EvaluationPeriods", "DatapointsToAlarm", "ComparisonOperator", "Threshold", "TreatMissingData")],
+                           [s.p["NoSuccessHours"]] * 2 + ["LessThanThreshold", 1, "breaching"])
+        periods = {one["Period"] for one in p.get("Metrics", []) + [p] for one in [one.get("MetricStat", one)] if "Period" in one}
+        yield from compare(f"{name}'s periods", periods, {3600})
+
+
+def properties_of(s, kind):
+    return [one["Properties"] for one in s.of_type(kind).values()]
+
+
 def check_dashboard(s):
     """It shows every metric that the code emits, and no other; all alarms; and what an audit line has."""
     if s.p["DashboardEnabled"] != "true":

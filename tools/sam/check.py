@@ -8,6 +8,7 @@ from pathlib import Path
 
 import assertions
 import build
+import facts
 import flatten
 import mutate
 import scanners
@@ -32,6 +33,18 @@ def source(texts):
     if stacks.parse(texts | {"template.yaml": flat}) != stacks.parse(texts):
         found.append("flatten.py makes another template of it")
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def cost(texts):
+    """The page on cost says how many metrics the alarms watch: each has its price."""
+    def watched(**given):
+        stack = stacks.Stack(texts, "cost", given)
+        return sum(len(list(assertions.watched(one["Properties"]))) for one in stack.of_type("AWS::CloudWatch::Alarm").values())
+    api, page = watched(), facts.text("docs/cost.md")
+    for sentence in (f"{api} with the API", f"{watched(ApiEnabled='false')} without =", f"{watched(ScheduleExpression='rate(1 day)', DefaultIdentifiers='5') - api} more with a schedule",
+                     f"Windows add {watched(WindowsEnabled='true') - api} alarm metrics", f"Bulk adds {watched(BulkEnabled='true') - api} alarm metrics"):
+        if sentence not in page:
+            yield f"docs/cost.md does not say: {sentence}"
 
 
 def scan(texts):
@@ -61,6 +74,7 @@ def main():
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
+        ("docs/cost.md: the alarms' metrics", lambda: list(cost(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
     ):

@@ -86,8 +86,9 @@ def check_roles(s):
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
     if s.schedule or s.windows:
         targets = ["<EventFunction.Arn>"] * (s.schedule and not s.p["ScheduleFor"]) + ["<WindowFunction.Arn>"] * s.windows
+        groups = ["<ScheduleGroup.Arn>"] * s.schedule + ["<ReconcileGroup.Arn>"] * s.windows
         want["ScheduleRole"] = (
-            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
+            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": groups}),
             "schedule",
             policy(allow("Invoke", "lambda:InvokeFunction", targets), *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
     if s.bulk:
