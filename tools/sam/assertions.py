@@ -5,6 +5,7 @@ Each check gets one resolved stack and yields what is wrong with it. Who may do 
 is in policies.py, and how all the rest looks in the golden copies.
 """
 
+import fnmatch
 import functools
 import json
 import re
@@ -175,8 +176,26 @@ def check_api(s):
         yield from compare("access log's fields that are no variable", {key for key, one in line.items() if not one.startswith("$context.")}, set())
     yield from compare("web ACL", s.properties("ApiWebAcl").get("WebACLArn", ""), p["ApiWebAclArn"])
     body = s.properties("Api").get("Body", {})
+    # AWS gives a private API TLS_1_2 by itself; it is called by the names of VPC endpoints, which STRICT does not take.
+    yield from compare("TLS", (s.properties("Api").get("SecurityPolicy"), s.properties("Api").get("EndpointAccessMode")),
+                       (None, None) if private else ("SecurityPolicy_TLS13_1_2_2021_06", "STRICT"))
     yield from check_methods(s, body)
+    yield from check_reach(s, body)
     yield from compare("resource policy", body.get("x-amazon-apigateway-policy"), policies.resource_policy(p))
+
+
+def check_reach(s, body):
+    """The ARNs of the outputs cover every path that they are for and no other, and each function may be invoked by its own."""
+    outputs = {name: s.symbols["Outputs"].get(name, {}).get("Value", "") for name in ("ApiInvokeArn", "WindowsInvokeArn")}
+    permissions = {p["FunctionName"] + p["SourceArn"].rsplit("/prod/", 1)[-1].partition("/")[2]: p["SourceArn"] for p in properties_of(s, "AWS::Lambda::Permission") if p["Principal"] == "apigateway.amazonaws.com"}
+    for path, item in body.get("paths", {}).items():
+        window = path in facts.CODE["windows"]["routes"]
+        for method, operation in item.items():
+            arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/{method.upper()}{re.sub('{.*?}', '5', path)}"
+            function = re.search("functions/(<.*>)/", operation.get("x-amazon-apigateway-integration", {}).get("uri", "functions/<>/")).group(1).replace(".Arn", "")
+            may = any(name.startswith(function) and fnmatch.fnmatchcase(arn, one) for name, one in permissions.items())
+            got = fnmatch.fnmatchcase(arn, outputs["ApiInvokeArn"]), fnmatch.fnmatchcase(arn, outputs["WindowsInvokeArn"]), may
+            yield from compare(f"{method} {path}: ApiInvokeArn covers it, WindowsInvokeArn does, the API may invoke", got, (True, window and s.windows, True))
 
 
 def check_methods(s, body):
@@ -314,7 +333,7 @@ def check_dashboard(s):
         yield from compare("Dashboard's fields that no audit line has", fields - set(facts.CODE["audit_keys"]) - {"@timestamp", "@message"}, set())
 
 
-OTHERS = ("check_document", "check_samples", "check_methods")
+OTHERS = ("check_document", "check_samples", "check_methods", "check_reach")
 EACH = [one for name, one in [*vars(policies).items(), *globals().items()] if name.startswith("check_") and name not in OTHERS]
 ONCE = [one for name, one in vars(sources).items() if name.startswith("source_")]
 

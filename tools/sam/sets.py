@@ -129,7 +129,7 @@ RIGHT_VALUES = {
     "GuardedIdentifiers": ["5", "5,7,100-199"],
     "WindowRetentionDays": [1, 3650],
     "MaxCallsPerSecond": ["", "10", "0.5"],
-    "ApiCallers": ["arn:aws:sts::123456789012:assumed-role/operations/*", "arn:aws-us-gov:iam::123456789012:user/path/alice"],
+    "ApiCallers": ["arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/*", "arn:aws-us-gov:iam::123456789012:user/path/alice,arn:aws-us-gov:iam::*:role/a", "arn:aws:iam::123456789012:root"],
     "AllowedEventSources": ["aws.scheduler", "com.example.portal,aws.partner/example.com/1"],
     "CredentialsTtl": ["90s", "1h30m", "1.5m"],
 }
@@ -154,7 +154,8 @@ WRONG_VALUES = {
     "GuardedIdentifiers": ["0", "all", "5 7"],
     "WindowRetentionDays": [0, 3651],
     "ScheduleExpression": ["daily", "0 8 * * *"],
-    "ApiCallers": ["*", "operations", f"arn:aws:iam::{ACCOUNT}:role/a, arn:aws:iam::{ACCOUNT}:role/b"],
+    "ApiCallers": ["*", "operations", f"arn:aws:sts::{ACCOUNT}:assumed-role/operations/*", f"arn:aws:iam::{ACCOUNT}:role/a,arn:aws:sts::{ACCOUNT}:assumed-role/b/c",
+                   f"arn:aws:iam::{ACCOUNT}:group/operations", f"arn:aws:iam::{ACCOUNT}:role/", f"arn:aws:iam::{ACCOUNT}:role/a, arn:aws:iam::{ACCOUNT}:role/b"],
     "ApiVpcEndpointIds": ["vpc-0123456789abcdef0", "vpce-1, vpce-2"],
     "VpcSubnetIds": ["subnet-1, subnet-2", "sg-1"],
     "VpcSecurityGroupIds": ["sg-1, sg-2", "subnet-1"],
