@@ -206,7 +206,7 @@ FAULTS = [
     # From a list
     ("bulk reads every object", T, "                Resource: !Sub ${BulkBucket.Arn}/lists/*", "                Resource: '*'", 0),
     ("bulk overwrites the lists", T, "                Resource: !Sub ${BulkBucket.Arn}/results/*", "                Resource: !Sub ${BulkBucket.Arn}/*", 0),
-    ("bulk starts every machine", T, "                Resource: !Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-bulk\n", "                Resource: '*'\n", 0),
+    ("bulk starts every machine", T, "                Resource: !Sub ['arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:segura-enable-bulk-${Id}', {Id: !Select [2, !Split ['/', !Ref AWS::StackId]]}]\n", "                Resource: '*'\n", 0),
     ("bulk cannot be redriven", T, "Action: [states:DescribeExecution, states:StopExecution, states:RedriveExecution]", "Action: [states:DescribeExecution, states:StopExecution]", 0),
     ("the bucket is public", T, "        BlockPublicPolicy: true", "        BlockPublicPolicy: false", 0),
     ("the bucket takes plain HTTP", T, "              - !Sub ${BulkBucket.Arn}/*\n            Condition:\n              Bool:\n                aws:SecureTransport: 'false'", "              - !Sub ${BulkBucket.Arn}/*\n            Condition:\n              Bool:\n                aws:SecureTransport: 'true'", 0),

@@ -2,9 +2,10 @@
 condition, is a difference.
 """
 
-from stack import ACCOUNT, NAME, REGION, compare
+from stack import ACCOUNT, NAME, REGION, STACK_ID, compare
 
 VIA = "amazonaws.com"
+BULK = f"segura-enable-bulk-{STACK_ID}"
 
 
 def allow(sid, action, resource, **condition):
@@ -72,9 +73,9 @@ def bulk_statements(s):
     yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
     yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
     yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
-    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{NAME}-bulk")
-    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
-    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{NAME}-bulk:*", f"{arn}:mapRun:{NAME}-bulk/*"])
+    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{BULK}")
+    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{BULK}/*")
+    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{BULK}:*", f"{arn}:mapRun:{BULK}/*"])
     yield allow("ReportFailedRows", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
     if s.key:
         yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
@@ -93,7 +94,7 @@ def check_roles(s):
             policy(allow("Invoke", "lambda:InvokeFunction", targets), *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
     if s.bulk:
         role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
-                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
+                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{BULK}*"})
         want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:

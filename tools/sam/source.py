@@ -74,6 +74,58 @@ def source_rules(source, _):
             yield f"parameter {name}: its type is {parameter['Type']}"
 
 
+# What AWS generates is at most this long, and so are the pseudo parameters.
+PSEUDO_WIDTHS = {"AWS::StackName": 128, "AWS::Region": 25, "AWS::AccountId": 12, "AWS::Partition": 16, "AWS::NoValue": 0}
+STACK_ID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+GENERATED = 14  # a hyphen, twelve characters and, in an AWS secret's ARN, six more
+
+
+def widest(source, value, own=()):
+    """The most characters that a value can have."""
+    if not isinstance(value, dict):
+        return len(str(value))
+    (function, argument), = value.items()
+    if function == "Ref" or function == "Fn::GetAtt":
+        return widest_name(source, argument, dict(own))
+    if function == "Fn::If":
+        return max(widest(source, one, own) for one in argument[1:])
+    if function == "Fn::Sub":
+        text, own = argument if isinstance(argument, list) else (argument, {})
+        pieces = re.findall(r"\$\{([^}]+)\}", text)
+        return len(re.sub(r"\$\{[^}]+\}", "", text)) + sum(widest_name(source, one, own) for one in pieces)
+    if value == STACK_ID:
+        return 36
+    raise stacks.Invalid(f"nobody knows how long {value} is")
+
+
+def widest_name(source, name, own):
+    if name in own:
+        return widest(source, own[name])
+    if name in PSEUDO_WIDTHS:
+        return PSEUDO_WIDTHS[name]
+    if parameter := source["Parameters"].get(name):
+        texts = parameter.get("AllowedValues") or [parameter.get("MinValue", 0), parameter["MaxValue"]] if parameter["Type"] == "Number" or "AllowedValues" in parameter else ["x" * parameter.get("MaxLength", 4096)]
+        return max(len(str(one)) for one in texts)
+    arn = len("arn:aws-us-gov:secretsmanager::123456789012:secret:-123456") + PSEUDO_WIDTHS["AWS::Region"]
+    return PSEUDO_WIDTHS["AWS::StackName"] + len(name) + GENERATED + arn * (source["Resources"][name]["Type"] == "AWS::SecretsManager::Secret")
+
+
+# Limits that cfn-lint's schemas do not know, and the names that SAM has for what CloudFormation makes.
+NAME_LIMITS = {("AWS::SNS::Topic", "DisplayName"): 100, ("AWS::CloudWatch::Dashboard", "DashboardName"): 255, ("AWS::Serverless::Api", "Name"): 1024,
+               ("AWS::Serverless::StateMachine", "Name"): 80, ("AWS::Events::Rule", "Name"): 64, ("AWS::Serverless::Function", "Description"): 256}
+
+
+def source_names(source, _):
+    """Whatever the stack is called, no name and no description is too long."""
+    for resource, one in source["Resources"].items():
+        for key in [key for key in one.get("Properties", {}) if key.endswith(("Name", "Description")) and key not in ("FunctionName", "EventBusName", "GroupName", "StageName", "MetricName")]:
+            limit = NAME_LIMITS.get((one["Type"], key))
+            if limit is None:
+                limit = PROVIDER_SCHEMA_MANAGER.get_resource_schema(stacks.PSEUDO["AWS::Region"], one["Type"]).schema["properties"][key].get("maxLength", 1024)
+            if (width := widest(source, one["Properties"][key])) > limit:
+                yield f"{resource} {key} may have {width} characters, and {limit} are allowed"
+
+
 def source_api(source, _):
     """What a translation no longer shows."""
     yield from compare("sections", set(source), {
