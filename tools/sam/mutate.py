@@ -27,7 +27,7 @@ FAULTS = [
     ("a role reads every secret", T, "                Resource: !If [CreatesSecret, !Ref Secret, !Ref SecretArn]", "                Resource: '*'", 0),
     ("a role writes secrets too", T, "Action: secretsmanager:GetSecretValue", "Action: secretsmanager:*", 1),
     ("a role decrypts with every key", T, "                  Resource: !If [CreatesSecret, !Ref KmsKeyArn, !Ref SecretKmsKeyArn]", "                  Resource: '*'", 0),
-    ("decryption is not bound to Secrets Manager", T, "                      kms:ViaService: !Sub secretsmanager.${AWS::Region}.amazonaws.com\n", "", 1),
+    ("decryption is not bound to Secrets Manager", T, "                      kms:ViaService: !Sub secretsmanager.${AWS::Region}.${AWS::URLSuffix}\n", "", 1),
     ("decryption is bound to the wrong service", T, "kms:ViaService: !Sub secretsmanager.", "kms:ViaService: !Sub s3.", 0),
     ("decryption uses the wrong key", T, "!If [CreatesSecret, !Ref KmsKeyArn, !Ref SecretKmsKeyArn]", "!If [CreatesSecret, !Ref SecretKmsKeyArn, !Ref KmsKeyArn]", 0),
     ("a role writes every log", T, "Resource: !GetAtt EventFunctionLogs.Arn", "Resource: '*'", 0),

@@ -101,6 +101,8 @@ def check_roles(s):
             yield f"{name}: an IAM resource that nobody asked for"
     for name, (trusted, policy_name, document) in want.items():
         got = {key: value for key, value in s.properties(name).items() if key != "Description"}
+        place = {"Path": s.p["RolePath"]} | ({"PermissionsBoundary": s.p["PermissionsBoundaryArn"]} if s.p["PermissionsBoundaryArn"] else {})
+        yield from compare(f"{name} path and boundary", {key: got.pop(key) for key in ("Path", "PermissionsBoundary") if key in got}, place)
         yield from compare(f"{name} keys", sorted(got), ["AssumeRolePolicyDocument", "Policies"])
         yield from compare(f"{name} trust", got.get("AssumeRolePolicyDocument"), trusted)
         policies = got.get("Policies", [])

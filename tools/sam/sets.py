@@ -60,6 +60,8 @@ SETS = {
         "SecretsManagerEndpoint": "https://vpce-0123-abcd.secretsmanager.eu-west-1.vpce.amazonaws.com",
         "KmsKeyArn": KEY,
         "CodeSigningConfigArn": f"arn:aws:lambda:eu-west-1:{ACCOUNT}:code-signing-config:csc-0123456789abcdef0",
+        "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+        "RolePath": "/applications/segura/",
     },
     # A private API, the created AWS secret under a key of one's own, the default bus.
     "private": {
@@ -120,6 +122,8 @@ RIGHT_VALUES = {
     "LogLevel": ["DEBUG", "INFO", "WARN", "ERROR"],
     "EventRetries": [0, 1, 2],
     "ApiThrottleRate": [1, 10000],
+    "PermissionsBoundaryArn": ["arn:aws:iam::aws:policy/PowerUserAccess"],
+    "RolePath": ["/", "/a/b/"],
     "ApiThrottleBurst": [1, 5000],
     "AllowedIdentifiers": ["5", " 5 , 7 , 100 - 199 ", "1-9223372036854775807"],
     "ScheduleReason": ["Öffnung – 8 h", "x" * 256],
@@ -189,4 +193,6 @@ WRONG_VALUES = {
     "AlarmTopicArn": ["alarms"],
     "SecretsManagerEndpoint": ["vpce-0123.example.com"],
     "CodeSigningConfigArn": ["csc-0123456789abcdef0"],
+    "PermissionsBoundaryArn": ["boundary", f"arn:aws:iam::{ACCOUNT}:role/boundary"],
+    "RolePath": ["", "applications", "/applications", "applications/", "/a b/"],
 }

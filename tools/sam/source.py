@@ -126,6 +126,19 @@ def source_names(source, _):
                 yield f"{resource} {key} may have {width} characters, and {limit} are allowed"
 
 
+def source_partitions(source, _):
+    """Nothing is of one partition: not the suffix of a service, which kms:ViaService has, nor an ARN."""
+    for path, text in strings(source["Resources"], ()):
+        if "examples" not in path and (re.search(r"arn:aws[:-]", text) or re.search(r"\$\{AWS::Region\}\.amazonaws", text)):
+            yield f"{'.'.join(map(str, path))} is of one partition: {text[:80]}"
+
+
+def strings(value, path):
+    """The texts in a document, each with the way to it."""
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from strings(one, (*path, key)) if isinstance(one, (dict, list)) else [((*path, key), one)] if isinstance(one, str) else ()
+
+
 def source_api(source, _):
     """What a translation no longer shows."""
     yield from compare("sections", set(source), {
