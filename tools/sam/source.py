@@ -139,6 +139,16 @@ def strings(value, path):
         yield from strings(one, (*path, key)) if isinstance(one, (dict, list)) else [((*path, key), one)] if isinstance(one, str) else ()
 
 
+def source_environment(source, _):
+    """Whatever the parameters are, the variables of a function fit the 4 KB that Lambda has for all of them, as JSON."""
+    for name, one in source["Resources"].items():
+        if one["Type"] == "AWS::Serverless::Function":
+            variables = source["Globals"]["Function"]["Environment"]["Variables"] | one["Properties"].get("Environment", {}).get("Variables", {})
+            size = sum(len(f'"{key}":"",') + widest(source, value) for key, value in variables.items())
+            if size > 4096:
+                yield f"the variables of {name} may have {size} bytes, and 4096 are allowed"
+
+
 def source_api(source, _):
     """What a translation no longer shows."""
     yield from compare("sections", set(source), {
@@ -209,6 +219,8 @@ def source_samconfig(source, root):
     yield from compare("samconfig.toml capabilities", options["deploy"].get("capabilities"), "CAPABILITY_IAM")
     yield from compare("samconfig.toml confirm_changeset", options["deploy"].get("confirm_changeset"), True)
     variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
+    for one in source["Resources"].values():
+        variables |= set(one["Properties"].get("Environment", {}).get("Variables", {})) if one["Type"] == "AWS::Serverless::Function" else set()
     files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
     for file in files:
         local = json.loads((root / file).read_text("utf-8"))
