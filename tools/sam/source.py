@@ -191,6 +191,11 @@ def source_documentation(source, _):
         default = variable["default"]
         if documented.get(name) not in written.get(default, {default}):
             yield f"docs/configuration.md: default of {name} is {documented.get(name)}, the code's is {default or 'empty'}"
+    days = {name: source["Parameters"][name]["Default"] for name in ("LogRetentionDays", "WindowRetentionDays")}
+    yield from compare("audit lines are kept as long as the windows that they name", days["LogRetentionDays"] >= days["WindowRetentionDays"], True)
+    for page in (*facts.pages(), "SECURITY.md"):
+        if "audit trail" in facts.text(page) and f"`LogRetentionDays`, {days['LogRetentionDays']} by default" not in facts.text(page):
+            yield f"{page} calls the logs the audit trail, and does not say: `LogRetentionDays`, {days['LogRetentionDays']} by default"
     names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | set(facts.CODE["metrics"]) | set(facts.CODE["windows"]["metrics"])
     for page, named in facts.documented_names().items():
         yield from compare(f"{page}: names that are neither the template's nor a metric's", named - names, set())
