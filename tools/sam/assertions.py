@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 import facts
+import flatten
 import golden
 import policies
 import sets
@@ -103,7 +104,7 @@ def check_machines(s):
     """What the definitions leave open is filled in, what they catch is what the code
     returns, and they wait for as long as a call may be under way."""
     for name, one in s.of_type("AWS::StepFunctions::StateMachine").items():
-        file = one["Properties"]["DefinitionS3Location"]["Key"].removeprefix("statemachines/").removesuffix(".asl.json")
+        file = file_of(one)
         yield from compare(f"{name}: what its definition leaves open", set(one["Properties"]["DefinitionSubstitutions"]), facts.placeholders(file))
         own, caught = (set(below(facts.machine(file), key)) for key in ("Error", "ErrorEquals"))
         unknown = {error for error in caught if error.startswith("Segura.")} - own - set(facts.CODE["error_types"])
@@ -346,6 +347,30 @@ def document_faults(text):
     return [f"openapi.yaml: {fault}" for one in (check_document, check_samples) for fault in one(document)]
 
 
+def published_faults(texts, source, root):
+    """What is published makes the same stacks, and leads to no file but the code and the pages beside it."""
+    template, document = (json.loads(stacks.as_json(texts[name])) for name in ("template.yaml", "openapi.yaml"))
+    published = flatten.flatten(template, document, "https://example.com/source")
+    for path in flatten.local_paths(published, root):
+        yield f"published: {path} is a local path"
+    values = stacks.parameters(source, sets.SETS["full"])
+    flat, whole = (stacks.translate(one, values)["Resources"] for one in (published, source))
+    for name, one in whole.items():
+        if one["Type"] == "AWS::StepFunctions::StateMachine":
+            machine = flat[name]["Properties"].pop("DefinitionString", {}).get("Fn::Join", ["", []])
+            yield from compare(f"published: definition of {name}", json.loads(machine[0].join(machine[1]) or "{}"), facts.machine(file_of(one)))
+            one["Properties"].pop("DefinitionS3Location")
+    flat, whole = (json.loads(re.sub(r"ApiDeployment[0-9a-f]{10}", "ApiDeployment", json.dumps(one))) for one in (flat, whole))
+    yield from compare("published: resources that differ", {name for name in flat.keys() | whole.keys() if flat.get(name) != whole.get(name)}, set())
+    links = published["Metadata"]["AWS::ServerlessRepo::Application"]
+    yield from compare("published: links", {key for key in ("HomePageUrl", "SourceCodeUrl") if str(links.get(key)).startswith("https://")}, {"HomePageUrl", "SourceCodeUrl"})
+
+
+def file_of(machine):
+    """The name of the definition of a translated machine."""
+    return machine["Properties"]["DefinitionS3Location"]["Key"].removeprefix("statemachines/").removesuffix(".asl.json")
+
+
 def check(texts, root=stacks.ROOT):
     """All that is wrong with the template, one line each; what differs from the golden
     copies comes last. What cannot even be read is a fault like any other."""
@@ -354,6 +379,7 @@ def check(texts, root=stacks.ROOT):
         for one in ONCE:
             yield from (f"{one.__name__}: {fault}" for fault in one(source, Path(root)))
         yield from document_faults(texts["openapi.yaml"])
+        yield from published_faults(texts, source, Path(root))
     except Exception as fault:
         yield f"cannot be read: {type(fault).__name__}: {fault}"
     resolved = []
