@@ -274,6 +274,10 @@ check-statemachines: ## The state machine by a validator and an emulator that ar
 facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code
 	$(GO) test -count=1 ./test/facts -record
 
+.PHONY: parameters
+parameters: ## Write docs/parameters.md anew: every parameter of template.yaml
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh parameters.py -record
+
 .PHONY: golden
 golden: ## Write tools/sam/golden anew: the resolved stacks, for the review of a changed template
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh golden.py -record

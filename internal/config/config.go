@@ -83,6 +83,29 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 	return w, errors.Join(r.faults...)
 }
 
+// parameters are the template's, by the variable that each ends in: whoever deploys
+// with it never sees the variables.
+var parameters = map[string]string{
+	"SEGURA_SECRET_ID":             "SecretArn",
+	"SEGURA_CREDENTIALS_TTL":       "CredentialsTtl",
+	"SEGURA_ATTEMPT_TIMEOUT":       "AttemptTimeout",
+	"SEGURA_MAX_ATTEMPTS":          "MaxAttempts",
+	"SEGURA_MAX_CONCURRENCY":       "MaxConcurrency",
+	"SEGURA_MAX_CALLS_PER_SECOND":  "MaxCallsPerSecond",
+	"SEGURA_ALLOWED_IDENTIFIERS":   "AllowedIdentifiers",
+	"SEGURA_DEFAULT_IDENTIFIERS":   "DefaultIdentifiers",
+	"SEGURA_ALLOWED_EVENT_SOURCES": "AllowedEventSources",
+	"SEGURA_WINDOW_MAX_DURATION":   "WindowMaxDuration",
+	"SEGURA_WINDOW_RETENTION_DAYS": "WindowRetentionDays",
+	"SEGURA_GUARDED_IDENTIFIERS":   "GuardedIdentifiers",
+	"HTTPS_PROXY":                  "HttpsProxy",
+	"NO_PROXY":                     "NoProxy",
+}
+
+// Parameter returns the name of the template's parameter for a variable, or the empty
+// string where there is none. Messages that name the one name the other.
+func Parameter(variable string) string { return parameters[variable] }
+
 // tableName is what DynamoDB's API reference takes as TableName.
 var tableName = regexp.MustCompile(`^([a-zA-Z0-9_.-]{3,255}|arn:[a-zA-Z0-9:/_.-]+)$`)
 
@@ -93,6 +116,9 @@ type reader struct {
 }
 
 func (r *reader) fault(name, format string, args ...any) {
+	if parameter := Parameter(name); parameter != "" {
+		format += " (parameter " + parameter + ")"
+	}
 	r.faults = append(r.faults, fmt.Errorf(name+": "+format, args...))
 }
 

@@ -128,6 +128,20 @@ func TestLoad_namesTheVariableThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestLoad_namesTheParameterToo(t *testing.T) {
+	for variable, want := range map[string]string{
+		"SEGURA_MAX_ATTEMPTS": `SEGURA_MAX_ATTEMPTS: "a;b" is not a whole number from 1 to 100 (parameter MaxAttempts)`,
+		"NO_PROXY":            "NO_PROXY: element 1 is neither a host, a domain, an address nor a range of addresses such as 10.0.0.0/8; commas stand in between (parameter NoProxy)",
+		"no_proxy":            "no_proxy: element 1 is neither a host, a domain, an address nor a range of addresses such as 10.0.0.0/8; commas stand in between",
+	} {
+		_, err := config.Load(environment(map[string]string{variable: "a;b"}))
+
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", variable, err, want)
+		}
+	}
+}
+
 func TestLoad_tellsAllFaultsAtOnce(t *testing.T) {
 	_, err := config.Load(func(string) string { return " " })
 

@@ -195,7 +195,7 @@ func (r Request) times(now, longest Instant) (from, until Instant, err error) {
 	case from > now+maxAhead:
 		return 0, 0, errors.New("the window would begin more than 366 days ahead")
 	case until-from > longest:
-		return 0, 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) allows")
 	}
 	return from, until, nil
 }
@@ -212,7 +212,7 @@ func (e Extending) until(w *Window, now, longest Instant) (Instant, error) {
 	case until <= now:
 		return 0, errors.New("the window would still end in the past")
 	case until-w.From > longest:
-		return 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) allows")
 	case w.Extended >= MaxExtensions:
 		return 0, fmt.Errorf("the window has been extended %d times, which is the most", MaxExtensions)
 	}

@@ -10,6 +10,7 @@ import assertions
 import build
 import facts
 import mutate
+import parameters
 import scanners
 import sets
 import stack as stacks
@@ -29,6 +30,12 @@ def source(texts):
     done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
                           cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def page(texts):
+    """docs/parameters.md is what the template says."""
+    if parameters.page(stacks.parse(texts)) != facts.text("docs/parameters.md"):
+        yield "docs/parameters.md is not what template.yaml says: make parameters writes it"
 
 
 def cost(texts):
@@ -70,7 +77,7 @@ def main():
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
-        ("docs/cost.md: the alarms' metrics", lambda: list(cost(texts))),
+        ("docs/parameters.md; docs/cost.md: the alarms' metrics", lambda: [*page(texts), *cost(texts)]),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
     ):

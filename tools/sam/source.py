@@ -31,11 +31,25 @@ def source_parameters(source, _):
         if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
             yield f"parameter {name}: no credential passes through a parameter"
     variables = {name.removeprefix("SEGURA_").replace("_", "").casefold(): one for name, one in facts.variables().items()}
+    for name, one in facts.variables().items():
+        yield from compare(f"parameters that end in {name}", parameters_of(source, name), [one["parameter"]] if "parameter" in one else [])
     yield from compare("variables without a parameter", set(variables) - {name.casefold() for name in declared}, {"secretid", "windowstable"})
     for name, parameter in declared.items():
         if known := variables.get(name.casefold()):
             yield from compare(f"default of {name}", str(parameter["Default"]), DEFAULTS.get(name, known["default"]))
             yield from compare(f"bounds of {name}", (parameter.get("MinValue"), parameter.get("MaxValue")), (known.get("min"), known.get("max")))
+
+
+def environments(source):
+    """The variables of each function."""
+    return {name: source["Globals"]["Function"]["Environment"]["Variables"] | one["Properties"].get("Environment", {}).get("Variables", {})
+            for name, one in source["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+
+
+def parameters_of(source, variable):
+    """The parameters whose values a variable has, in any function."""
+    return sorted({one for variables in environments(source).values() for one in stacks.references(variables.get(variable)) if one in source["Parameters"]} |
+                  {one for variables in environments(source).values() for one in re.findall(r"\$\{(\w+)\}", json.dumps(variables.get(variable))) if one in source["Parameters"]})
 
 
 def source_conditions(source, _):
@@ -141,12 +155,10 @@ def strings(value, path):
 
 def source_environment(source, _):
     """Whatever the parameters are, the variables of a function fit the 4 KB that Lambda has for all of them, as JSON."""
-    for name, one in source["Resources"].items():
-        if one["Type"] == "AWS::Serverless::Function":
-            variables = source["Globals"]["Function"]["Environment"]["Variables"] | one["Properties"].get("Environment", {}).get("Variables", {})
-            size = sum(len(f'"{key}":"",') + widest(source, value) for key, value in variables.items())
-            if size > 4096:
-                yield f"the variables of {name} may have {size} bytes, and 4096 are allowed"
+    for name, variables in environments(source).items():
+        size = sum(len(f'"{key}":"",') + widest(source, value) for key, value in variables.items())
+        if size > 4096:
+            yield f"the variables of {name} may have {size} bytes, and 4096 are allowed"
 
 
 def source_api(source, _):
@@ -223,9 +235,7 @@ def source_samconfig(source, root):
     yield from compare("samconfig.toml lint", options["validate"].get("lint"), True)
     yield from compare("samconfig.toml capabilities", options["deploy"].get("capabilities"), "CAPABILITY_IAM")
     yield from compare("samconfig.toml confirm_changeset", options["deploy"].get("confirm_changeset"), True)
-    variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
-    for one in source["Resources"].values():
-        variables |= set(one["Properties"].get("Environment", {}).get("Variables", {})) if one["Type"] == "AWS::Serverless::Function" else set()
+    variables = set().union(*environments(source).values())
     files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
     for file in files:
         local = json.loads((root / file).read_text("utf-8"))
