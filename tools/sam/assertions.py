@@ -136,6 +136,9 @@ def check_windows(s):
     p = s.properties("ReconcileSchedule")
     got = (p.get("ScheduleExpression"), p.get("State"), p.get("FlexibleTimeWindow"), p.get("Target", {}).get("Arn"), p.get("Target", {}).get("Input"))
     yield from compare("ReconcileSchedule", got, ("rate(1 minute)", "ENABLED", {"Mode": "OFF"}, "<WindowFunction.Arn>", '{"reconcile": true}') if s.windows else (None,) * 5)
+    for name in s.window_functions:  # whoever invokes one by hand where there are no windows opens none, which nobody would close
+        longest = s.properties(name)["Environment"]["Variables"].get("SEGURA_WINDOW_MAX_DURATION")
+        yield from compare(f"longest window of {name}", longest, s.p["WindowMaxDuration"] if s.windows else "0s")
     yield from compare("WindowApiFunction is shut off", s.properties("WindowApiFunction").get("ReservedConcurrentExecutions"), None if s.windows else 0)
     for name in ("WindowsSwitch", "LastWindows"):
         yield from compare(f"{name} calls", s.properties(name).get("ServiceToken"), "<WindowFunction.Arn>")

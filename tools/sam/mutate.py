@@ -179,7 +179,7 @@ FAULTS = [
     ("the reconciler is shut off where windows are", T, "!If [HasWindows, !Ref AWS::NoValue, 0]", "!If [HasWindows, 0, !Ref AWS::NoValue]", 0),
     ("the function for windows over HTTP times out late", T, "      Timeout: 25", "      Timeout: 900", 1),
     ("the reconciler's time is short", T, "      Timeout: 900", "      Timeout: 60", 1),
-    ("a window may last as long as it is kept", T, "          SEGURA_WINDOW_MAX_DURATION: !Ref WindowMaxDuration\n", "", 0),
+    ("a window may last as long as it is kept", T, "          SEGURA_WINDOW_MAX_DURATION: !If [HasWindows, !Ref WindowMaxDuration, 0s]\n", "", 0),
     ("what is guarded is not", T, "          SEGURA_GUARDED_IDENTIFIERS: !Ref GuardedIdentifiers", "          SEGURA_GUARDED_IDENTIFIERS: !Ref AllowedIdentifiers", 1),
     ("the pace is not kept", T, "        SEGURA_MAX_CALLS_PER_SECOND: !Ref MaxCallsPerSecond\n", "", 0),
     ("a stack keeps no pace by default", T, "    Default: '10'", "    Default: ''", 0),
