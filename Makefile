@@ -113,10 +113,10 @@ delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; 
 	$(SAM) delete --stack-name '$(STACK)'
 
 .PHONY: publish
-publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read
-	@test -n '$(BUCKET)' || { echo 'Which bucket? make publish BUCKET=name' >&2; exit 2; }
+publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read, SOURCE=address of this version's source
+	@test -n '$(BUCKET)' && test -n '$(SOURCE)' || { echo 'Which bucket, and which source? make publish BUCKET=name SOURCE=https://…' >&2; exit 2; }
 	@ARCH='$(ARCH)' VERSION='$(VERSION)' .venv/bin/sam build
-	.venv/bin/python tools/sam/flatten.py .aws-sam/build/flat.json
+	.venv/bin/python tools/sam/flatten.py .aws-sam/build/flat.json '$(SOURCE)'
 	.venv/bin/sam package --template-file .aws-sam/build/flat.json --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
 	.venv/bin/sam publish --template .aws-sam/published.yaml
 
@@ -273,6 +273,10 @@ check-statemachines: ## The state machine by a validator and an emulator that ar
 .PHONY: facts
 facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code
 	$(GO) test -count=1 ./test/facts -record
+
+.PHONY: parameters
+parameters: ## Write docs/parameters.md anew: every parameter of template.yaml
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh parameters.py -record
 
 .PHONY: golden
 golden: ## Write tools/sam/golden anew: the resolved stacks, for the review of a changed template

@@ -119,7 +119,7 @@ func Open(payload []byte, allowed []string) (Opened, error) {
 	case e.tells:
 		return opened, errors.New("the event tells of what was done, and asks for nothing; nothing was done. Keep results off the bus that requests come from")
 	case len(allowed) > 0 && !slices.Contains(allowed, e.source):
-		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
+		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES (parameter AllowedEventSources); nothing was done")
 	case e.replayed:
 		return opened, errors.New("the event is replayed from an archive; what was meant for then is not done now")
 	}
@@ -190,7 +190,7 @@ func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, er
 
 func (h *Handler) scheduled(origin telemetry.Origin) (apisecret.Document, telemetry.Origin, error) {
 	if len(h.Defaults) == 0 {
-		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS, which is empty")
+		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS (parameter DefaultIdentifiers), which is empty")
 	}
 	return apisecret.Document{Request: apisecret.Request{Action: apisecret.Enable, Identifiers: h.Defaults}}, origin, nil
 }

@@ -107,7 +107,7 @@ func (k *Keeper) Open(ctx context.Context, request Request, key, caller string) 
 		}
 		for _, i := range request.Identifiers {
 			if !k.Allowed.IsEmpty() && !k.Allowed.Contains(i) {
-				return Result{}, &Problem{failure: apisecret.NewError(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was written or sent."), Identifier: i}
+				return Result{}, &Problem{failure: apisecret.NewError(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS (parameter AllowedIdentifiers); nothing was written or sent."), Identifier: i}
 			}
 		}
 		w := Opened(NewID(started), from, until, request.Identifiers)

@@ -195,9 +195,16 @@ func (r Request) times(now, longest Instant) (from, until Instant, err error) {
 	case from > now+maxAhead:
 		return 0, 0, errors.New("the window would begin more than 366 days ahead")
 	case until-from > longest:
-		return 0, 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, 0, tooLong(longest)
 	}
 	return from, until, nil
+}
+
+func tooLong(longest Instant) error {
+	if longest == 0 {
+		return errors.New("there are no windows here: SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) is 0, as it is where WindowsEnabled is false")
+	}
+	return errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) allows")
 }
 
 // until returns the window's later end, or why there can be none.
@@ -212,7 +219,7 @@ func (e Extending) until(w *Window, now, longest Instant) (Instant, error) {
 	case until <= now:
 		return 0, errors.New("the window would still end in the past")
 	case until-w.From > longest:
-		return 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, tooLong(longest)
 	case w.Extended >= MaxExtensions:
 		return 0, fmt.Errorf("the window has been extended %d times, which is the most", MaxExtensions)
 	}

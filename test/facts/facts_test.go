@@ -70,6 +70,8 @@ type variable struct {
 	Field   string `json:"field"` // of config.Config
 	Max     int    `json:"max,omitempty"`
 	Min     int    `json:"min,omitempty"`
+	// Parameter is the template's, which messages name beside the variable.
+	Parameter string `json:"parameter,omitempty"`
 }
 
 func TestFacts_areAsRecorded(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"segura-enable/internal/config"
 	"segura-enable/internal/telemetry"
 )
 
@@ -114,7 +115,7 @@ func variables(t *testing.T, load loader) map[string]variable {
 
 func (load loader) describe(t *testing.T, name, field string, value any) variable {
 	t.Helper()
-	v := variable{Field: field}
+	v := variable{Field: field, Parameter: config.Parameter(name)}
 	switch value := value.(type) {
 	case time.Duration:
 		v.Default = value.String()

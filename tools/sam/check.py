@@ -8,8 +8,9 @@ from pathlib import Path
 
 import assertions
 import build
-import flatten
+import facts
 import mutate
+import parameters
 import scanners
 import sets
 import stack as stacks
@@ -28,10 +29,25 @@ def source(texts):
              scanners.cfn_lint([stacks.ROOT / "template.yaml"], serverless=False)]
     done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
                           cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
-    flat = flatten.flatten(texts["template.yaml"], texts["openapi.yaml"])
-    if stacks.parse(texts | {"template.yaml": flat}) != stacks.parse(texts):
-        found.append("flatten.py makes another template of it")
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def page(texts):
+    """docs/parameters.md is what the template says."""
+    if parameters.page(stacks.parse(texts)) != facts.text("docs/parameters.md"):
+        yield "docs/parameters.md is not what template.yaml says: make parameters writes it"
+
+
+def cost(texts):
+    """The page on cost says how many metrics the alarms watch: each has its price."""
+    def watched(**given):
+        stack = stacks.Stack(texts, "cost", given)
+        return sum(len(list(assertions.watched(one["Properties"]))) for one in stack.of_type("AWS::CloudWatch::Alarm").values())
+    api, page = watched(), facts.text("docs/cost.md")
+    for sentence in (f"{api} with the API", f"{watched(ApiEnabled='false')} without =", f"{watched(ScheduleExpression='rate(1 day)', DefaultIdentifiers='5') - api} more with a schedule",
+                     f"Windows add {watched(WindowsEnabled='true') - api} alarm metrics", f"Bulk adds {watched(BulkEnabled='true') - api} alarm metrics"):
+        if sentence not in page:
+            yield f"docs/cost.md does not say: {sentence}"
 
 
 def scan(texts):
@@ -61,6 +77,7 @@ def main():
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
+        ("docs/parameters.md; docs/cost.md: the alarms' metrics", lambda: [*page(texts), *cost(texts)]),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
     ):

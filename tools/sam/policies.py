@@ -2,9 +2,10 @@
 condition, is a difference.
 """
 
-from stack import ACCOUNT, NAME, REGION, compare
+from stack import ACCOUNT, NAME, REGION, STACK_ID, compare
 
 VIA = "amazonaws.com"
+BULK = f"segura-enable-bulk-{STACK_ID}"
 
 
 def allow(sid, action, resource, **condition):
@@ -74,9 +75,9 @@ def bulk_statements(s):
     yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
     yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
     yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
-    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{NAME}-bulk")
-    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
-    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{NAME}-bulk:*", f"{arn}:mapRun:{NAME}-bulk/*"])
+    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{BULK}")
+    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{BULK}/*")
+    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{BULK}:*", f"{arn}:mapRun:{BULK}/*"])
     yield allow("ReportFailedRows", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
     if s.key:
         yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
@@ -105,28 +106,31 @@ def check_roles(s):
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
     if s.schedule or s.windows:
         targets = ["<EventFunction.Arn>"] * (s.schedule and not s.p["ScheduleFor"]) + ["<WindowFunction.Arn>"] * s.windows
+        groups = ["<ScheduleGroup.Arn>"] * s.schedule + ["<ReconcileGroup.Arn>"] * s.windows
         want["ScheduleRole"] = (
-            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
+            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": groups}),
             "schedule",
             policy(allow("Invoke", "lambda:InvokeFunction", targets), *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
     if s.bulk:
         role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
-                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
+                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{BULK}*"})
         want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
     if s.results and s.windows:
         role = trust("pipes.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
-                     ArnEquals={"aws:SourceArn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/{NAME}-window"})
+                     ArnEquals={"aws:SourceArn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/segura-enable-window-{STACK_ID}"})
         want["WindowPipeRole"] = (role, "pipe", policy(*pipe_statements(s)))
     if s.audit:
         want["AuditStreamRole"] = (trust("firehose.amazonaws.com", StringEquals={"sts:ExternalId": ACCOUNT}), "stream", policy(*audit_statements(s)))
         want["AuditSubscriptionRole"] = (
             trust("logs.amazonaws.com", StringLike={"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}), "subscription",
-            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{NAME}-audit")))
+            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/segura-enable-audit-{STACK_ID}")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
     for name, (trusted, policy_name, document) in want.items():
         got = {key: value for key, value in s.properties(name).items() if key != "Description"}
+        place = {"Path": s.p["RolePath"]} | ({"PermissionsBoundary": s.p["PermissionsBoundaryArn"]} if s.p["PermissionsBoundaryArn"] else {})
+        yield from compare(f"{name} path and boundary", {key: got.pop(key) for key in ("Path", "PermissionsBoundary") if key in got}, place)
         yield from compare(f"{name} keys", sorted(got), ["AssumeRolePolicyDocument", "Policies"])
         yield from compare(f"{name} trust", got.get("AssumeRolePolicyDocument"), trusted)
         policies = got.get("Policies", [])
