@@ -70,7 +70,7 @@ func (c *Clock) Move(ctx context.Context, by time.Duration) error {
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 	if err != nil {
-		return nil //nolint:nilerr // the process is gone; the next one reads the file
+		return nil // the process is gone; the next one reads the file
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(moving))
