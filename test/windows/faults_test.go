@@ -380,6 +380,13 @@ func reconcile(want string) step {
 func (s *scene) reconcile() shown {
 	s.t.Helper()
 	r := s.event(`{"reconcile":true}`)
+	s.judgeReconcile(r)
+	return r
+}
+
+// judgeReconcile holds that a reconcile is counted if it succeeded, and counts what is late.
+func (s *scene) judgeReconcile(r shown) {
+	s.t.Helper()
 	counted := strings.Contains(strings.Join(r.logs, "\n"), `"Reconciled":1`)
 	if counted != (r.errorType == "") {
 		s.t.Errorf("a reconcile that ended with %q is counted: %t", r.errorType, counted)
@@ -387,7 +394,6 @@ func (s *scene) reconcile() shown {
 	if s.alone && counted {
 		s.judgeReport(r)
 	}
-	return r
 }
 
 // settled reconciles every minute until nothing may land any more, and holds that nothing
@@ -492,10 +498,12 @@ func atEach(fault func(n int) step) step {
 				open("a", 60, 0, 1), open("b", 600, 1), move(60), fault(n),
 				func(s *scene) {
 					before := len(s.Tables.Requests())
-					s.event(`{"reconcile":true}`)
+					r := s.event(`{"reconcile":true}`)
 					more = len(s.Tables.Requests())-before >= n
+					up(s)
+					s.judgeReconcile(r)
 				},
-				up, move(90), reconciled, is("a", "closed: 0 disabled, 1 kept"), active(1), closes("b"), active(),
+				move(90), reconciled, is("a", "closed: 0 disabled, 1 kept"), active(1), closes("b"), active(),
 			))
 			if s.t.Failed() {
 				s.t.Logf("with the fault at request %d", n)
