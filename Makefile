@@ -127,8 +127,9 @@ logs: $(filter .venv/%,$(SAM)) ## Follow the logs of the functions
 .PHONY: invoke-remote
 invoke-remote: ## Send an event to the deployed function that it is for; EVENT=events/self-check.json
 	@test -f '$(EVENT)' || { echo 'Which event? make invoke-remote EVENT=events/self-check.json' >&2; exit 2; }
-	@function=EventFunctionArn; if grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; \
-	elif grep -qE '"(window|extend|close|close_all|reconcile)" *:' '$(EVENT)'; then function=WindowFunctionArn; fi; \
+	@function=EventFunctionArn; \
+	if grep -qE '"(window|extend|close|close_all|reconcile)" *:|"(path|rawPath)" *: *"[^"]*/windows' '$(EVENT)'; then function=WindowFunctionArn; \
+	elif grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; fi; \
 	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
 	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
 		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \

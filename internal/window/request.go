@@ -66,7 +66,7 @@ func ReadRequest(data []byte, most int) (r Request, err error) {
 		case "until":
 			r.Until, err = readTime(name, value)
 		case "for":
-			r.For, err = readDuration(name, value)
+			r.For, err = readText(name, value, ParseDuration)
 		case "reason":
 			r.Reason, err = apisecret.ReadReason(value)
 		default:
@@ -95,7 +95,7 @@ func ReadExtending(data []byte, withID bool) (e Extending, err error) {
 		case name == "until":
 			e.Until, err = readTime(name, value)
 		case name == "by":
-			e.By, err = readDuration(name, value)
+			e.By, err = readText(name, value, ParseDuration)
 		case name == "reason":
 			e.Reason, err = apisecret.ReadReason(value)
 		default:
@@ -134,28 +134,20 @@ func ReadEnder(data []byte, withID bool) (e Ender, err error) {
 	return e, err
 }
 
-func readTime(name string, value json.RawMessage) (*Instant, error) {
-	text, ok := strictjson.String(value)
-	if !ok {
-		return nil, fmt.Errorf("%s is %w", name, errTime)
-	}
-	i, err := ParseTime(text)
+// readText reads a value whose text is parsed. What is no text is parsed as an empty one,
+// which is neither a time nor a duration.
+func readText[T any](name string, value json.RawMessage, parse func(string) (T, error)) (T, error) {
+	text, _ := strictjson.String(value)
+	parsed, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %w", name, err)
+		return parsed, fmt.Errorf("%s is %w", name, err)
 	}
-	return &i, nil
+	return parsed, nil
 }
 
-func readDuration(name string, value json.RawMessage) (Instant, error) {
-	text, ok := strictjson.String(value)
-	if !ok {
-		return 0, fmt.Errorf("%s is %w", name, errDuration)
-	}
-	d, err := ParseDuration(text)
-	if err != nil {
-		return 0, fmt.Errorf("%s is %w", name, err)
-	}
-	return d, nil
+func readTime(name string, value json.RawMessage) (*Instant, error) {
+	i, err := readText(name, value, ParseTime)
+	return &i, err
 }
 
 func readID(value json.RawMessage) (string, error) {

@@ -307,16 +307,12 @@ func (w *write) key(k *window.Key) {
 		return
 	}
 	i := keyOf(keys+k.Name, "key")
-	i["content"], i["window"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
+	i["content"], i["used_for"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
 	if k.Replaces == "" {
 		w.put(i, absent, nil)
 		return
 	}
-	p := "attribute_not_exists(pk) OR #window = :replaces"
-	w.items = append(w.items, types.TransactWriteItem{Put: &types.Put{
-		TableName: &w.Name, Item: i, ConditionExpression: &p,
-		ExpressionAttributeNames: map[string]string{"#window": "window"}, ExpressionAttributeValues: item{":replaces": text(k.Replaces)},
-	}})
+	w.put(i, absent+" OR used_for = :replaces", item{":replaces": text(k.Replaces)})
 }
 
 // commit writes all or nothing. Where a condition fails, an earlier attempt of this very
@@ -425,7 +421,7 @@ func (t *Table) Key(ctx context.Context, name string) (*window.Key, error) {
 	if len(one) == 0 {
 		return nil, nil //nolint:nilnil // the interface says what nil means
 	}
-	return &window.Key{Name: name, Content: textOf(one, "content"), Window: textOf(one, "window")}, nil
+	return &window.Key{Name: name, Content: textOf(one, "content"), Window: textOf(one, "used_for")}, nil
 }
 
 // Lock implements window.Table.

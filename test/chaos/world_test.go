@@ -56,8 +56,7 @@ type world struct {
 	stack     *stage.Stack
 	segura    *seguratest.Server     // the stack's
 	secrets   *secretsmanager.Server // the stack's
-	clock     string                 // the socket of the function's clock
-	ahead     time.Duration          // by how much that is ahead
+	clock     stage.Clock            // the function's
 	wires     *wires
 	awsWires  *wires
 	function  *runtimeapi.Function
@@ -164,7 +163,7 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
 		return nil, err
 	}
-	w.clock = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
+	w.clock.Socket = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
 	if w.awsWires, err = layWires(strings.TrimPrefix(w.secrets.URL(), "http://"), rand.New(rand.NewPCG(seed, 2))); err != nil {
 		return nil, err
 	}
@@ -227,8 +226,8 @@ func (w *world) startFunction() error {
 		"SEGURA_DEFAULT_IDENTIFIERS":       joined(c.defaults),
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://" + w.awsWires.address,
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
-		"CHAOS_CLOCK":                      w.clock,
 	}
+	maps.Copy(env, w.clock.Env())
 	var err error
 	w.function, err = w.stack.StartFunction(context.Background(), c.door, runtimeapi.Options{
 		Env: env, MaxConcurrency: c.atOnce,

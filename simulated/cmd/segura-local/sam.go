@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,10 +70,11 @@ func sam(ctx context.Context, args []string, t terminal) error {
 	return r.throughAPI(ctx, cli)
 }
 
-// samplesOf is the one sample in a file, or all of them.
+// samplesOf is the one sample in a file, or all of them but windows': sam local passes on
+// only variables that the template declares, and an address of DynamoDB is none of them.
 func samplesOf(file string) ([]stage.Sample, error) {
 	if file == "" {
-		return stage.Samples, nil
+		return slices.DeleteFunc(slices.Clone(stage.Samples), func(s stage.Sample) bool { return s.Function == stage.Window }), nil
 	}
 	sample, known := stage.SampleOf(file)
 	if !known {

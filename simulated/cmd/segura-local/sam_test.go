@@ -178,13 +178,14 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 	t.Setenv("SSL_CERT_DIR", "/etc/ssl/certs")
 
+	samples, _ := samplesOf("")
 	code, out, stderr, notes := callSAM(t.Context(), t, "fine")
 
 	if code != exitOK || stderr != "" {
 		t.Fatalf("got exit code %d, errors %q and\n%s", code, stderr, out)
 	}
 	for _, want := range []string{
-		fmt.Sprintf("%d samples as they should be, 0 not", len(stage.Samples)),
+		fmt.Sprintf("%d samples as they should be, 0 not", len(samples)),
 		fmt.Sprintf("%d samples as they should be, 0 not", len(apiRequests)),
 		"function error Segura.PermanentError", "image    an image",
 		"POST /api-secrets/5/enable ── as rest-one.json", "207 Multi-Status",
@@ -193,7 +194,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
-	for _, sample := range stage.Samples {
+	for _, sample := range samples {
 		called := func(text string) bool {
 			return strings.HasPrefix(text, "local invoke "+stage.FunctionName(sample.Function)+" --event ") &&
 				strings.Contains(text, "/events/"+sample.File+" --template-file template.yaml --skip-pull-image --env-vars ") &&
