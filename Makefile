@@ -6,11 +6,12 @@
 .NOTPARALLEL:
 
 # Where the functions are built for, and under which version they introduce
-# themselves to Segura (in the User-Agent); outside a git clone, the source's own.
+# themselves to Segura (in the User-Agent); outside a git clone, the newest release's.
 ARCH      ?= arm64
 BUILD_DIR ?= build
+GIVEN     := $(VERSION)
 ifndef VERSION
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || sed -n '/^## \[[0-9]/{s/^## \[//;s/\].*//;p;q;}' CHANGELOG.md)
 endif
 
 FUNCTIONS := api event window
@@ -80,14 +81,18 @@ build-ApiFunction build-EventFunction build-WindowApiFunction build-WindowFuncti
 DIST_DIR ?= dist
 
 .PHONY: dist
-dist: ## Make a release in dist/: zips for both architectures, bills of materials, licences, checksums; VERSION=1.2.3
-	@test -n '$(VERSION)' || { echo 'Which version? make dist VERSION=1.2.3' >&2; exit 2; }
-	$(call title,dist $(VERSION))
-	@$(MAKE) --no-print-directory build ARCH=arm64 BUILD_DIR='$(BUILD_DIR)/dist/arm64'
-	@$(MAKE) --no-print-directory build ARCH=amd64 BUILD_DIR='$(BUILD_DIR)/dist/amd64'
-	@rm -rf '$(DIST_DIR)'
-	@$(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist pack -version '$(VERSION)' -out '$(DIST_DIR)' \
+dist: .bin/dist ## Make a release in dist/: zips and a template for each architecture, bills of materials, licences, checksums; VERSION=1.2.3-rc.1: a trial
+	@version='$(GIVEN)'; test -n "$$version" || version=$$(.bin/dist version) || exit 2; \
+	printf '\n==> dist %s\n' "$$version"; \
+	for arch in arm64 amd64; do \
+		$(MAKE) --no-print-directory build VERSION="$$version" ARCH=$$arch BUILD_DIR='$(BUILD_DIR)'/dist/$$arch || exit; \
+	done; \
+	rm -rf '$(DIST_DIR)' && .bin/dist pack -version "$$version" -out '$(DIST_DIR)' \
 		$(foreach arch,arm64 amd64,$(FUNCTIONS:%='$(BUILD_DIR)/dist/$(arch)/%/bootstrap'))
+
+.PHONY: .bin/dist
+.bin/dist:
+	@mkdir -p .bin && $(GO) build -C tools/dist -o '$(CURDIR)/$@' .
 
 ##@ Deploy
 
@@ -113,11 +118,11 @@ delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; 
 	$(SAM) delete --stack-name '$(STACK)'
 
 .PHONY: publish
-publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read
+publish: .venv/bin/sam ## Publish the release in dist/ to the Serverless Application Repository; BUCKET=one that it may read, ARCH=arm64 or amd64
 	@test -n '$(BUCKET)' || { echo 'Which bucket? make publish BUCKET=name' >&2; exit 2; }
-	@ARCH='$(ARCH)' VERSION='$(VERSION)' .venv/bin/sam build
-	.venv/bin/python tools/sam/flatten.py .aws-sam/build/flat.json
-	.venv/bin/sam package --template-file .aws-sam/build/flat.json --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
+	@test -f '$(DIST_DIR)/template-$(ARCH).yaml' || { echo 'There is no $(DIST_DIR)/template-$(ARCH).yaml: make dist first' >&2; exit 2; }
+	@mkdir -p .aws-sam
+	.venv/bin/sam package --template-file '$(DIST_DIR)/template-$(ARCH).yaml' --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
 	.venv/bin/sam publish --template .aws-sam/published.yaml
 
 .PHONY: logs
@@ -242,9 +247,9 @@ check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minute
 	cd tools/dist && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: check-licences
-check-licences: ## Every module's licence is known, and compatible with ours
+check-licences: .bin/dist ## Every module's licence is known, and compatible with ours; what a release consists of
 	$(call title,licences)
-	@mkdir -p .bin && $(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist licences
+	@.bin/dist licences
 	cd tools/dist && $(GO) test -count=1 ./...
 
 .PHONY: check-vuln

@@ -40,7 +40,6 @@ type facts struct {
 	ScheduledSources []string            `json:"scheduled_sources"`
 	Successes        []int               `json:"successes"` // statuses of requests that were carried out
 	Variables        map[string]variable `json:"variables"`
-	Versions         map[string]string   `json:"versions"`
 	Windows          windows             `json:"windows"`
 }
 
@@ -127,6 +126,5 @@ func collect(t *testing.T) facts {
 	f.Namespace = telemetry.Namespace
 	f.Outcomes = constants(t, "apisecret", "Outcome")
 	f.Variables = variables(t, func(getenv func(string) string) (any, error) { return config.Load(getenv) })
-	f.Versions = versions(t)
 	return f
 }

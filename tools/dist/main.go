@@ -1,9 +1,12 @@
 // Command dist makes what a release consists of from compiled functions: a zip for
-// Lambda and a software bill of materials for each, the licences of what is in
-// them, and a file of checksums. The same functions and version make the same
-// bytes, wherever and whenever.
+// Lambda and a software bill of materials for each, a template for each architecture
+// that needs nothing but the zips beside it, the licences of what is in them, and a
+// file of checksums. The same source, functions and version make the same bytes,
+// wherever and whenever.
 //
+//	dist version                         prints the version that CHANGELOG.md names; fails where there are changes without one
 //	dist licences                        lists the licence of every module; fails for one that is not listed as compatible
+//	dist template -version V ARCHITECTURE  prints the template of a release
 //	dist pack -version V -out DIR FILE…  packs functions, given as …/ARCHITECTURE/NAME/bootstrap
 //
 // It is started in the folder of the repository's go.mod.
@@ -19,6 +22,9 @@ import (
 	"os/signal"
 )
 
+// source is the repository's root, where this is started.
+const source = "."
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -31,7 +37,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("licences or pack?")
+		return errors.New("version, licences, template or pack?")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	version := flags.String("version", "", "`version` of the release")
@@ -39,18 +45,34 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	modules, err := readModules(ctx)
-	if err != nil {
-		return err
-	}
 	switch args[0] {
+	case "version":
+		released, err := releasedVersion(source)
+		if err == nil {
+			_, err = fmt.Fprintln(out, released)
+		}
+		return err
 	case "licences":
+		modules, err := readModules(ctx)
+		if err != nil {
+			return err
+		}
 		return listLicences(out, modules)
+	case "template":
+		template, err := flatTemplate(source, *version, flags.Arg(0))
+		if err == nil {
+			_, err = out.Write(template)
+		}
+		return err
 	case "pack":
 		if *version == "" || flags.NArg() == 0 {
 			return errors.New("pack takes -version and the functions")
 		}
-		return pack(release{version: *version, folder: *folder, modules: modules}, flags.Args(), out)
+		modules, err := readModules(ctx)
+		if err != nil {
+			return err
+		}
+		return pack(release{source: source, version: *version, folder: *folder, modules: modules}, flags.Args(), out)
 	default:
 		return fmt.Errorf("there is no command %q", args[0])
 	}

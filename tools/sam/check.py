@@ -1,5 +1,6 @@
 """Everything that is checked of the template without AWS. Ends with 1 for a fault."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import assertions
 import build
-import flatten
+import facts
 import mutate
 import scanners
 import sets
 import stack as stacks
+from stack import compare
 
 
 def report(title, faults, began):
@@ -28,10 +30,30 @@ def source(texts):
              scanners.cfn_lint([stacks.ROOT / "template.yaml"], serverless=False)]
     done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
                           cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
-    flat = flatten.flatten(texts["template.yaml"], texts["openapi.yaml"])
-    if stacks.parse(texts | {"template.yaml": flat}) != stacks.parse(texts):
-        found.append("flatten.py makes another template of it")
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def released(texts):
+    """The template of a release makes the same stack as the source, and SAM finds no fault in it."""
+    subprocess.run(["make", "--silent", ".bin/dist"], cwd=stacks.ROOT, check=True)
+    machine, faults = facts.machine("bulk"), []
+    for architecture, processor in (("arm64", "arm64"), ("amd64", "x86_64")):
+        flat = subprocess.run([stacks.ROOT / ".bin" / "dist", "template", "-version", facts.released(), architecture],
+                              cwd=stacks.ROOT, capture_output=True, text=True, check=True).stdout
+        template = json.loads(stacks.as_json(flat))
+        values = stacks.parameters(template, sets.SETS["full"] | {"Architecture": processor})
+        resources, want = (stacks.translate(one, values)["Resources"] for one in (template, stacks.parse(texts)))
+        got, bulk = resources["BulkStateMachine"]["Properties"], want["BulkStateMachine"]["Properties"]
+        separator, lines = got.pop("DefinitionString")["Fn::Join"]
+        bulk.pop("DefinitionS3Location")
+        faults += compare(f"{architecture}: the machine's definition", json.loads(separator.join(lines)), machine)
+        faults += compare(f"{architecture}: resources", resources, want)
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "template.yaml").write_text(flat, "utf-8")
+            done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"], "--template-file", "template.yaml"],
+                                  cwd=folder, env=scanners.environment(), capture_output=True, text=True)
+            faults += [f"{architecture}: sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else []
+    return faults
 
 
 def scan(texts):
@@ -60,6 +82,7 @@ def main():
     texts, faults = stacks.read(), 0
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
+        ("the templates of a release: the same stack, sam validate --lint", lambda: released(texts)),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
