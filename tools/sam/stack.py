@@ -80,7 +80,7 @@ def translate(source, values):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"  # as sam deploy leaves it
-        if "DefinitionUri" in resource["Properties"]:
+        if "DefinitionUri" in resource.get("Properties", {}):
             resource["Properties"]["DefinitionUri"] = "s3://artifacts/" + resource["Properties"]["DefinitionUri"]
     translator = Translator({}, Parser(), boto_session=SESSION)
     try:
