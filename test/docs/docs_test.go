@@ -16,9 +16,11 @@ import (
 const maxLines = 150 // of the README, which is for the first ten minutes
 
 // elsewhere are the paths that pages name and that are no files of this repository:
-// packages, what fuzzing writes, and what lies in the bucket of lists.
+// packages, what fuzzing writes, what lies in the bucket of lists, what a release
+// consists of, and what its user writes.
 var elsewhere = []string{
-	"testing/synctest", "golang.org/x/oauth2", "testdata/fuzz",
+	"testing/synctest", "golang.org/x/oauth2", "testdata/fuzz", "actions/attest-build-provenance",
+	"template-arm64.yaml", "template-amd64.yaml", "parameters.yaml",
 	"lists/x.csv", "lists/x.jsonl", "results/", "report.json",
 }
 
