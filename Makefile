@@ -23,7 +23,7 @@ GO     ?= go
 PYTHON ?= python3
 LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
 LOCAL  := .bin/segura-local
-ROOMS  := functions internal simulated test tools
+ROOMS  := functions internal simulated test tools examples
 
 # $(call title,WORDS) starts a section of a long output.
 title = @printf '\n==> %s\n' '$(1)'
@@ -283,10 +283,11 @@ check-build: ## The functions for both architectures
 
 # After check-vuln, which begins the list of what was skipped.
 .PHONY: check-template
-check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
+check-template: ## template.yaml and openapi.yaml, as resolved stacks, and examples/; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
 	$(GO) test -count=1 ./test/facts
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
+	$(GO) test -count=1 -run Python ./test/examples
 
 .PHONY: check-statemachines
 check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had

@@ -20,6 +20,7 @@ var files = []string{
 	"openapi.yaml", "samconfig.toml", "template.yaml", "statemachines/*.asl.json",
 
 	"docs/*.md",
+	"examples/README.md", "examples/*.sh", "examples/*.py", "examples/*/*.go", "examples/*.yaml", "examples/parameters/*.yaml", "examples/*.asl.json", "examples/terraform/*.tf",
 	"events/*.json",
 	"functions/*/*.go",
 	"internal/**/*.go",

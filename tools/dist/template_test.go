@@ -164,6 +164,18 @@ func TestPack_refusesAReleaseThatLacksAFunction(t *testing.T) {
 	}
 }
 
+// That example puts the zips' place in a bucket before their names.
+func TestTerraformExample_findsEachZip(t *testing.T) {
+	const before = `"CodeUri: segura-enable-"`
+	if !strings.Contains(string(sourceFile(t, "examples/terraform/main.tf")), before) {
+		t.Fatalf("the example does not look for %s", before)
+	}
+
+	if got := strings.Count(string(packed(t)["template-arm64.yaml"]), strings.Trim(before, `"`)); got != len(programs) {
+		t.Errorf("got %d zips, want %d", got, len(programs))
+	}
+}
+
 func TestPrograms_areThoseOfSAMBuild(t *testing.T) {
 	got := map[string]string{}
 	for _, found := range regexp.MustCompile(`(?m)^build-(\w+): NAME := (\w+)$`).FindAllStringSubmatch(string(sourceFile(t, "Makefile")), -1) {

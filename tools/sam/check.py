@@ -9,6 +9,7 @@ from pathlib import Path
 
 import assertions
 import build
+import examples
 import facts
 import mutate
 import scanners
@@ -83,6 +84,7 @@ def main():
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
         ("the template of a release: the same stack, sam validate --lint", lambda: released(texts)),
+        ("examples: parameters, a rule's stack, Terraform", lambda: list(examples.faults(texts))),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
