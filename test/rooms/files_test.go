@@ -15,7 +15,8 @@ import (
 // new kind, which gets a line here.
 var files = []string{
 	".ci/run", ".editorconfig", ".gitattributes", ".gitignore", ".golangci.yml",
-	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
+	".github/CODEOWNERS", ".github/PULL_REQUEST_TEMPLATE.md", ".github/ISSUE_TEMPLATE/*.md", ".github/dependabot.yml", ".github/workflows/*.yml",
+	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md",
 	"Makefile", "go.mod", "go.sum",
 	"openapi.yaml", "samconfig.toml", "template.yaml", "statemachines/*.asl.json",
 

@@ -73,8 +73,8 @@ func packedAnew(t *testing.T) map[string][]byte {
 func TestPack_makesTheSameBytesEachTime(t *testing.T) {
 	first, second := packed(t), packedAnew(t)
 
-	if len(first) != 18 {
-		t.Errorf("got %d files, want six zips and their bills of materials, two templates, checksums, LICENSE, the others' licences, README.md", len(first))
+	if len(first) != 19 {
+		t.Errorf("got %d files, want six zips and their bills of materials, two templates, checksums, LICENSE, NOTICE, the others' licences, README.md", len(first))
 	}
 	for name := range first {
 		if !bytes.Equal(first[name], second[name]) {

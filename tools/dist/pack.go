@@ -31,8 +31,8 @@ func pack(r release, bootstraps []string, out io.Writer) error {
 	if err := r.templates(files); err != nil {
 		return err
 	}
-	// Both are named by the template's metadata.
-	for _, name := range []string{"LICENSE", "README.md"} {
+	// The template's metadata names two of them.
+	for _, name := range []string{"LICENSE", "NOTICE", "README.md"} {
 		if files[name], err = os.ReadFile(filepath.Join(r.source, name)); err != nil {
 			return err
 		}
