@@ -17,8 +17,8 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		{longReadme, "README.md", strings.Repeat("\n", 150), ""},
 		{longReadme, "README.md", strings.Repeat("\n", 151), "151 lines"},
 
-		{lonelyPages, "README.md", "[Deploy](docs/deploy.md) [Security](SECURITY.md)", ""},
-		{lonelyPages, "README.md", "[Security](SECURITY.md)", "does not lead to docs/deploy.md"},
+		{lonelyPages, "README.md", "[Deploy](docs/deploy.md) [Security](SECURITY.md) [Windows](docs/windows.md)", ""},
+		{lonelyPages, "README.md", "[Security](SECURITY.md) [Windows](docs/windows.md)", "does not lead to docs/deploy.md"},
 
 		{brokenLinks, "README.md", "[far](https://example.com/x#y) [there](docs/deploy.md#2-how-to-go) [here](#a)\n\n# A", ""},
 		{brokenLinks, "README.md", "`[no](link)`\n" + fence + "[none](either)\n" + fence, ""},
@@ -51,14 +51,25 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		{wrongTests, "SECURITY.md", "`TestDoor_open`", "TestDoor_open, which"},
 		{wrongTests, "SECURITY.md", "No control has a test.", "names no test"},
 
+		{barePromises, "README.md", "# Doors\n\n## What it promises\n\n- It opens. `TestDoor_opens`\n- It closes. [Here](docs/deploy.md)\n\n## Else\n\n- No promise\n", ""},
+		{barePromises, "README.md", "# Doors\n\n## What it promises\n\n- It opens.\n- It closes. [Here](docs/deploy.md)\n", "It opens."},
+		{barePromises, "README.md", "# Doors\n", "promises nothing"},
+		{barePromises, "SECURITY.md", "## Threat model\n\n| threat | test |\n|---|---|\n| it stays open | `TestDoor_shuts` |\n| it creaks | oil |\n", "it creaks"},
+		{barePromises, "docs/windows.md", "## What windows promise\n\n1. A view (`TestView`).\n2. Air.\n", "Air"},
+
+		{strongWords, "README.md", "It is on this machine alone, and `certain`.", "says \"certain\""},
+		{strongWords, "README.md", "An uncertain sentence, under certainties' heading.", ""},
+		{strongWords, "docs/deploy.md", "It works Offline.", "says \"Offline\""},
+
 		{wrongFigures, "docs/performance.md", "Fast:\n\n| 1 ms |\n\n| 9 s |\n", ""},
 		{wrongFigures, "docs/performance.md", "Fast:\n\n| 2 ms |\n\n| 9 s |\n", "the table peers"},
 	}
 	for _, row := range table {
 		root := fstest.MapFS{
 			"Makefile":              {Data: []byte(".PHONY: run\nrun:\n\techo '$(EVENT)'\n")},
-			"README.md":             {Data: []byte("# Doors\n")},
-			"SECURITY.md":           {Data: []byte("# Security\n")},
+			"README.md":             {Data: []byte("# Doors\n\n## What it promises\n\n- It opens. `TestDoor_opens`\n")},
+			"SECURITY.md":           {Data: []byte("# Security\n\n## Threat model\n\n| threat | test |\n|---|---|\n| it stays open | `TestDoor_opens` |\n")},
+			"docs/windows.md":       {Data: []byte("## What windows promise\n\n1. A view (`TestDoor_opens`).\n")},
 			"docs/deploy.md":        {Data: []byte("# Deploy\n\n## 2. How to *go*?\n")},
 			"events/one.json":       {},
 			"test/x/x_test.go":      {Data: []byte("func TestDoor_opens(t *testing.T) {}\n")},
