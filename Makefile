@@ -97,13 +97,13 @@ build-ApiFunction build-EventFunction build-WindowApiFunction build-WindowFuncti
 DIST_DIR ?= dist
 
 .PHONY: dist
-dist: .bin/dist ## Make a release in dist/: zips and a template for each architecture, bills of materials, licences, checksums; VERSION=1.2.3-rc.1: a trial
+dist: .bin/dist ## Make a release in dist/: zips and a template for each architecture, bills of materials, licences, checksums; VERSION=1.2.3-rc.1: a trial, SOURCE=address of this version's source
 	@version='$(GIVEN)'; test -n "$$version" || version=$$(.bin/dist version) || exit 2; \
 	printf '\n==> dist %s\n' "$$version"; \
 	for arch in arm64 amd64; do \
 		$(MAKE) --no-print-directory build VERSION="$$version" ARCH=$$arch BUILD_DIR='$(BUILD_DIR)'/dist/$$arch || exit; \
 	done; \
-	rm -rf '$(DIST_DIR)' && .bin/dist pack -version "$$version" -out '$(DIST_DIR)' \
+	rm -rf '$(DIST_DIR)' && .bin/dist pack -version "$$version" -source '$(SOURCE)' -out '$(DIST_DIR)' \
 		$(foreach arch,arm64 amd64,$(FUNCTIONS:%='$(BUILD_DIR)/dist/$(arch)/%/bootstrap'))
 
 .PHONY: .bin/dist
@@ -136,7 +136,8 @@ delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; 
 .PHONY: publish
 publish: .venv/bin/sam ## Publish the release in dist/ to the Serverless Application Repository; BUCKET=one that it may read, ARCH=arm64 or amd64
 	@test -n '$(BUCKET)' || { echo 'Which bucket? make publish BUCKET=name' >&2; exit 2; }
-	@test -f '$(DIST_DIR)/template-$(ARCH).yaml' || { echo 'There is no $(DIST_DIR)/template-$(ARCH).yaml: make dist first' >&2; exit 2; }
+	@grep -qs SourceCodeUrl '$(DIST_DIR)/template-$(ARCH).yaml' || \
+		{ echo 'There is no $(DIST_DIR)/template-$(ARCH).yaml that says where its source is: make dist SOURCE=https://… first' >&2; exit 2; }
 	@mkdir -p .aws-sam
 	.venv/bin/sam package --template-file '$(DIST_DIR)/template-$(ARCH).yaml' --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
 	.venv/bin/sam publish --template .aws-sam/published.yaml

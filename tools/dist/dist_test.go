@@ -28,12 +28,12 @@ func packed(t *testing.T) map[string][]byte {
 	t.Helper()
 	files := packedOnce()
 	if len(files) == 0 {
-		maps.Copy(files, packedAnew(t))
+		maps.Copy(files, packedAnew(t, ""))
 	}
 	return files
 }
 
-func packedAnew(t *testing.T) map[string][]byte {
+func packedAnew(t *testing.T, address string) map[string][]byte {
 	t.Helper()
 	modules, err := ourModules()
 	if err != nil {
@@ -54,7 +54,7 @@ func packedAnew(t *testing.T) map[string][]byte {
 		}
 		bootstraps = append(bootstraps, bootstrap)
 	}
-	if err := pack(release{source: "../..", version: "1.2.3", folder: out, modules: modules}, bootstraps, io.Discard); err != nil {
+	if err := pack(release{source: "../..", version: "1.2.3", address: address, folder: out, modules: modules}, bootstraps, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{}
@@ -71,7 +71,7 @@ func packedAnew(t *testing.T) map[string][]byte {
 }
 
 func TestPack_makesTheSameBytesEachTime(t *testing.T) {
-	first, second := packed(t), packedAnew(t)
+	first, second := packed(t), packedAnew(t, "")
 
 	if len(first) != 19 {
 		t.Errorf("got %d files, want six zips and their bills of materials, two templates, checksums, LICENSE, NOTICE, the others' licences, README.md", len(first))

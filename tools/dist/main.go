@@ -7,7 +7,7 @@
 //	dist version                         prints the version that CHANGELOG.md names; fails where there are changes without one
 //	dist licences                        lists the licence of every module; fails for one that is not listed as compatible
 //	dist template -version V ARCHITECTURE  prints the template of a release
-//	dist pack -version V -out DIR FILE…  packs functions, given as …/ARCHITECTURE/NAME/bootstrap
+//	dist pack -version V -out DIR FILE…  packs functions, given as …/ARCHITECTURE/NAME/bootstrap; -source ADDRESS: links lead there
 //
 // It is started in the folder of the repository's go.mod.
 package main
@@ -41,6 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	version := flags.String("version", "", "`version` of the release")
+	address := flags.String("source", "", "`address` at which the source of this version can be read")
 	folder := flags.String("out", "dist", "`folder` to write to")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return listLicences(out, modules)
 	case "template":
-		template, err := flatTemplate(source, *version, flags.Arg(0))
+		template, err := flatTemplate(source, *version, *address, flags.Arg(0))
 		if err == nil {
 			_, err = out.Write(template)
 		}
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return pack(release{source: source, version: *version, folder: *folder, modules: modules}, flags.Args(), out)
+		return pack(release{source: source, version: *version, address: *address, folder: *folder, modules: modules}, flags.Args(), out)
 	default:
 		return fmt.Errorf("there is no command %q", args[0])
 	}

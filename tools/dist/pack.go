@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 // release is what is packed.
 type release struct {
 	source  string // the repository's root
+	address string // where it can be read, or empty
 	version string
 	folder  string
 	modules []module
@@ -37,6 +39,9 @@ func pack(r release, bootstraps []string, out io.Writer) error {
 			return err
 		}
 	}
+	if r.address != "" {
+		files["README.md"] = relative.ReplaceAll(files["README.md"], []byte("]("+strings.TrimSuffix(r.address, "/")+"/$1"))
+	}
 	files["THIRD-PARTY-LICENSES.txt"] = notices(r.modules)
 	files["SHA256SUMS"] = checksums(files)
 	if err := os.MkdirAll(r.folder, 0o755); err != nil { //nolint:gosec // what is released is for everyone to read
@@ -50,6 +55,9 @@ func pack(r release, bootstraps []string, out io.Writer) error {
 	}
 	return nil
 }
+
+// relative is the beginning of a link to a file beside a page.
+var relative = regexp.MustCompile(`\]\(([\w.]+[/)#])`)
 
 // functions returns a zip and a bill of materials for each function.
 func (r release) functions(bootstraps []string) (map[string][]byte, error) {
@@ -76,7 +84,7 @@ func (r release) functions(bootstraps []string) (map[string][]byte, error) {
 // the zips.
 func (r release) templates(files map[string][]byte) error {
 	for architecture := range processors {
-		template, err := flatTemplate(r.source, r.version, architecture)
+		template, err := flatTemplate(r.source, r.version, r.address, architecture)
 		if err != nil {
 			return err
 		}

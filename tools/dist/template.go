@@ -28,8 +28,9 @@ func zipName(function, version, architecture string) string {
 
 // flatTemplate returns template.yaml as it is released: with what it includes in it,
 // and with the zips beside it for code. It is for one architecture, and takes no
-// other, so that the zips and the functions' Architectures agree.
-func flatTemplate(source, version, architecture string) ([]byte, error) {
+// other, so that the zips and the functions' Architectures agree. An address is where
+// the source can be read; it may be empty.
+func flatTemplate(source, version, address, architecture string) ([]byte, error) {
 	if version == "" || processors[architecture] == "" {
 		return nil, fmt.Errorf("there is no template of version %q for %q", version, architecture)
 	}
@@ -57,6 +58,11 @@ func flatTemplate(source, version, architecture string) ([]byte, error) {
 			return nil, fmt.Errorf("template.yaml: there is no %s", strings.Join(edit.path, "."))
 		}
 		*node = *edit.value
+	}
+	if address != "" {
+		application := at(template, "Metadata", "AWS::ServerlessRepo::Application")
+		set(application, "HomePageUrl", scalar(address))
+		set(application, "SourceCodeUrl", scalar(address))
 	}
 	resources := at(template, "Resources").Content
 	for i := 0; i+1 < len(resources); i += 2 {

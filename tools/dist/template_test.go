@@ -156,6 +156,25 @@ func scalars(node *yaml.Node) []string {
 	return all
 }
 
+func TestPack_leadsToItsSourceWhereItIsTold(t *testing.T) {
+	const address = "https://example.com/source/v1.2.3"
+
+	files := packedAnew(t, address)
+
+	application := follow(parsed(t, files["template-arm64.yaml"]), "Metadata.AWS::ServerlessRepo::Application")
+	if got, want := follow(application, "SourceCodeUrl"), "!!str "+address; got != want || follow(application, "HomePageUrl") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(files["README.md"]), -1) {
+		if !strings.HasPrefix(link[1], "https://") && !strings.HasPrefix(link[1], "#") {
+			t.Errorf("README.md links %s, which is not beside it", link[1])
+		}
+	}
+	if !strings.Contains(string(files["README.md"]), "]("+address+"/docs/deploy.md") {
+		t.Error("README.md does not lead to the source")
+	}
+}
+
 func TestPack_refusesAReleaseThatLacksAFunction(t *testing.T) {
 	err := release{source: "../..", version: "1.2.3"}.templates(map[string][]byte{zipName("api", "1.2.3", "arm64"): {1}})
 
