@@ -48,11 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	switch args[0] {
 	case "version":
-		released, err := releasedVersion(source)
-		if err == nil {
-			_, err = fmt.Fprintln(out, released)
-		}
-		return err
+		return printVersion(out)
 	case "licences":
 		modules, err := readModules(ctx)
 		if err != nil {
@@ -77,4 +73,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	default:
 		return fmt.Errorf("there is no command %q", args[0])
 	}
+}
+
+func printVersion(out io.Writer) error {
+	released, err := releasedVersion(source)
+	if err == nil {
+		_, err = fmt.Fprintln(out, released)
+	}
+	return err
 }

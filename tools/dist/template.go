@@ -43,6 +43,21 @@ func flatTemplate(source, version, address, architecture string) ([]byte, error)
 		return nil, err
 	}
 	remove(at(template, "Globals", "Function"), "CodeUri")
+	if err := stamp(template, version, address, processor); err != nil {
+		return nil, err
+	}
+	resources := at(template, "Resources").Content
+	for i := 0; i+1 < len(resources); i += 2 {
+		if err := flattenResource(resources[i].Value, resources[i+1], source, version, architecture); err != nil {
+			return nil, err
+		}
+	}
+	document.HeadComment = fmt.Sprintf("# segura-enable %s for %s, to be deployed with the zips beside it.\n", version, processor)
+	return written(document)
+}
+
+// stamp says what the release is, and which architecture it takes.
+func stamp(template *yaml.Node, version, address, processor string) error {
 	for _, edit := range []struct {
 		value *yaml.Node
 		path  []string
@@ -55,7 +70,7 @@ func flatTemplate(source, version, address, architecture string) ([]byte, error)
 	} {
 		node := at(template, edit.path...)
 		if node == nil {
-			return nil, fmt.Errorf("template.yaml: there is no %s", strings.Join(edit.path, "."))
+			return fmt.Errorf("template.yaml: there is no %s", strings.Join(edit.path, "."))
 		}
 		*node = *edit.value
 	}
@@ -64,14 +79,7 @@ func flatTemplate(source, version, address, architecture string) ([]byte, error)
 		set(application, "HomePageUrl", scalar(address))
 		set(application, "SourceCodeUrl", scalar(address))
 	}
-	resources := at(template, "Resources").Content
-	for i := 0; i+1 < len(resources); i += 2 {
-		if err := flattenResource(resources[i].Value, resources[i+1], source, version, architecture); err != nil {
-			return nil, err
-		}
-	}
-	document.HeadComment = fmt.Sprintf("# segura-enable %s for %s, to be deployed with the zips beside it.\n", version, processor)
-	return written(document)
+	return nil
 }
 
 // flattenResource gives a function its zip, and a state machine its definition.
