@@ -52,6 +52,10 @@ func TestTests_thatPagesNameExist(t *testing.T) {
 	report(t, wrongTests)
 }
 
+func TestCommands_haveNoCredentialAmongTheirArguments(t *testing.T) {
+	report(t, shownCredentials)
+}
+
 func TestPromises_nameWhatCarriesThem(t *testing.T) {
 	report(t, barePromises)
 }
@@ -192,6 +196,21 @@ func wrongTests(t *testing.T, root fs.FS) (faults []string) {
 		for _, span := range p.spans {
 			if isTest.MatchString(span) && !slices.Contains(exist, span) {
 				faults = append(faults, fmt.Sprintf("%s names the test %s, which does not exist", p.name, span))
+			}
+		}
+	}
+	return faults
+}
+
+// An option with a credential after it, which every user of the machine could read in
+// the list of processes.
+var shown = regexp.MustCompile(`\s--?[\w-]+(?: +|=)(?:"[^"]*\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|'?"?\{[^}]*client_secret)`)
+
+func shownCredentials(t *testing.T, root fs.FS) (faults []string) {
+	for _, p := range pages(t, root) {
+		for _, line := range slices.Concat(p.lines, p.spans) {
+			if shown.MatchString(line) {
+				faults = append(faults, fmt.Sprintf("%s shows a credential in the list of processes: %s", p.name, line))
 			}
 		}
 	}

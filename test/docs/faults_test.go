@@ -51,6 +51,11 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		{wrongTests, "SECURITY.md", "`TestDoor_open`", "TestDoor_open, which"},
 		{wrongTests, "SECURITY.md", "No control has a test.", "names no test"},
 
+		{shownCredentials, "docs/deploy.md", "\n" + fence + "curl --user \\\n  \"$ID:$AWS_SECRET_ACCESS_KEY\" x\n" + fence, "list of processes: curl"},
+		{shownCredentials, "docs/deploy.md", "\n" + fence + "curl -H \"x-amz-security-token: $AWS_SESSION_TOKEN\" x\n" + fence, "list of processes: curl"},
+		{shownCredentials, "docs/deploy.md", "`aws secretsmanager put-secret-value --secret-string '{\"client_secret\": \"x\"}'`", "list of processes: aws"},
+		{shownCredentials, "docs/deploy.md", "\n" + fence + "aws x --secret-id \"$SECRET_ARN\" --secret-string file://segura.json\ncurl --config - <<END\nuser = \"$ID:$AWS_SECRET_ACCESS_KEY\"\nEND\n" + fence, ""},
+
 		{barePromises, "README.md", "# Doors\n\n## What it promises\n\n- It opens. `TestDoor_opens`\n- It closes. [Here](docs/deploy.md)\n\n## Else\n\n- No promise\n", ""},
 		{barePromises, "README.md", "# Doors\n\n## What it promises\n\n- It opens.\n- It closes. [Here](docs/deploy.md)\n", "It opens."},
 		{barePromises, "README.md", "# Doors\n", "promises nothing"},
