@@ -58,7 +58,7 @@ services: $(LOCAL) ## Keep Segura and Secrets Manager up, for a sam local of you
 .PHONY: $(LOCAL)
 $(LOCAL): need-go
 	@echo 'Compiling what stands in for AWS and Segura on this machine.'
-	@echo 'The first time, that takes a minute or two, and the network for 5 MB of modules.'
+	@echo 'The first time, that takes a minute or two, and the network for 4 MB of modules.'
 	@mkdir -p .bin && GOTMPDIR='$(CURDIR)/.bin' CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./simulated/cmd/segura-local
 
 # An older Go than 1.21 would say that go.mod is damaged.
