@@ -1,29 +1,29 @@
 # Everything that one does with this repository. It needs Go and make; the race
-# detector of `make test` also needs a C compiler on Linux, and is left out, with
-# a notice, where there is none. Written for GNU make 3.81 too, which macOS ships.
+# detector of `make test` also needs a C compiler with its headers on Linux, and is
+# left out, with a notice, where there is none. Written for GNU make 3.81 too, which macOS ships.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 # Where the functions are built for, and under which version they introduce
-# themselves to Segura (in the User-Agent); outside a git clone, the source's own.
+# themselves to Segura (in the User-Agent); outside a git clone, the newest release's.
 ARCH      ?= arm64
 BUILD_DIR ?= build
+GIVEN     := $(VERSION)
 ifndef VERSION
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || sed -n '/^## \[[0-9]/{s/^## \[//;s/\].*//;p;q;}' CHANGELOG.md)
 endif
 
 FUNCTIONS := api event window
-CC_FOUND  := $(shell command -v "$${CC:-cc}" 2>/dev/null || command -v gcc 2>/dev/null || command -v clang 2>/dev/null)
-RACE      ?= $(if $(CC_FOUND),-race)
+RACE      ?= $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && $$($(GO) env CC) -include stdlib.h -fsyntax-only -x c /dev/null 2>/dev/null && echo -race)
 PORT      ?= 3000
 EVENT     ?=
 
 GO     ?= go
 PYTHON ?= python3
 LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
-LOCAL  := CGO_ENABLED=0 $(GO) run -trimpath ./simulated/cmd/segura-local
-ROOMS  := functions internal simulated test tools
+LOCAL  := .bin/segura-local
+ROOMS  := functions internal simulated test tools examples
 
 # $(call title,WORDS) starts a section of a long output.
 title = @printf '\n==> %s\n' '$(1)'
@@ -37,8 +37,8 @@ help: ## Show this list
 		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: ## Send the sample events through the local stack; EVENT=events/x.json: one, EVENT=-: standard input
-	@$(LOCAL) run $(if $(EVENT),'$(EVENT)')
+run: $(LOCAL) ## Send the sample events through the local stack; EVENT=events/x.json: one, EVENT=-: standard input
+	@exec $(LOCAL) run $(if $(EVENT),'$(EVENT)')
 
 .PHONY: sam-local
 sam-local: ## Send them through sam local, in containers; EVENT=events/x.json: one, SAM_LOCAL=required: fail where it cannot run
@@ -46,13 +46,30 @@ sam-local: ## Send them through sam local, in containers; EVENT=events/x.json: o
 	@exec env GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' sh tools/sam/local.sh
 
 .PHONY: serve
-serve: ## Keep the local stack up behind http://127.0.0.1:3000; PORT=8080: another port
-	@$(LOCAL) serve -port '$(PORT)'
+serve: $(LOCAL) ## Keep the local stack up behind http://127.0.0.1:3000; PORT=8080: another port
+	@exec $(LOCAL) serve -port '$(PORT)'
 
 # Containers find this machine at the gateway of their bridge.
 .PHONY: services
-services: ## Keep Segura and Secrets Manager up, for a sam local of yours with tools/sam/local-env.json
-	@$(LOCAL) services -gateway "$$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)"
+services: $(LOCAL) ## Keep Segura and Secrets Manager up, for a sam local of yours with tools/sam/local-env.json
+	@exec $(LOCAL) services -gateway "$$(docker network inspect bridge --format '{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}' 2>/dev/null)"
+
+# It ends with make, however make ends, since nothing stands between the two.
+.PHONY: $(LOCAL)
+$(LOCAL): need-go
+	@echo 'Compiling what stands in for AWS and Segura on this machine.'
+	@echo 'The first time, that takes a minute or two, and the network for 4 MB of modules.'
+	@mkdir -p .bin && GOTMPDIR='$(CURDIR)/.bin' CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./simulated/cmd/segura-local
+
+# An older Go than 1.21 would say that go.mod is damaged.
+GO_NEEDED := $(shell sed -n 's/^go //p' go.mod)
+
+.PHONY: need-go
+need-go:
+	@here=$$($(GO) version 2>&1) || { echo "Go $(GO_NEEDED) or newer is needed, and there is none here: https://go.dev/dl ($$here)" >&2; exit 2; }; \
+	printf '%s\n' "$$here" | awk -v needed='$(GO_NEEDED)' '{ split(substr($$3, 3), have, "."); split(needed, want, "."); \
+		exit have[1] + 0 < want[1] + 0 || have[1] == want[1] && have[2] + 0 < want[2] + 0 }' || \
+		{ echo "Go $(GO_NEEDED) or newer is needed: https://go.dev/dl; here is $$here" >&2; exit 2; }
 
 .PHONY: build
 build: $(FUNCTIONS:%=build-%) ## Build the functions to build/{api,event,window}/bootstrap for Linux; ARCH=arm64 or amd64, VERSION=1.2.3
@@ -64,7 +81,7 @@ compile = GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 $(GO) build -tags lambda.norpc
 	-o '$(2)/bootstrap' ./functions/$(1)
 
 .PHONY: $(FUNCTIONS:%=build-%)
-$(FUNCTIONS:%=build-%): build-%:
+$(FUNCTIONS:%=build-%): build-%: need-go
 	$(call compile,$*,$(BUILD_DIR)/$*)
 
 # What sam build calls, in this folder, with the one to fill in ARTIFACTS_DIR.
@@ -80,14 +97,18 @@ build-ApiFunction build-EventFunction build-WindowApiFunction build-WindowFuncti
 DIST_DIR ?= dist
 
 .PHONY: dist
-dist: ## Make a release in dist/: zips for both architectures, bills of materials, licences, checksums; VERSION=1.2.3
-	@test -n '$(VERSION)' || { echo 'Which version? make dist VERSION=1.2.3' >&2; exit 2; }
-	$(call title,dist $(VERSION))
-	@$(MAKE) --no-print-directory build ARCH=arm64 BUILD_DIR='$(BUILD_DIR)/dist/arm64'
-	@$(MAKE) --no-print-directory build ARCH=amd64 BUILD_DIR='$(BUILD_DIR)/dist/amd64'
-	@rm -rf '$(DIST_DIR)'
-	@$(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist pack -version '$(VERSION)' -out '$(DIST_DIR)' \
+dist: .bin/dist ## Make a release in dist/: zips and a template for each architecture, bills of materials, licences, checksums; VERSION=1.2.3-rc.1: a trial, SOURCE=address of this version's source
+	@version='$(GIVEN)'; test -n "$$version" || version=$$(.bin/dist version) || exit 2; \
+	printf '\n==> dist %s\n' "$$version"; \
+	for arch in arm64 amd64; do \
+		$(MAKE) --no-print-directory build VERSION="$$version" ARCH=$$arch BUILD_DIR='$(BUILD_DIR)'/dist/$$arch || exit; \
+	done; \
+	rm -rf '$(DIST_DIR)' && .bin/dist pack -version "$$version" -source '$(SOURCE)' -out '$(DIST_DIR)' \
 		$(foreach arch,arm64 amd64,$(FUNCTIONS:%='$(BUILD_DIR)/dist/$(arch)/%/bootstrap'))
+
+.PHONY: .bin/dist
+.bin/dist: need-go
+	@mkdir -p .bin && $(GO) build -C tools/dist -o '$(CURDIR)/$@' .
 
 ##@ Deploy
 
@@ -113,11 +134,12 @@ delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; 
 	$(SAM) delete --stack-name '$(STACK)'
 
 .PHONY: publish
-publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read, SOURCE=address of this version's source
-	@test -n '$(BUCKET)' && test -n '$(SOURCE)' || { echo 'Which bucket, and which source? make publish BUCKET=name SOURCE=https://…' >&2; exit 2; }
-	@ARCH='$(ARCH)' VERSION='$(VERSION)' .venv/bin/sam build
-	.venv/bin/python tools/sam/flatten.py .aws-sam/build/flat.json '$(SOURCE)'
-	.venv/bin/sam package --template-file .aws-sam/build/flat.json --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
+publish: .venv/bin/sam ## Publish the release in dist/ to the Serverless Application Repository; BUCKET=one that it may read, ARCH=arm64 or amd64
+	@test -n '$(BUCKET)' || { echo 'Which bucket? make publish BUCKET=name' >&2; exit 2; }
+	@grep -qs SourceCodeUrl '$(DIST_DIR)/template-$(ARCH).yaml' || \
+		{ echo 'There is no $(DIST_DIR)/template-$(ARCH).yaml that says where its source is: make dist SOURCE=https://… first' >&2; exit 2; }
+	@mkdir -p .aws-sam
+	.venv/bin/sam package --template-file '$(DIST_DIR)/template-$(ARCH).yaml' --s3-bucket '$(BUCKET)' --output-template-file .aws-sam/published.yaml
 	.venv/bin/sam publish --template .aws-sam/published.yaml
 
 .PHONY: logs
@@ -146,9 +168,9 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 # Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
 # tested in bulk needs an emulator: see make check-statemachines.
 .PHONY: test
-test: ## Run every test, offline, with the race detector; RACE=: without it
+test: need-go ## Run every test, on this machine alone, with the race detector; RACE=: without it
 	$(call title,test)
-	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
+	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler with its headers here\n')
 	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
 	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
 
@@ -177,7 +199,9 @@ soak: ## Run the functions for DURATION=30m and see whether anything grows; Linu
 FUZZTIME ?= 10m
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: one
+fuzz: need-go ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: those whose names begin so
+	@grep -rqE --include='*_test.go' 'func Fuzz$(patsubst Fuzz%,%,$(FUZZ))' $(ROOMS) || \
+		{ echo 'There is no fuzz target $(FUZZ). There are:' $$(grep -rhoE --include='*_test.go' 'func Fuzz\w+' $(ROOMS) | cut -c6-) >&2; exit 2; }
 	@set -e; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz$(patsubst Fuzz%,%,$(FUZZ))' "$$package" | grep '^Fuzz' || true); do \
 			printf '\n==> %s %s\n' "$$package" "$$target"; \
@@ -243,9 +267,9 @@ check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minute
 	cd tools/dist && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: check-licences
-check-licences: ## Every module's licence is known, and compatible with ours
+check-licences: .bin/dist ## Every module's licence is known, and compatible with ours; what a release consists of
 	$(call title,licences)
-	@mkdir -p .bin && $(GO) build -C tools/dist -o '$(CURDIR)/.bin/dist' . && .bin/dist licences
+	@.bin/dist licences
 	cd tools/dist && $(GO) test -count=1 ./...
 
 .PHONY: check-vuln
@@ -261,10 +285,11 @@ check-build: ## The functions for both architectures
 
 # After check-vuln, which begins the list of what was skipped.
 .PHONY: check-template
-check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=required: fail where the tools cannot be had
+check-template: ## template.yaml and openapi.yaml, as resolved stacks, and examples/; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
 	$(GO) test -count=1 ./test/facts
 	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
+	$(GO) test -count=1 -run Python ./test/examples
 
 .PHONY: check-statemachines
 check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had

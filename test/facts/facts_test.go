@@ -41,7 +41,6 @@ type facts struct {
 	OwnSource        string              `json:"own_source"`
 	Successes        []int               `json:"successes"` // statuses of requests that were carried out
 	Variables        map[string]variable `json:"variables"`
-	Versions         map[string]string   `json:"versions"`
 	Windows          windows             `json:"windows"`
 }
 
@@ -130,6 +129,5 @@ func collect(t *testing.T) facts {
 	f.Namespace = telemetry.Namespace
 	f.Outcomes = constants(t, "apisecret", "Outcome")
 	f.Variables = variables(t, func(getenv func(string) string) (any, error) { return config.Load(getenv) })
-	f.Versions = versions(t)
 	return f
 }

@@ -15,11 +15,13 @@ import (
 // new kind, which gets a line here.
 var files = []string{
 	".ci/run", ".editorconfig", ".gitattributes", ".gitignore", ".golangci.yml",
-	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
+	".github/CODEOWNERS", ".github/PULL_REQUEST_TEMPLATE.md", ".github/ISSUE_TEMPLATE/*.md", ".github/dependabot.yml", ".github/workflows/*.yml",
+	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md",
 	"Makefile", "go.mod", "go.sum",
 	"openapi.yaml", "samconfig.toml", "template.yaml", "statemachines/*.asl.json",
 
 	"docs/*.md",
+	"examples/README.md", "examples/*.sh", "examples/*.py", "examples/*/*.go", "examples/*.yaml", "examples/parameters/*.yaml", "examples/*.asl.json", "examples/terraform/*.tf",
 	"events/*.json",
 	"functions/*/*.go",
 	"internal/**/*.go",

@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 
 import facts
-import flatten
 import golden
 import policies
 import sets
@@ -414,26 +413,6 @@ def document_faults(text):
     return [f"openapi.yaml: {fault}" for one in (check_document, check_samples) for fault in one(document)]
 
 
-def published_faults(texts, source, root):
-    """What is published makes the same stacks, and leads to no file but the code and the pages beside it."""
-    template, document = (json.loads(stacks.as_json(texts[name])) for name in ("template.yaml", "openapi.yaml"))
-    published = flatten.flatten(template, document, "https://example.com/source")
-    for path in flatten.local_paths(published, root):
-        yield f"published: {path} is a local path"
-    values = stacks.parameters(source, sets.SETS["full"])
-    flat, whole = (stacks.translate(one, values)["Resources"] for one in (published, source))
-    for name, one in whole.items():
-        if one["Type"] == "AWS::StepFunctions::StateMachine":
-            machine = flat[name]["Properties"].pop("DefinitionString", {}).get("Fn::Join", ["", []])
-            yield from compare(f"published: definition of {name}", json.loads(machine[0].join(machine[1]) or "{}"), facts.machine(file_of(one)))
-            one["Properties"].pop("DefinitionS3Location")
-    # A deployment is called, and described, after the time of its translation.
-    flat, whole = (json.loads(re.sub(r"ApiDeployment[0-9a-f]{10}", "ApiDeployment", json.dumps(one))) for one in (flat, whole))
-    yield from compare("published: resources that differ", {name for name in flat.keys() | whole.keys() if flat.get(name) != whole.get(name)} - {"ApiDeployment"}, set())
-    links = published["Metadata"]["AWS::ServerlessRepo::Application"]
-    yield from compare("published: links", {key for key in ("HomePageUrl", "SourceCodeUrl") if str(links.get(key)).startswith("https://")}, {"HomePageUrl", "SourceCodeUrl"})
-
-
 def file_of(machine):
     """The name of the definition of a translated machine."""
     return machine["Properties"]["DefinitionS3Location"]["Key"].removeprefix("statemachines/").removesuffix(".asl.json")
@@ -447,7 +426,6 @@ def check(texts, root=stacks.ROOT):
         for one in ONCE:
             yield from (f"{one.__name__}: {fault}" for fault in one(source, Path(root)))
         yield from document_faults(texts["openapi.yaml"])
-        yield from published_faults(texts, source, Path(root))
     except Exception as fault:
         yield f"cannot be read: {type(fault).__name__}: {fault}"
     resolved = []

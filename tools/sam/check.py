@@ -1,5 +1,6 @@
 """Everything that is checked of the template without AWS. Ends with 1 for a fault."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import assertions
 import build
+import examples
 import facts
 import mutate
 import parameters
 import scanners
 import sets
 import stack as stacks
+from stack import compare
 
 
 def report(title, faults, began):
@@ -50,6 +53,29 @@ def cost(texts):
             yield f"docs/cost.md does not say: {sentence}"
 
 
+def released(texts):
+    """A template of a release makes the same stack as the source, and SAM finds no fault in it."""
+    subprocess.run(["make", "--silent", ".bin/dist"], cwd=stacks.ROOT, check=True)
+    flat = subprocess.run([stacks.ROOT / ".bin" / "dist", "template", "-version", facts.released(), "arm64"],
+                          cwd=stacks.ROOT, capture_output=True, text=True, check=True).stdout
+    sources, faults = (json.loads(stacks.as_json(flat)), stacks.parse(texts)), []
+    for one in sources:
+        one["Resources"]["Api"]["Properties"]["AlwaysDeploy"] = False  # or the time of day is in the translation
+    values = stacks.parameters(sources[0], sets.SETS["full"] | {"Architecture": "arm64"})
+    got, want = (stacks.translate(one, values)["Resources"] for one in sources)
+    separator, lines = got["BulkStateMachine"]["Properties"].pop("DefinitionString")["Fn::Join"]
+    want["BulkStateMachine"]["Properties"].pop("DefinitionS3Location")
+    faults += compare("the machine's definition", json.loads(separator.join(lines)), facts.machine("bulk"))
+    for name in got | want:
+        # How sam build makes a function is left out of the release.
+        faults += compare(name, *(one.get(name, {}) | {"Metadata": None} for one in (got, want)))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "template.yaml").write_text(flat, "utf-8")
+        done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"], "--template-file", "template.yaml"],
+                              cwd=folder, env=scanners.environment(), capture_output=True, text=True)
+    return faults + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
 def scan(texts):
     """The scanners over each stack, and cfn-lint over the translation as well."""
     judge, faults, of = scanners.Judge(), [], {}
@@ -76,6 +102,8 @@ def main():
     texts, faults = stacks.read(), 0
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
+        ("the template of a release: the same stack, sam validate --lint", lambda: released(texts)),
+        ("examples: parameters, a rule's stack, Terraform", lambda: list(examples.faults(texts))),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
         ("docs/parameters.md; docs/cost.md: the alarms' metrics", lambda: [*page(texts), *cost(texts)]),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),

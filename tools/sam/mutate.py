@@ -279,8 +279,6 @@ FAULTS = [
     ("every function has what one acts on", T, "        GODEBUG: !Ref GoDebug\n", "        GODEBUG: !Ref GoDebug\n        SEGURA_DEFAULT_IDENTIFIERS: !Ref DefaultIdentifiers\n", 0),
     ("Go cannot be told about an old appliance", T, "        GODEBUG: !Ref GoDebug\n", "", 0),
     ("the audit trail ends after a quarter", T, "  LogRetentionDays:\n    Type: Number\n    Default: 400", "  LogRetentionDays:\n    Type: Number\n    Default: 90", 0),
-    ("what is published leads to a file of ours", T, "      DefinitionUri: statemachines/bulk.asl.json", "      DefinitionUri: statemachines/bulk.asl.yaml", 0),
-    ("what is published has a local path", T, "      AlwaysDeploy: true\n", "      AlwaysDeploy: true\n      Description: openapi.yaml\n", 0),
     ("windows that nobody closes are opened by hand", T, "          SEGURA_WINDOW_MAX_DURATION: !If [HasWindows, !Ref WindowMaxDuration, 0s]", "          SEGURA_WINDOW_MAX_DURATION: !Ref WindowMaxDuration", 1),
     ("switched on, no window can be opened", T, "          SEGURA_WINDOW_MAX_DURATION: !If [HasWindows, !Ref WindowMaxDuration, 0s]", "          SEGURA_WINDOW_MAX_DURATION: !If [HasWindows, 0s, !Ref WindowMaxDuration]", 0),
     # Conditions, rules, outputs, metadata

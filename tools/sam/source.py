@@ -183,9 +183,7 @@ def source_api(source, _):
 def source_application(source, root):
     """The metadata for the Serverless Application Repository."""
     application = source["Metadata"]["AWS::ServerlessRepo::Application"]
-    versions = facts.CODE["versions"] | {"CHANGELOG.md": facts.released(), "template.yaml": application.get("SemanticVersion")}
-    if len(set(versions.values())) != 1:
-        yield f"the version differs: {versions}"
+    yield from compare("SemanticVersion", application.get("SemanticVersion"), facts.released())
     for key in ("Name", "Description", "Author", "SpdxLicenseId", "LicenseUrl", "ReadmeUrl", "Labels"):
         if not application.get(key):
             yield f"application metadata: no {key}"

@@ -188,7 +188,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 		fmt.Sprintf("%d samples as they should be, 0 not", len(samples)),
 		fmt.Sprintf("%d samples as they should be, 0 not", len(apiRequests)),
 		"function error Segura.PermanentError", "image    an image",
-		"POST /api-secrets/5/enable ── as rest-one.json", "207 Multi-Status",
+		"POST /api-secrets/5/enable ──", "as rest-one.json", "207 Multi-Status",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
@@ -257,7 +257,7 @@ func TestSAM_asksOnceMoreWhereTheFunctionWasNotStarted(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stderr, "it did not start the function") || len(notes) != 2 {
 		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
 	}
-	if !strings.Contains(out, "again    invoke EventFunction: sam local invoke: it did not start the function") {
+	if !strings.Contains(out, "again    invoke EventFunction: sam local invoke: it did not start the\n") {
 		t.Errorf("the second try is not shown in\n%s", out)
 	}
 }

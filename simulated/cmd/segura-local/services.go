@@ -43,7 +43,7 @@ func services(ctx context.Context, args []string, t terminal) error {
 		"sam local invoke EventFunction --event events/direct-one.json" + flagsOfAll,
 		"sam local start-api" + flagsOfAll,
 	} {
-		r.page.field(label(i, "try"), line)
+		r.page.line(label(i, "try"), line)
 	}
 	<-ctx.Done()
 	return nil
