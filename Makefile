@@ -92,25 +92,48 @@ dist: ## Make a release in dist/: zips for both architectures, bills of material
 ##@ Deploy
 
 # These need AWS credentials. sam and aws may be any that you have; without a sam,
-# the pinned one is installed into .venv.
+# the pinned one is installed into .venv. SAM_FLAGS go to sam.
 SAM        ?= $(if $(shell command -v sam 2>/dev/null),sam,.venv/bin/sam)
 AWS        ?= aws
 STACK      ?= segura-enable
-PARAMETERS ?=
-SAM_ARCH   := $(if $(filter amd64,$(ARCH)),x86_64,$(ARCH))
+PARAMETERS ?= parameters.yaml
+SAM_FLAGS  ?=
+
+# The SAM CLI and version 1 of the AWS CLI read AWS_DEFAULT_REGION, all others AWS_REGION.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+else ifdef AWS_DEFAULT_REGION
+export AWS_REGION := $(AWS_DEFAULT_REGION)
+endif
 
 .venv/bin/sam: tools/sam/requirements.txt
 	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh sam
 	@touch $@
 
+# What is left out of PARAMETERS, and ARCH where it is left out, stays as it is deployed.
+# Where nobody is there to be asked, the change set is not shown first.
 .PHONY: deploy
-deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCallers=… ScheduleExpression=…', STACK=name, ARCH=arm64 or amd64
-	@ARCH='$(ARCH)' VERSION='$(VERSION)' $(SAM) build
-	$(SAM) deploy --stack-name '$(STACK)' --parameter-overrides Architecture=$(SAM_ARCH) $(PARAMETERS)
+deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS what parameters.yaml says; PARAMETERS=file, STACK=name, ARCH=arm64 or amd64, SAM_FLAGS='--profile …'
+	@mkdir -p .bin && CGO_ENABLED=0 $(GO) build -C tools/deploy -trimpath -o '$(CURDIR)/.bin/deploy' .
+	@GO='$(GO)' VERSION='$(VERSION)' .bin/deploy -sam '$(SAM)' -aws '$(AWS)' -stack '$(STACK)' -parameters '$(PARAMETERS)' \
+		-arch '$(if $(filter file,$(origin ARCH)),,$(ARCH))' -- $$(test -t 0 || echo --no-confirm-changeset) $(SAM_FLAGS)
+
+# $(call output,NAME) is an output of the stack.
+output = $(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
+	--query "Stacks[0].Outputs[?OutputKey=='$(1)'].OutputValue"
+
+.PHONY: output
+output: ## Show one output of the stack; NAME=ApiUrl
+	@value=$$($(call output,$(NAME))) && test -n "$$value" || { echo 'Which output? make output NAME=ApiUrl' >&2; exit 2; }; echo "$$value"
+
+.PHONY: secret
+secret: ## Put the client credentials into the stack's AWS secret; FILE=segura.json
+	@test -f '$(FILE)' || { echo 'Which file? make secret FILE=segura.json' >&2; exit 2; }
+	@arn=$$($(call output,SecretArn)) && $(AWS) secretsmanager put-secret-value --secret-id "$$arn" --secret-string 'file://$(FILE)'
 
 .PHONY: delete
 delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table and the AWS secret that it created stay
-	$(SAM) delete --stack-name '$(STACK)'
+	$(SAM) delete --stack-name '$(STACK)' $(SAM_FLAGS)
 
 .PHONY: publish
 publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCKET=one that it may read
@@ -122,7 +145,7 @@ publish: .venv/bin/sam ## Publish to the Serverless Application Repository; BUCK
 
 .PHONY: logs
 logs: $(filter .venv/%,$(SAM)) ## Follow the logs of the functions
-	$(SAM) logs --stack-name '$(STACK)' --tail
+	$(SAM) logs --stack-name '$(STACK)' --tail $(SAM_FLAGS)
 
 .PHONY: invoke-remote
 invoke-remote: ## Send an event to the deployed function that it is for; EVENT=events/self-check.json
@@ -130,8 +153,7 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 	@function=EventFunctionArn; if grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; \
 	elif grep -qE '"(window|extend|close|close_all|reconcile)" *:' '$(EVENT)'; then function=WindowFunctionArn; fi; \
 	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
-	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
-		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \
+	arn=$$($(call output,$$function)) && \
 	about=$$(AWS_MAX_ATTEMPTS=1 $(AWS) lambda invoke --output json --cli-read-timeout 910 --function-name "$$arn" \
 		--payload 'fileb://$(EVENT)' "$$reply") && cat "$$reply" && echo && \
 	case $$about in *FunctionError*) echo 'That is a function error.' >&2; exit 1;; esac
