@@ -167,7 +167,7 @@ func (d deployment) deploy(ctx context.Context, architecture string, values map[
 	if err := os.WriteFile(file, document, 0o600); err != nil {
 		return fmt.Errorf("write the parameters: %w", err)
 	}
-	if err := d.call(ctx, goNames[architecture], "build"); err != nil {
+	if err := d.call(ctx, goNames[architecture], "build", "--parameter-overrides", "Architecture="+architecture); err != nil {
 		return err
 	}
 	deploy := []string{"deploy", "--stack-name", d.stack, "--parameter-overrides", "file://" + filepath.ToSlash(file)}

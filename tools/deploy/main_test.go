@@ -86,7 +86,7 @@ func inFolder(t *testing.T, parameters string, environment map[string]string, ar
 		"sam": samProgram, "aws": awsProgram, "parameters.yaml": parameters,
 		"template.yaml": "Parameters:\n  Architecture: {Type: String, Default: arm64}\n  MaxAttempts: {Type: Number, Default: 4}\nConditions: {A: !Equals [a, b]}\n",
 	} {
-		if err := os.WriteFile(name, []byte(text), 0o700); err != nil { //nolint:gosec // programs
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +113,7 @@ const deployed = "sam deploy --stack-name segura-enable --parameter-overrides fi
 func TestDeploy_buildsForWhatIsDeployedAndLeavesItAsItIs(t *testing.T) {
 	calls, passed, err := inFolder(t, "MaxAttempts: 3", map[string]string{"DEPLOYED": "x86_64"})
 
-	want := "aws cloudformation describe-stacks  \nARCH=amd64 MAKEFLAGS= sam build\nARCH=amd64 MAKEFLAGS= " + deployed + "\n"
+	want := "aws cloudformation describe-stacks  \nARCH=amd64 MAKEFLAGS= sam build --parameter-overrides Architecture=x86_64\nARCH=amd64 MAKEFLAGS= " + deployed + "\n"
 	if err != nil || calls != want {
 		t.Errorf("got %v and the calls\n%swant\n%s", err, calls, want)
 	}
@@ -136,7 +136,7 @@ func TestDeploy_architecture(t *testing.T) {
 	}
 	for _, row := range table {
 		calls, passed, err := inFolder(t, row.parameters, row.environment, "-arch", row.arch)
-		if err != nil || !strings.Contains(calls, "ARCH="+row.want+" MAKEFLAGS= sam build\n") {
+		if err != nil || !strings.Contains(calls, "ARCH="+row.want+" MAKEFLAGS= sam build --parameter-overrides Architecture=") {
 			t.Errorf("%s: got %v and the calls\n%s", row.about, err, calls)
 		}
 		if strings.Contains(passed, "Architecture") != row.passed {
