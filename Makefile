@@ -165,16 +165,17 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 # in processes of its own, into which the race detector of the test does not look: they
 # come after the others, one by one, without it, so that their clocks are not slowed.
 # Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
-# tested in bulk needs an emulator: see make check-statemachines.
+# tested in bulk and rie needs an emulator: see make check-statemachines and check-rie.
 .PHONY: test
 test: ## Run every test, offline, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/rie -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
 	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
+	cd tools/deploy && $(GO) test -count=1 ./...
 
 .PHONY: e2e
-e2e: ## Deploy the template to an emulator of AWS that is not ours, use it and delete it; E2E=required: fail where it cannot be had
+e2e: ## Deploy the template to an emulator of AWS that is not ours as the README says, use it and delete it; E2E=required: fail where it cannot be had
 	$(call title,e2e)
 	@PYTHON='$(PYTHON)' E2E='$(E2E)' sh tools/e2e/check.sh
 
@@ -225,7 +226,7 @@ fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template check-statemachines ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template, state machines
+check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template check-statemachines check-rie e2e ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template, state machines, emulators
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
@@ -247,7 +248,7 @@ check-mod: ## go.mod and go.sum are tidy, and the modules are what go.sum says
 	$(call title,modules)
 	$(GO) mod tidy -diff
 	$(GO) mod verify
-	cd tools/dist && $(GO) mod tidy -diff && $(GO) mod verify
+	@set -e; for module in dist deploy rie; do (set -x; cd tools/$$module && $(GO) mod tidy -diff && $(GO) mod verify); done
 
 # Vetting for macOS type-checks everything for it, tests included.
 .PHONY: check-vet
@@ -261,7 +262,7 @@ check-vet: ## go vet: as developed, as deployed, and for macOS
 check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minutes
 	$(call title,golangci-lint)
 	$(LINT) run ./...
-	cd tools/dist && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...
+	@set -e; for module in dist deploy; do (set -x; cd tools/$$module && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...); done
 
 .PHONY: check-licences
 check-licences: ## Every module's licence is known, and compatible with ours
@@ -291,6 +292,11 @@ check-template: ## template.yaml and openapi.yaml, as resolved stacks; TEMPLATE=
 check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
 	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
+
+.PHONY: check-rie
+check-rie: ## The functions behind AWS's own emulator of the Runtime API; RIE=required: fail where it cannot be had
+	$(call title,AWS runtime interface emulator)
+	@GO='$(GO)' RIE='$(RIE)' sh tools/rie/check.sh
 
 .PHONY: facts
 facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code
