@@ -112,8 +112,9 @@ class Schedules:
                 stack.create(main, ScheduleExpression=expression, ScheduleFor=duration, ScheduleIdentifiers="101,102", ScheduleReason="by schedule",
                              SecretArn=main.outputs()["SecretArn"], ApiEnabled="false", DashboardEnabled="false", AlarmEmail="")
 
-    def drive(self, table):
-        for (kind, what), stack in self.stacks.items():
+    def drive(self, table, kind):
+        for what in ("enabling", "windows"):
+            stack = self.stacks[kind, what]
             with table.step(f"schedule {kind}() for {what}") as row:
                 require("stack", (stack.settled(), stack.faults()), ("CREATE_COMPLETE", []))
                 function = "WindowFunction" if what == "windows" else "EventFunction"
