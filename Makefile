@@ -113,25 +113,48 @@ dist: .bin/dist ## Make a release in dist/: zips and a template for each archite
 ##@ Deploy
 
 # These need AWS credentials. sam and aws may be any that you have; without a sam,
-# the pinned one is installed into .venv.
+# the pinned one is installed into .venv. SAM_FLAGS go to sam.
 SAM        ?= $(if $(shell command -v sam 2>/dev/null),sam,.venv/bin/sam)
 AWS        ?= aws
 STACK      ?= segura-enable
-PARAMETERS ?=
-SAM_ARCH   := $(if $(filter amd64,$(ARCH)),x86_64,$(ARCH))
+PARAMETERS ?= parameters.yaml
+SAM_FLAGS  ?=
+
+# The SAM CLI and version 1 of the AWS CLI read AWS_DEFAULT_REGION, all others AWS_REGION.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+else ifdef AWS_DEFAULT_REGION
+export AWS_REGION := $(AWS_DEFAULT_REGION)
+endif
 
 .venv/bin/sam: tools/sam/requirements.txt
 	@PYTHON='$(PYTHON)' sh tools/sam/venv.sh sam
 	@touch $@
 
+# What is left out of PARAMETERS, and ARCH where it is left out, stays as it is deployed.
+# Where nobody is there to be asked, the change set is not shown first.
 .PHONY: deploy
-deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS; PARAMETERS='ApiCallers=… ScheduleExpression=…', STACK=name, ARCH=arm64 or amd64
-	@ARCH='$(ARCH)' VERSION='$(VERSION)' $(SAM) build
-	$(SAM) deploy --stack-name '$(STACK)' --parameter-overrides Architecture=$(SAM_ARCH) $(PARAMETERS)
+deploy: $(filter .venv/%,$(SAM)) ## Build and deploy to AWS what parameters.yaml says; PARAMETERS=file, STACK=name, ARCH=arm64 or amd64, SAM_FLAGS='--profile …'
+	@mkdir -p .bin && CGO_ENABLED=0 $(GO) build -C tools/deploy -trimpath -o '$(CURDIR)/.bin/deploy' .
+	@GO='$(GO)' VERSION='$(VERSION)' .bin/deploy -sam '$(SAM)' -aws '$(AWS)' -stack '$(STACK)' -parameters '$(PARAMETERS)' \
+		-arch '$(if $(filter file,$(origin ARCH)),,$(ARCH))' -- $$(test -t 0 || echo --no-confirm-changeset) $(SAM_FLAGS)
+
+# $(call output,NAME) is an output of the stack.
+output = $(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
+	--query "Stacks[0].Outputs[?OutputKey=='$(1)'].OutputValue"
+
+.PHONY: output
+output: ## Show one output of the stack; NAME=ApiUrl
+	@value=$$($(call output,$(NAME))) && test -n "$$value" || { echo 'Which output? make output NAME=ApiUrl' >&2; exit 2; }; echo "$$value"
+
+.PHONY: secret
+secret: ## Put the client credentials into the stack's AWS secret; FILE=segura.json
+	@test -f '$(FILE)' || { echo 'Which file? make secret FILE=segura.json' >&2; exit 2; }
+	@arn=$$($(call output,SecretArn)) && $(AWS) secretsmanager put-secret-value --secret-id "$$arn" --secret-string 'file://$(FILE)'
 
 .PHONY: delete
-delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table and the AWS secret that it created stay
-	$(SAM) delete --stack-name '$(STACK)'
+delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table, audit bucket and AWS secret stay
+	$(SAM) delete --stack-name '$(STACK)' $(SAM_FLAGS)
 
 .PHONY: publish
 publish: .venv/bin/sam ## Publish the release in dist/ to the Serverless Application Repository; BUCKET=one that it may read, ARCH=arm64 or amd64
@@ -144,7 +167,7 @@ publish: .venv/bin/sam ## Publish the release in dist/ to the Serverless Applica
 
 .PHONY: logs
 logs: $(filter .venv/%,$(SAM)) ## Follow the logs of the functions
-	$(SAM) logs --stack-name '$(STACK)' --tail
+	$(SAM) logs --stack-name '$(STACK)' --tail $(SAM_FLAGS)
 
 .PHONY: invoke-remote
 invoke-remote: ## Send an event to the deployed function that it is for; EVENT=events/self-check.json
@@ -153,8 +176,7 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 	if grep -qE '"(window|extend|close|close_all|reconcile)" *:|"(path|rawPath)" *: *"[^"]*/windows' '$(EVENT)'; then function=WindowFunctionArn; \
 	elif grep -q '"requestContext"' '$(EVENT)'; then function=ApiFunctionArn; fi; \
 	reply=$$(mktemp) && trap 'rm -f "$$reply"' EXIT && \
-	arn=$$($(AWS) cloudformation describe-stacks --stack-name '$(STACK)' --output text \
-		--query "Stacks[0].Outputs[?OutputKey=='$$function'].OutputValue") && \
+	arn=$$($(call output,$$function)) && \
 	about=$$(AWS_MAX_ATTEMPTS=1 $(AWS) lambda invoke --output json --cli-read-timeout 910 --function-name "$$arn" \
 		--payload 'fileb://$(EVENT)' "$$reply") && cat "$$reply" && echo && \
 	case $$about in *FunctionError*) echo 'That is a function error.' >&2; exit 1;; esac
@@ -166,16 +188,17 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 # in processes of its own, into which the race detector of the test does not look: they
 # come after the others, one by one, without it, so that their clocks are not slowed.
 # Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
-# tested in bulk needs an emulator: see make check-statemachines.
+# tested in bulk and rie needs an emulator: see make check-statemachines and check-rie.
 .PHONY: test
 test: need-go ## Run every test, on this machine alone, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler with its headers here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
+	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/rie -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
 	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
+	cd tools/deploy && $(GO) test -count=1 ./...
 
 .PHONY: e2e
-e2e: ## Deploy the template to an emulator of AWS that is not ours, use it and delete it; E2E=required: fail where it cannot be had
+e2e: ## Deploy the template to an emulator of AWS that is not ours as the README says, use it and delete it; E2E=required: fail where it cannot be had
 	$(call title,e2e)
 	@PYTHON='$(PYTHON)' E2E='$(E2E)' sh tools/e2e/check.sh
 
@@ -228,7 +251,7 @@ fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)
 
 .PHONY: check
-check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template check-statemachines ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template, state machines
+check: check-fmt check-mod check-vet check-lint test check-build check-licences check-vuln check-template check-statemachines check-rie e2e ## Run what CI runs: format, modules, vet, lint, tests, build, licences, vulnerabilities, template, state machines, emulators
 	@if [ -f .bin/skipped ]; then \
 		printf '\n==> check: passed, but SKIPPED: %s\n' "$$(cat .bin/skipped)"; \
 	else printf '\n==> check: passed\n'; fi
@@ -250,7 +273,7 @@ check-mod: ## go.mod and go.sum are tidy, and the modules are what go.sum says
 	$(call title,modules)
 	$(GO) mod tidy -diff
 	$(GO) mod verify
-	cd tools/dist && $(GO) mod tidy -diff && $(GO) mod verify
+	@set -e; for module in dist deploy rie; do (set -x; cd tools/$$module && $(GO) mod tidy -diff && $(GO) mod verify); done
 
 # Vetting for macOS type-checks everything for it, tests included.
 .PHONY: check-vet
@@ -264,7 +287,7 @@ check-vet: ## go vet: as developed, as deployed, and for macOS
 check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minutes
 	$(call title,golangci-lint)
 	$(LINT) run ./...
-	cd tools/dist && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...
+	@set -e; for module in dist deploy; do (set -x; cd tools/$$module && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...); done
 
 .PHONY: check-licences
 check-licences: .bin/dist ## Every module's licence is known, and compatible with ours; what a release consists of
@@ -295,6 +318,11 @@ check-template: ## template.yaml and openapi.yaml, as resolved stacks, and examp
 check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
 	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
+
+.PHONY: check-rie
+check-rie: ## The functions behind AWS's own emulator of the Runtime API; RIE=required: fail where it cannot be had
+	$(call title,AWS runtime interface emulator)
+	@GO='$(GO)' RIE='$(RIE)' sh tools/rie/check.sh
 
 .PHONY: facts
 facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code

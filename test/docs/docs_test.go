@@ -20,7 +20,7 @@ const maxLines = 150 // of the README, which is for the first ten minutes
 // consists of, and what its user writes.
 var elsewhere = []string{
 	"testing/synctest", "golang.org/x/oauth2", "testdata/fuzz", "actions/attest-build-provenance",
-	"template-arm64.yaml", "template-amd64.yaml", "parameters.yaml",
+	"template-arm64.yaml", "template-amd64.yaml", "parameters.yaml", "segura.json",
 	"lists/x.csv", "lists/x.jsonl", "results/", "report.json", "audit/", "errors/",
 }
 

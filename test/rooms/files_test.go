@@ -33,6 +33,8 @@ var files = []string{
 	"tools/*.sh", "tools/go.mod", "tools/go.sum",
 	"tools/e2e/*.py", "tools/e2e/*.sh",
 	"tools/dist/*.go", "tools/dist/go.mod", "tools/dist/go.sum",
+	"tools/deploy/*.go", "tools/deploy/go.mod", "tools/deploy/go.sum",
+	"tools/rie/*.sh", "tools/rie/go.mod", "tools/rie/go.sum",
 	"tools/sam/*.py", "tools/sam/*.sh", "tools/sam/requirements*.in", "tools/sam/requirements*.txt", "tools/sam/local-env.json", "tools/sam/facts.json", "tools/sam/golden/*.json",
 	"tools/statemachines/*.py", "tools/statemachines/*.sh", "tools/statemachines/requirements*.in", "tools/statemachines/requirements*.txt",
 	"tools/statemachines/package.json", "tools/statemachines/package-lock.json",

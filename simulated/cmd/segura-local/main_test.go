@@ -64,14 +64,24 @@ func call(t *testing.T, stdin string, args ...string) (code int, out, err string
 }
 
 func TestRun_showsEachSampleAndWhatComesOfIt(t *testing.T) {
-	code, out, stderr := call(t, "", "run")
+	file := filepath.Join(t.TempDir(), "answers.json")
+
+	code, out, stderr := call(t, "", "run", "-answers", file)
 
 	if code != exitOK || stderr != "" {
 		t.Errorf("got exit code %d, errors %q", code, stderr)
 	}
+	written, err := os.ReadFile(file)
+	var answers map[string]answer
+	if err != nil || json.Unmarshal(written, &answers) != nil {
+		t.Errorf("answers: got %s, %v", written, err)
+	}
 	for _, sample := range stage.Samples {
 		if !strings.Contains(out, " "+sample.File+" ──") || !strings.Contains(out, "\n  "+sample.About+"\n") {
 			t.Errorf("%s is missing", sample.File)
+		}
+		if a := answers[sample.File]; a.Function != stage.FunctionName(sample.Function) || len(a.Document) == 0 {
+			t.Errorf("%s: got the answer %+v", sample.File, a)
 		}
 	}
 	for _, want := range []string{

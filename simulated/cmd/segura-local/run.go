@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ func run(ctx context.Context, args []string, t terminal) error {
 	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
 	function := flags.String("function", "", "`name` of the function that -event is for, api, event or window (default: as the event looks)")
 	logs := flags.Bool("logs", false, "show the functions' log lines too")
+	answers := flags.String("answers", "", "write what each sample is answered to this `file`, as JSON")
 	if err := parse(flags, args, 1, t); err != nil {
 		return err
 	}
@@ -33,7 +35,17 @@ func run(ctx context.Context, args []string, t terminal) error {
 	if *file != "" {
 		return r.one(ctx, *file, *function, t.in)
 	}
-	return r.samples(ctx, stage.Samples)
+	if err := r.samples(ctx, stage.Samples); err != nil || *answers == "" {
+		return err
+	}
+	document, err := json.Marshal(r.answers)
+	if err != nil {
+		return fmt.Errorf("write the answers: %w", err)
+	}
+	if err := os.WriteFile(*answers, document, 0o600); err != nil {
+		return fmt.Errorf("write the answers: %w", err)
+	}
+	return nil
 }
 
 // runner sends events and shows what comes of them.
@@ -42,11 +54,20 @@ type runner struct {
 	logs       bool
 	bootstraps map[string]string // what need not be compiled
 	stack      *stage.Stack
-	audited    bool // an audit line was shown
+	audited    bool              // an audit line was shown
+	answers    map[string]answer // of the samples, by their files
+
+	anyIdentifier bool // every one has an API secret
+}
+
+// answer is what a function answered.
+type answer struct {
+	Function string          `json:"function"`
+	Document json.RawMessage `json:"document"`
 }
 
 func newRunner(t terminal, logs bool) *runner {
-	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps}
+	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps, answers: map[string]answer{}}
 }
 
 // start compiles and starts what is needed, and says so. The stack runs until
@@ -116,7 +137,9 @@ func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 		if err != nil {
 			return stage.Exchange{}, err
 		}
-		return r.stack.Send(ctx, sample.Function, event)
+		x, err := r.stack.Send(ctx, sample.Function, event)
+		r.answers[sample.File] = answer{stage.FunctionName(sample.Function), x.Invocation.Payload}
+		return x, err
 	})
 	if err != nil {
 		return err

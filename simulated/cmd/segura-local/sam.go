@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
 
@@ -111,6 +112,7 @@ func (r *runner) startServices(ctx context.Context, gateway, name string, port i
 	host = ourAddress(ctx, gateway)
 	r.stack, err = stage.Start(ctx, stage.Options{
 		Functions: []string{}, ListenHost: host, AdvertiseHost: name, SecretsPort: port,
+		Segura: seguratest.Options{AnyIdentifier: r.anyIdentifier},
 	})
 	if err != nil {
 		return "", err
