@@ -3,20 +3,16 @@ package segura
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http/httptrace"
-	"strings"
 	"sync/atomic"
-	"syscall"
 )
 
 // wire is a connection that knows whether anything came over it since a request
-// was written. Over HTTP/1.1 a gateway that has lost count, or that somebody made
-// lose it, may send a reply too many; net/http drops it as unsolicited unless the
-// next request is quicker, and takes it for that one's reply then. A reply of
-// which nothing came after its request is no reply to it.
+// was written. A gateway that has lost count, or that somebody made lose it, may
+// send a reply too many; net/http drops it as unsolicited unless the next request
+// is quicker, and takes it for that one's reply then. A reply of which nothing came
+// after its request is no reply to it.
 type wire struct {
 	net.Conn
 	written atomic.Bool
@@ -49,17 +45,20 @@ func (w *wire) Read(b []byte) (int, error) {
 // exchange watches the wire that one request goes over; of several, if the
 // transport repeats it, the last.
 type exchange struct {
-	wire    atomic.Pointer[wire]
-	reused  atomic.Bool // whether the connection was kept open since another request
-	replied atomic.Bool // whether a byte of the reply came
+	again func() // called before the request is repeated
+	tried atomic.Bool
+	wire  atomic.Pointer[wire]
 }
 
 // watch returns a context for one request that tells the exchange its wire.
 func (e *exchange) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotFirstResponseByte: func() { e.replied.Store(true) },
+		GetConn: func(string) {
+			if e.tried.Swap(true) {
+				e.again()
+			}
+		},
 		GotConn: func(info httptrace.GotConnInfo) {
-			e.reused.Store(info.Reused)
 			connection := info.Conn
 			if secured, ok := connection.(*tls.Conn); ok {
 				connection = secured.NetConn()
@@ -73,23 +72,8 @@ func (e *exchange) watch(ctx context.Context) context.Context {
 	})
 }
 
-// wasClosed reports whether the exchange failed on a connection that was kept open
-// and turned out to be closed before a byte of a reply came.
-func (e *exchange) wasClosed(err error) bool {
-	if !e.reused.Load() || e.replied.Load() {
-		return false
-	}
-	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
-		if errors.Is(err, closed) {
-			return true
-		}
-	}
-	text := err.Error() // net/http exports no errors for these
-	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "GOAWAY") || strings.Contains(text, "connection lost")
-}
-
-// isStale reports whether an HTTP/1.1 reply was there before its request, and closes
-// the connection then, on which replies and requests are out of step.
+// isStale reports whether the reply was there before its request, and closes the
+// connection then, on which replies and requests are out of step.
 func (e *exchange) isStale() bool {
 	w := e.wire.Load()
 	if w == nil || w.came.Load() {
