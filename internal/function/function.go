@@ -10,6 +10,8 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,8 +72,17 @@ func New(ctx context.Context, version string, getenv func(string) string, out io
 	log.SetOutput(telemetry.StandardLog{Log: logger, Telemetry: parts.Telemetry})
 	logger.InfoContext(ctx, "starting", "version", version)
 	parts.warm(ctx)
+	if memory, err := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")); err == nil && memory <= wholeCPU {
+		runtime.GOMAXPROCS(1)
+	}
 	return parts, nil
 }
+
+// wholeCPU is the memory, in MB, with which a function has one CPU. With less, a second
+// thread only takes the share from the first. Init, which this comes after, has two.
+//
+// Source: AWS's "Configure Lambda function memory".
+const wholeCPU = 1769
 
 // readAuthorities reads the system's list of trusted authorities, a large part of the
 // CPU time of a cold start, while the rest of init goes on. The first TLS handshake

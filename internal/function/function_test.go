@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,28 @@ func TestNew_hasTheFirstInvocationReportWhatStartUpTook(t *testing.T) {
 
 	if got := w.out.String(); !strings.Contains(got, `"CredentialRefresh":1`) || !strings.Contains(got, `"TokenLatency":[`) || !strings.Contains(got, `"Function":"TestFunction"`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Where there is no more than one CPU, there is one thread to run Go code, once init is
+// over.
+func TestNew_runsOnAsManyThreadsAsItsMemoryBringsCPUs(t *testing.T) {
+	before := runtime.GOMAXPROCS(4)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	for _, row := range []struct {
+		memory string
+		want   int
+	}{{"", 4}, {"1770", 4}, {"1769", 1}, {"128", 1}} {
+		w := newWorld(t)
+		w.variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = row.memory
+
+		if _, err := w.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		if got := runtime.GOMAXPROCS(4); got != row.want {
+			t.Errorf("%s MB: got %d threads, want %d", row.memory, got, row.want)
+		}
 	}
 }
 
