@@ -133,9 +133,8 @@ func newTLSConfig(c Credentials, asked *atomic.Bool) (config *tls.Config, leftOu
 	return config, leftOut, nil
 }
 
-// newTransport speaks HTTP/1.1, which every gateway does: with the CPU share of the
-// smallest function, a call takes a fifth less of it than over HTTP/2, and handshakes
-// are rare (docs/performance.md).
+// newTransport speaks HTTP/1.1, which every gateway does: a single call takes less CPU
+// time than over HTTP/2 (docs/performance.md).
 func newTransport(config *tls.Config, o Options) *http.Transport {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)

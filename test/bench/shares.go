@@ -281,7 +281,7 @@ func (s *upstreams) meetDeadline(ctx context.Context, c contender) (killed bool,
 		return false, err
 	}
 	defer p.end()
-	limit := time.Duration(0.3 * math.Pow(25/0.3, rand.Float64()) * float64(time.Second)) //nolint:gosec // G404: no secrecy is needed.
+	limit := time.Duration(0.3 * math.Pow(25/0.3, rand.Float64()) * float64(time.Second))
 	inv, err := p.function.Invoke(ctx, payload(overHTTP), runtimeapi.WithTimeout(limit))
 	return inv.TimedOut, err
 }
