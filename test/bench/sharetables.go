@@ -106,7 +106,7 @@ func (r *Report) SharesPlot(out io.Writer) error {
 		across: memories, unit: "MB",
 	}
 	price := panel{
-		left: 510, title: "a million calls, Segura at 20 ms, US dollars", lowest: 0.1, highest: 10, label: dollars, ticks: []float64{0.1, 0.2, 0.5, 1, 2, 5, 10},
+		left: 510, title: "a million calls, Segura at 20 ms, US dollars", lowest: 0.1, highest: 2, label: dollars, ticks: []float64{0.1, 0.2, 0.5, 1, 2},
 		across: memories, unit: "MB",
 	}
 	duration.frame(&b)
