@@ -161,8 +161,12 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
-	over := &exchange{again: c.transport.CloseIdleConnections}
+	over := &exchange{}
 	request = c.prepare(request.WithContext(over.watch(attempt)))
+	over.again = func() {
+		c.transport.CloseIdleConnections() // so that it is repeated on a new one
+		delete(request.Header, repeatable) // once
+	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		c.transport.CloseIdleConnections() // the others are probably as dead as this one
@@ -180,12 +184,14 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 	return r, nil
 }
 
-// prepare sets the headers that every request has. An Idempotency-Key of no values is
-// not sent. It has net/http repeat the request where a kept-open connection turns out to
-// be closed, as while Lambda froze the process: that is no attempt, and every request of
-// ours may be repeated.
+// repeatable is a header that, with no values, is not sent. It has net/http repeat a
+// request where a kept-open connection turns out to be closed, as while Lambda froze the
+// process: that is no attempt, and every request of ours may be repeated.
+const repeatable = "Idempotency-Key"
+
+// prepare sets the headers that every request has.
 func (c *Client) prepare(request *http.Request) *http.Request {
-	request.Header["Idempotency-Key"] = nil
+	request.Header[repeatable] = nil
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Accept-Encoding", "identity") // without it, any coding would be welcome
 	request.Header.Set("User-Agent", c.options.UserAgent)
