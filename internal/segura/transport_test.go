@@ -315,6 +315,31 @@ func TestDo_holdsNoMoreConnectionsThanCalls(t *testing.T) {
 	}
 }
 
+// A reply without a body gives its connection to the next call at once, which it does
+// not end.
+func TestDo_endsNoConnectionThatAnotherCallHas(t *testing.T) {
+	server, client := start(t, seguratest.Options{AnyIdentifier: true})
+	token := mustToken(t, client)
+	server.Fail(enableCalls, seguratest.Empty(404), -1)
+	const workers, calls = 8, 100
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for range calls {
+				if _, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault == nil || fault.Code != apisecret.UnexpectedResponse {
+					t.Errorf("got %v, want unexpected_response", fault)
+				}
+			}
+		})
+	}
+
+	group.Wait()
+
+	if got := server.Count(seguratest.KindEnable); got != workers*calls || server.Connections() > workers+1 {
+		t.Errorf("got %d calls over %d connections, want %d", got, server.Connections(), workers*calls)
+	}
+}
+
 func TestDo_keepsTheConnectionsOfAllCallsAtOnce(t *testing.T) {
 	server, client := start(t, seguratest.Options{AnyIdentifier: true})
 	token := mustToken(t, client)

@@ -15,8 +15,7 @@ import (
 // after its request is no reply to it.
 type wire struct {
 	net.Conn
-	written atomic.Bool
-	came    atomic.Bool // anything since it was written
+	by atomic.Pointer[exchange] // whose request it carries; nil: none yet
 }
 
 func dialWire(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
@@ -30,24 +29,29 @@ func dialWire(dial func(context.Context, string, string) (net.Conn, error)) func
 }
 
 func (w *wire) Write(b []byte) (int, error) {
-	w.written.Store(true)
+	if e := w.by.Load(); e != nil {
+		e.written.Store(true)
+	}
 	return w.Conn.Write(b)
 }
 
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
-	if n > 0 && w.written.Load() {
-		w.came.Store(true)
+	if e := w.by.Load(); e != nil && n > 0 && e.written.Load() {
+		e.came.Store(true)
 	}
 	return n, err
 }
 
 // exchange watches the wire that one request goes over; of several, if the
-// transport repeats it, the last.
+// transport repeats it, the last. A reply without a body gives the wire back to the
+// transport, and to another exchange, before it is judged.
 type exchange struct {
-	again func() // called before the request is repeated
-	tried atomic.Bool
-	wire  atomic.Pointer[wire]
+	again   func() // called before the request is repeated
+	tried   atomic.Bool
+	wire    atomic.Pointer[wire]
+	written atomic.Bool
+	came    atomic.Bool // anything since it was written
 }
 
 // watch returns a context for one request that tells the exchange its wire.
@@ -64,9 +68,10 @@ func (e *exchange) watch(ctx context.Context) context.Context {
 				connection = secured.NetConn()
 			}
 			if w, ok := connection.(*wire); ok {
-				w.written.Store(false)
-				w.came.Store(false)
+				e.written.Store(false)
+				e.came.Store(false)
 				e.wire.Store(w)
+				w.by.Store(e)
 			}
 		},
 	})
@@ -76,7 +81,7 @@ func (e *exchange) watch(ctx context.Context) context.Context {
 // connection then, on which replies and requests are out of step.
 func (e *exchange) isStale() bool {
 	w := e.wire.Load()
-	if w == nil || w.came.Load() {
+	if w == nil || e.came.Load() {
 		return false
 	}
 	_ = w.Close()
