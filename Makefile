@@ -234,12 +234,13 @@ fuzz: need-go ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: those whose
 
 # The machine should have nothing else to do. The tables and the plot go to
 # test/bench, from where docs/performance.md takes them.
-RUNS ?= 40
+RUNS  ?= 40
+BENCH ?=
 
 .PHONY: bench
-bench: ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, 7 minutes
+bench: ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, BENCH=whole or shares: one part
 	$(call title,bench)
-	CGO_ENABLED=0 $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -python '$(PYTHON),.venv/bin/python' -out test/bench
+	CGO_ENABLED=0 $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -only '$(BENCH)' -python '$(PYTHON),.venv/bin/python' -out test/bench
 
 # Compare two outputs with benchstat (golang.org/x/perf).
 .PHONY: bench-go

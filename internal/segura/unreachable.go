@@ -40,7 +40,7 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		return fault
 	case endsWithinHeader(text) || errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
 		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
-	case !errors.As(err, &network) && (strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list")):
+	case !errors.As(err, &network) && (strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded")):
 		return apisecret.NewError(apisecret.UnexpectedResponse, "")
 	default:
 		return unreachable(describe(err))
@@ -178,8 +178,8 @@ const alertPatience = time.Second
 // withAlert returns the alert with which the server rejects our certificate, if
 // that is what is behind a connection that broke before anything ever came over
 // one, and else err. With TLS 1.3 the server rejects it when we are already
-// writing, and a reset may overtake the alert; HTTP/2 then says no more than that
-// there is no connection. So the handshake is done once more, with nothing written.
+// writing, and a reset may overtake the alert. So the handshake is done once more, with
+// nothing written.
 func (c *Client) withAlert(ctx context.Context, request *http.Request, err error) error {
 	if !c.certificateAsked.Load() || c.replied.Load() || ctx.Err() != nil || c.rejected(err) != "" {
 		return err

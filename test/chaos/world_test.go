@@ -43,9 +43,9 @@ type config struct {
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v; its own clock %v",
+	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; generation %d; latency %v; its own clock %v",
 		c.door, c.attemptTimeout, c.maxAttempts, c.concurrency, c.ttl, c.lifetime, c.atOnce, c.allowed, c.level,
-		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call, c.clock)
+		c.segura.Generation, c.segura.Latency.Call, c.clock)
 }
 
 // world is one running function with its surroundings, all made of one seed.
@@ -114,7 +114,6 @@ func newConfig(r *rand.Rand, seed uint64) config {
 		Referer:                  choose(r, "", "", "https://referer.chaos.example/"),
 		RequireClientCertificate: r.IntN(6) == 0,
 		APISecrets:               newAPISecrets(r),
-		TLS:                      seguratest.TLSOptions{HTTP1Only: r.IntN(3) == 0},
 	}
 	if r.IntN(3) == 0 {
 		c.segura.Latency = seguratest.Latency{Token: 10 * time.Millisecond, Call: 5 * time.Millisecond, Jitter: 15 * time.Millisecond}

@@ -261,15 +261,16 @@ func strongWords(t *testing.T, root fs.FS) (faults []string) {
 	return faults
 }
 
-// wrongFigures wants the tables of RESULTS.md to stand in the page as they are.
+// wrongFigures wants the tables that the bench wrote to stand in the page as they are.
 func wrongFigures(t *testing.T, root fs.FS) (faults []string) {
 	page := read(t, root, "docs/performance.md")
-	results := read(t, root, "test/bench/RESULTS.md")
-	for _, name := range []string{"peers", "scale"} {
-		_, after, _ := strings.Cut(results, "<!-- "+name+": begin -->\n")
+	for name, file := range map[string]string{
+		"peers": "test/bench/RESULTS.md", "scale": "test/bench/RESULTS.md", "shares": "test/bench/SHARES.md", "reconciles": "test/bench/SHARES.md",
+	} {
+		_, after, _ := strings.Cut(read(t, root, file), "<!-- "+name+": begin -->\n")
 		table, _, ok := strings.Cut(after, "<!-- "+name+": end -->")
 		if !ok || !strings.Contains(page, table) {
-			faults = append(faults, fmt.Sprintf("docs/performance.md does not have the table %s of test/bench/RESULTS.md", name))
+			faults = append(faults, fmt.Sprintf("docs/performance.md does not have the table %s of %s", name, file))
 		}
 	}
 	return faults

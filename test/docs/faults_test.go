@@ -74,8 +74,9 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		{strongWords, "README.md", "An uncertain sentence, under certainties' heading.", ""},
 		{strongWords, "docs/deploy.md", "It works Offline.", "says \"Offline\""},
 
-		{wrongFigures, "docs/performance.md", "Fast:\n\n| 1 ms |\n\n| 9 s |\n", ""},
-		{wrongFigures, "docs/performance.md", "Fast:\n\n| 2 ms |\n\n| 9 s |\n", "the table peers"},
+		{wrongFigures, "docs/performance.md", "Fast:\n\n| 1 ms |\n\n| 9 s |\n\n| 3 ms |\n\n| 4 s |\n", ""},
+		{wrongFigures, "docs/performance.md", "Fast:\n\n| 2 ms |\n\n| 9 s |\n\n| 3 ms |\n\n| 4 s |\n", "the table peers"},
+		{wrongFigures, "docs/performance.md", "Fast:\n\n| 1 ms |\n\n| 9 s |\n\n| 3 ms |\n\n| 5 s |\n", "the table reconciles"},
 	}
 	for _, row := range table {
 		root := fstest.MapFS{
@@ -88,6 +89,7 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 			"tools/sam/facts.json":  {Data: []byte(`{"own_source":"` + event.OwnSource + `","windows":{"event":{"state":"S"},"states":["open"]}}`)},
 			"test/x/x_test.go":      {Data: []byte("func TestDoor_opens(t *testing.T) {}\n")},
 			"test/bench/RESULTS.md": {Data: []byte("<!-- peers: begin -->\n| 1 ms |\n<!-- peers: end -->\n<!-- scale: begin -->\n| 9 s |\n<!-- scale: end -->\n")},
+			"test/bench/SHARES.md":  {Data: []byte("<!-- shares: begin -->\n| 3 ms |\n<!-- shares: end -->\n<!-- reconciles: begin -->\n| 4 s |\n<!-- reconciles: end -->\n")},
 		}
 		root[row.page] = &fstest.MapFile{Data: []byte(row.text)}
 

@@ -28,7 +28,7 @@ var files = []string{
 	"simulated/**/*.go",
 	"test/**/*.go",
 	"**/testdata/**/*.json",
-	"test/bench/RESULTS.md", "test/bench/scale.svg", "test/bench/peers/python/*.py",
+	"test/bench/RESULTS.md", "test/bench/SHARES.md", "test/bench/*.svg", "test/bench/peers/python/*.py",
 
 	"tools/*.sh", "tools/go.mod", "tools/go.sum",
 	"tools/e2e/*.py", "tools/e2e/*.sh",

@@ -392,7 +392,7 @@ func triesAgain(w *world) {
 
 // An enabling whose answer did not come may land after the window's end.
 func settles(w *world) {
-	w.Segura.Fail(callsFor(1100), seguratest.ResetStream(), 1)
+	w.Segura.Fail(callsFor(1100), seguratest.ResetMidBody(), 1)
 	a := w.call("POST", "/windows", `{"identifiers":[1100],"for":"PT1H"}`)
 	a = w.call("POST", "/windows/"+a.ID+"/close", "")
 	closing := a.State + ", " + a.states()
