@@ -12,8 +12,8 @@ import (
 	"segura-enable/internal/function"
 )
 
-// version is set when the function is built for deployment.
-var version = "1.0.0"
+// version is set where make builds the function.
+var version = "devel"
 
 func main() {
 	parts, err := function.New(context.Background(), version, os.Getenv, os.Stdout)

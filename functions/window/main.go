@@ -16,8 +16,8 @@ import (
 	"segura-enable/internal/windowtable"
 )
 
-// version is set when the function is built for deployment.
-var version = "1.0.0"
+// version is set where make builds the function.
+var version = "devel"
 
 // callsPerWorker is how many calls the first round of a run has for each call that may
 // be in flight.

@@ -77,9 +77,8 @@ func (b *breaker) reply() {
 }
 
 // giveUp notes an identifier that was given up with the fault; before is how many
-// replies there were when it began, and final says that the fault will not pass
-// within this request.
-func (b *breaker) giveUp(before int64, fault *apisecret.Error, final bool) {
+// replies there were when it began.
+func (b *breaker) giveUp(before int64, fault *apisecret.Error) {
 	b.change(func() {
 		if b.replies.Load() != before {
 			return
@@ -87,7 +86,7 @@ func (b *breaker) giveUp(before int64, fault *apisecret.Error, final bool) {
 		if b.lost++; b.lost == 1 {
 			b.since = time.Now()
 		}
-		b.trip(fault, final || fault.Cause == apisecret.TokenRefused)
+		b.trip(fault)
 	})
 }
 
@@ -95,15 +94,16 @@ func (b *breaker) giveUp(before int64, fault *apisecret.Error, final bool) {
 // so that no further attempt makes sense.
 func (b *breaker) silence(fault *apisecret.Error) (open bool) {
 	b.change(func() {
-		b.trip(fault, false)
+		b.trip(fault)
 		open = b.open != nil
 	})
 	return open
 }
 
-// trip is called with the lock held.
-func (b *breaker) trip(fault *apisecret.Error, final bool) {
-	if b.lost >= tripAfter && (final || time.Since(b.since) >= b.patience) {
+// trip is called with the lock held. That a token is refused does not pass within
+// this request.
+func (b *breaker) trip(fault *apisecret.Error) {
+	if b.lost >= tripAfter && (fault.Cause == apisecret.TokenRefused || time.Since(b.since) >= b.patience) {
 		b.open = fault
 	}
 }

@@ -35,7 +35,7 @@ func lose(t *testing.T, b *breaker, fault *apisecret.Error, d time.Duration, mos
 		}
 		before := b.replies.Load()
 		time.Sleep(d)
-		b.giveUp(before, fault, false)
+		b.giveUp(before, fault)
 		b.leave(probe)
 	}
 	return most
@@ -66,10 +66,11 @@ func TestBreaker_isDeadAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
 
 func TestBreaker_needsNoPatienceForAFaultThatWillNotPass(t *testing.T) {
 	b := breaker{patience: time.Hour}
-	fault := apisecret.NewError(apisecret.CredentialsUnavailable, "")
+	fault := apisecret.NewError(apisecret.AuthenticationFailed, "")
+	fault.Cause = apisecret.TokenRefused
 
 	for range tripAfter {
-		b.giveUp(b.replies.Load(), fault, true)
+		b.giveUp(b.replies.Load(), fault)
 	}
 
 	if probe, dead := b.enter(t.Context()); probe || dead != fault {
@@ -100,7 +101,7 @@ func TestBreaker_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *tes
 		probe, dead := b.enter(t.Context())
 		before := b.replies.Load()
 		b.reply() // of another identifier
-		b.giveUp(before, silence(), false)
+		b.giveUp(before, silence())
 		b.leave(probe)
 		if probe || dead != nil {
 			t.Fatalf("got a probe: %t, dead: %v; want neither", probe, dead)
@@ -111,7 +112,7 @@ func TestBreaker_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *tes
 func TestBreaker_triesOneAtATimeWhileInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker{patience: time.Hour}
-		b.giveUp(b.replies.Load(), silence(), false)
+		b.giveUp(b.replies.Load(), silence())
 		entered := make(chan bool, 10)
 		for range cap(entered) {
 			go func() {
@@ -140,7 +141,7 @@ func TestBreaker_triesOneAtATimeWhileInDoubt(t *testing.T) {
 func TestBreaker_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker{patience: time.Hour}
-		b.giveUp(b.replies.Load(), silence(), false)
+		b.giveUp(b.replies.Load(), silence())
 		if probe, _ := b.enter(t.Context()); !probe {
 			t.Fatal("the first one in doubt is no probe")
 		}
@@ -160,7 +161,7 @@ func TestBreaker_tellsWaitersThatItIsDead(t *testing.T) {
 		b := breaker{}
 		fault := silence()
 		for range tripAfter - 1 {
-			b.giveUp(b.replies.Load(), fault, false)
+			b.giveUp(b.replies.Load(), fault)
 		}
 		probe, _ := b.enter(t.Context())
 		found := make(chan *apisecret.Error, 5)
@@ -172,7 +173,7 @@ func TestBreaker_tellsWaitersThatItIsDead(t *testing.T) {
 		}
 		synctest.Wait()
 
-		b.giveUp(b.replies.Load(), fault, false)
+		b.giveUp(b.replies.Load(), fault)
 		b.leave(probe)
 
 		for range cap(found) {

@@ -66,7 +66,7 @@ func TestCall_saysWhichCallsMayStillHaveAnEffect(t *testing.T) {
 		"enabled": {seguratest.Normally(), false}, "not found": {seguratest.NotFound1005(), false}, "denied": {seguratest.AccessDenied1006(), false},
 		"too many": {seguratest.Gateway429(), false}, "token refused": {seguratest.TokenRefused(seguratest.RefusedByGateway), false},
 		"gateway timeout": {seguratest.Gateway504(), true}, "gateway error": {seguratest.Gateway502(), true}, "error": {seguratest.Unexpected500(), true},
-		"reset": {seguratest.ResetStream(), true}, "garbage": {seguratest.Binary(), true}, "cut short": {seguratest.CutShort(), true},
+		"reset": {seguratest.ResetMidBody(), true}, "garbage": {seguratest.Binary(), true}, "cut short": {seguratest.CutShort(), true},
 	} {
 		w := newWorld(t, seguratest.Options{AnyIdentifier: true})
 		w.runner.Retry = segura.Retry{MaxAttempts: 2}

@@ -65,14 +65,14 @@ func TestRun_endsSoonWhereNoTokenIsGoodEnough(t *testing.T) {
 // What is under way when Segura is found dead is not tried to its end.
 func TestRun_endsTheTriesUnderWayWhereNobodyIsThere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(3*time.Second))
 	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 4, 0, segura.Retry{MaxAttempts: 2}
-	w.Fail(callsFor(1003), seguratest.ResetStream().After(3*time.Second), -1)
+	w.Fail(callsFor(1003), seguratest.Hang(), -1)
 	w.Fail(enableCalls, seguratest.ResetStream(), -1)
 
 	result := w.enable(t.Context(), 1003, 1000, 1001, 1002)
 
-	if got := result.Items[0]; got.Attempts != 1 || got.Error == nil || got.Error.Code != apisecret.UpstreamUnreachable {
+	if got := result.Items[0]; got.Attempts != 1 || got.Error == nil || got.Error.Code != apisecret.UpstreamTimeout {
 		t.Errorf("got %+v (%v), want one attempt: the others found nobody meanwhile", got, got.Error)
 	}
 }

@@ -134,7 +134,7 @@ func TestRun_repeatsACallAgainstTransientFaultsOnly(t *testing.T) {
 		{"one after another", []seguratest.Fault{seguratest.Gateway504(), seguratest.CutShort(), seguratest.ResetStream()}, done(5, apisecret.Enabled, 4)},
 		{"the last one tells", []seguratest.Fault{seguratest.Gateway503(), seguratest.Gateway503(), seguratest.Gateway503(), seguratest.Gateway504()}, failed(5, 4, apisecret.UpstreamTimeout, true)},
 		{"final after transient", []seguratest.Fault{seguratest.Gateway503(), seguratest.NotFound1005()}, failed(5, 2, apisecret.NotFound, false)},
-		{"a lost reply", []seguratest.Fault{seguratest.ResetStream().AfterApplying()}, done(5, apisecret.AlreadyEnabled, 2)},
+		{"a lost reply", []seguratest.Fault{seguratest.ResetMidBody().AfterApplying()}, done(5, apisecret.AlreadyEnabled, 2)},
 		{"a reply cut short", []seguratest.Fault{seguratest.CutShort().AfterApplying()}, done(5, apisecret.AlreadyEnabled, 2)},
 		{"a timeout at the gateway", []seguratest.Fault{seguratest.Gateway504().AfterApplying()}, done(5, apisecret.AlreadyEnabled, 2)},
 		{"not found", again(seguratest.NotFound1005(), 1), failed(5, 1, apisecret.NotFound, false)},

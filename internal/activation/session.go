@@ -79,7 +79,7 @@ func (s *session) replace(ctx context.Context, refused *grant, refusals int) (*g
 }
 
 // locked calls do alone, keeps the grant that it returns, and ends the session with
-// its fault, unless it is only that the caller's time ran out.
+// its fault; a fault of the caller's time is one of all who share the session.
 func (s *session) locked(ctx context.Context, do func() (*grant, *apisecret.Error)) (*grant, *apisecret.Error) {
 	select {
 	case s.lock <- struct{}{}:
@@ -94,7 +94,7 @@ func (s *session) locked(ctx context.Context, do func() (*grant, *apisecret.Erro
 	switch {
 	case g != nil:
 		s.current = g
-	case fault != nil && fault.Code != apisecret.DeadlineExceeded:
+	case fault != nil:
 		s.ended = fault
 	}
 	return g, fault

@@ -25,46 +25,46 @@ func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
 	}
 	before := t.breaker.replies.Load()
 	defer t.breaker.leave(probe)
-	answer, noGrant, fault := t.call(ctx)
-	if fault != nil && (fault.Cause == apisecret.NoReply || fault.Cause == apisecret.TokenRefused || noGrant) {
-		t.breaker.giveUp(before, fault, noGrant)
+	answer, fault := t.call(ctx)
+	if fault != nil && (fault.Cause == apisecret.NoReply || fault.Cause == apisecret.TokenRefused) {
+		t.breaker.giveUp(before, fault)
 	}
 	return answer, fault
 }
 
 // call calls Segura until it has an answer, a fault that no repetition cures, or no
-// attempts or time left. noGrant says that there was nothing to call with.
-func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apisecret.Error) {
+// attempts or time left.
+func (t *try) call(ctx context.Context) (segura.Answer, *apisecret.Error) {
 	var (
 		own *apisecret.Error // the last transient fault of this identifier's
 		g   *grant
 	)
 	for transient, refusals := 0, 0; ; {
 		var fault *apisecret.Error
-		if g, noGrant, fault = t.turn(ctx, g); fault != nil {
-			return segura.Answer{}, noGrant, prefer(own, fault)
+		if g, fault = t.turn(ctx, g); fault != nil {
+			return segura.Answer{}, prefer(own, fault)
 		}
 		answer, fault := t.attempt(ctx, g)
 		switch {
 		case fault == nil:
-			return answer, false, nil
+			return answer, nil
 		case fault.Code == apisecret.DeadlineExceeded:
-			return segura.Answer{}, false, prefer(own, fault)
+			return segura.Answer{}, prefer(own, fault)
 		case fault.Cause == apisecret.TokenRefused:
 			refusals++
 			var none *apisecret.Error
 			if g, none = t.session.replace(ctx, g, refusals); none != nil {
-				return segura.Answer{}, true, prefer(own, none)
+				return segura.Answer{}, prefer(own, none)
 			}
 			if g == nil {
-				return segura.Answer{}, false, fault
+				return segura.Answer{}, fault
 			}
 		default:
 			own, g = fault, nil
 			transient++
 			t.cooldown.begin(ctx, fault.RetryAfter)
 			if fault.Cause == apisecret.NoReply && t.breaker.silence(fault) || !fault.Retryable || !t.Retry.Wait(ctx, transient, fault.RetryAfter) {
-				return segura.Answer{}, false, fault
+				return segura.Answer{}, fault
 			}
 		}
 	}
@@ -72,33 +72,33 @@ func (t *try) call(ctx context.Context) (_ segura.Answer, noGrant bool, _ *apise
 
 // turn waits until an attempt may be begun and returns what to make it with, which is
 // g unless that is nil. It obtains a grant before it waits for the pace: calls that
-// waited for a token together would begin together. noGrant says that there is none.
-func (t *try) turn(ctx context.Context, g *grant) (_ *grant, noGrant bool, fault *apisecret.Error) {
+// waited for a token together would begin together.
+func (t *try) turn(ctx context.Context, g *grant) (_ *grant, fault *apisecret.Error) {
 	due, cancel := ctx, context.CancelFunc(func() {})
 	if !t.what.Before.IsZero() {
 		due, cancel = context.WithDeadline(ctx, t.what.Before)
 	}
 	defer cancel()
 	if due.Err() != nil {
-		return nil, false, timeRanOut()
+		return nil, timeRanOut()
 	}
 	if g == nil {
 		if g, fault = t.session.grant(ctx); fault != nil {
-			return nil, true, fault
+			return nil, fault
 		}
 	}
 	if !t.cooldown.wait(due) || t.Pace != nil && t.Pace.Wait(due) != nil {
-		return nil, false, timeRanOut()
+		return nil, timeRanOut()
 	}
 	if g.token.Expired() { // while it waited
 		if g, fault = t.session.grant(ctx); fault != nil {
-			return nil, true, fault
+			return nil, fault
 		}
 	}
 	if due.Err() != nil {
-		return nil, false, timeRanOut()
+		return nil, timeRanOut()
 	}
-	return g, false, nil
+	return g, nil
 }
 
 // settled are the codes of replies that say that a call had no effect, and has none

@@ -86,14 +86,14 @@ var retryable = map[Code]bool{
 // sentences say for each code what happened and what the operator can do. A code
 // that is not here has several causes, each with a sentence of its own.
 var sentences = map[Code]string{
-	NotAllowed:              "The identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was sent. Add it there if it may be enabled and disabled.",
+	NotAllowed:              "The identifier is outside SEGURA_ALLOWED_IDENTIFIERS (parameter AllowedIdentifiers); nothing was sent. Add it there if it may be enabled and disabled.",
 	NotFound:                "Segura has no API secret with this identifier. Check the number against Segura's list of API secrets (identifier, not identifier_code).",
 	AccessDenied:            "Segura denies access to this API secret. Give the access key's user permission to edit it, and allow this function's IP address and referer in the access key.",
 	AuthenticationFailed:    "Segura refuses the client credentials or a token that it just issued. Check client_id, client_secret, tenant and the certificate in the AWS secret, and that the access key is active.",
-	RateLimited:             "Segura's gateway limits the rate of requests. Try again later, with fewer identifiers at once or a lower SEGURA_MAX_CONCURRENCY, or raise the gateway's limit.",
+	RateLimited:             "Segura's gateway limits the rate of requests. Try again later, with fewer identifiers at once or a lower SEGURA_MAX_CONCURRENCY (parameter MaxConcurrency), or raise the gateway's limit.",
 	UpstreamError:           "Segura or its gateway answered with a server error. Try again; if it persists, look at Segura's own logs.",
 	UpstreamInvalidResponse: "Segura's gateway got no valid reply from Segura, or the reply was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
-	UpstreamTimeout:         "Segura did not answer in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
+	UpstreamTimeout:         "Segura did not answer in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT (parameter AttemptTimeout).",
 	UnexpectedResponse:      "The reply does not say that the API secret is now in the state asked for. Check its state in Segura, and base_url and the paths in the AWS secret.",
 	DeadlineExceeded:        "The invocation's time ran out first. Try again, with fewer identifiers at once or a longer function timeout.",
 	InternalError:           "Internal error. Report it as a bug, with the log of this invocation.",

@@ -60,7 +60,7 @@ func Load(getenv func(string) string) (Config, error) {
 // Windows is the part of the environment that windows need besides.
 type Windows struct {
 	Table         string                 // SEGURA_WINDOWS_TABLE: name or ARN of the DynamoDB table
-	Longest       time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included
+	Longest       time.Duration          // SEGURA_WINDOW_MAX_DURATION: of a window, extensions included; 0: none is opened
 	RetentionDays int                    // SEGURA_WINDOW_RETENTION_DAYS: how long a closed window is kept
 	Guarded       []apisecret.Identifier // SEGURA_GUARDED_IDENTIFIERS: disabled whenever no window holds them
 }
@@ -70,18 +70,38 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 	r := reader{getenv: getenv}
 	w := Windows{
 		Table:         getenv("SEGURA_WINDOWS_TABLE"),
-		Longest:       r.duration("SEGURA_WINDOW_MAX_DURATION", 24*time.Hour),
+		Longest:       r.longest("SEGURA_WINDOW_MAX_DURATION", 24*time.Hour),
 		RetentionDays: r.count("SEGURA_WINDOW_RETENTION_DAYS", 400, maxRetention),
 		Guarded:       r.list("SEGURA_GUARDED_IDENTIFIERS"),
 	}
 	if n := len(w.Table); n < 3 || n > maxTableARN || !tableName.MatchString(w.Table) {
 		r.fault("SEGURA_WINDOWS_TABLE", "%q is not the name or ARN of the DynamoDB table of windows, which is required", w.Table)
 	}
-	if w.Longest > 0 && w.Longest < time.Second {
-		r.fault("SEGURA_WINDOW_MAX_DURATION", "is shorter than a second, and windows have whole seconds")
-	}
 	return w, errors.Join(r.faults...)
 }
+
+// parameters are the template's, by the variable that each ends in: whoever deploys
+// with it never sees the variables.
+var parameters = map[string]string{
+	"SEGURA_SECRET_ID":             "SecretArn",
+	"SEGURA_CREDENTIALS_TTL":       "CredentialsTtl",
+	"SEGURA_ATTEMPT_TIMEOUT":       "AttemptTimeout",
+	"SEGURA_MAX_ATTEMPTS":          "MaxAttempts",
+	"SEGURA_MAX_CONCURRENCY":       "MaxConcurrency",
+	"SEGURA_MAX_CALLS_PER_SECOND":  "MaxCallsPerSecond",
+	"SEGURA_ALLOWED_IDENTIFIERS":   "AllowedIdentifiers",
+	"SEGURA_DEFAULT_IDENTIFIERS":   "DefaultIdentifiers",
+	"SEGURA_ALLOWED_EVENT_SOURCES": "AllowedEventSources",
+	"SEGURA_WINDOW_MAX_DURATION":   "WindowMaxDuration",
+	"SEGURA_WINDOW_RETENTION_DAYS": "WindowRetentionDays",
+	"SEGURA_GUARDED_IDENTIFIERS":   "GuardedIdentifiers",
+	"HTTPS_PROXY":                  "HttpsProxy",
+	"NO_PROXY":                     "NoProxy",
+}
+
+// Parameter returns the name of the template's parameter for a variable, or the empty
+// string where there is none. Messages that name the one name the other.
+func Parameter(variable string) string { return parameters[variable] }
 
 // maxTableARN is how long TableName may be in DynamoDB's API reference, and tableName
 // what it may hold. (A counted repetition would be compiled to that many copies.)
@@ -96,6 +116,9 @@ type reader struct {
 }
 
 func (r *reader) fault(name, format string, args ...any) {
+	if parameter := Parameter(name); parameter != "" {
+		format += " (parameter " + parameter + ")"
+	}
 	r.faults = append(r.faults, fmt.Errorf(name+": "+format, args...))
 }
 
@@ -115,6 +138,19 @@ func (r *reader) duration(name string, fallback time.Duration) time.Duration {
 	d, err := time.ParseDuration(value)
 	if err != nil || d <= 0 {
 		r.fault(name, "%q is not a duration above zero such as 90s or 5m", value)
+	}
+	return d
+}
+
+// longest reads the longest duration of a window, in whole seconds; 0 is what the
+// template sets where it has no windows.
+func (r *reader) longest(name string, fallback time.Duration) time.Duration {
+	if d, err := time.ParseDuration(r.getenv(name)); err == nil && d == 0 {
+		return 0
+	}
+	d := r.duration(name, fallback)
+	if d > 0 && d < time.Second {
+		r.fault(name, "is shorter than a second, and windows have whole seconds")
 	}
 	return d
 }

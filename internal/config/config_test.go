@@ -128,6 +128,20 @@ func TestLoad_namesTheVariableThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestLoad_namesTheParameterToo(t *testing.T) {
+	for variable, want := range map[string]string{
+		"SEGURA_MAX_ATTEMPTS": `SEGURA_MAX_ATTEMPTS: "a;b" is not a whole number from 1 to 100 (parameter MaxAttempts)`,
+		"NO_PROXY":            "NO_PROXY: element 1 is neither a host, a domain, an address nor a range of addresses such as 10.0.0.0/8; commas stand in between (parameter NoProxy)",
+		"no_proxy":            "no_proxy: element 1 is neither a host, a domain, an address nor a range of addresses such as 10.0.0.0/8; commas stand in between",
+	} {
+		_, err := config.Load(environment(map[string]string{variable: "a;b"}))
+
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", variable, err, want)
+		}
+	}
+}
+
 func TestLoad_tellsAllFaultsAtOnce(t *testing.T) {
 	_, err := config.Load(func(string) string { return " " })
 
@@ -252,8 +266,11 @@ func TestLoadWindows_readsEachVariableAndNamesTheOneAtFault(t *testing.T) {
 	if err2 != nil || defaults.Longest != 24*time.Hour || defaults.RetentionDays != 400 || len(defaults.Guarded) != 0 {
 		t.Errorf("defaults: got %+v and %v", defaults, err2)
 	}
+	if none, err := load("SEGURA_WINDOW_MAX_DURATION", "0s"); err != nil || none.Longest != 0 {
+		t.Errorf("no windows: got %+v and %v", none, err)
+	}
 	for name, values := range map[string]string{
-		"SEGURA_WINDOWS_TABLE": "| |ab|my table", "SEGURA_WINDOW_MAX_DURATION": "0|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION_DAYS": "0|24h|3651", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
+		"SEGURA_WINDOWS_TABLE": "| |ab|my table", "SEGURA_WINDOW_MAX_DURATION": "0d|1d|-1h|100ms", "SEGURA_WINDOW_RETENTION_DAYS": "0|24h|3651", "SEGURA_GUARDED_IDENTIFIERS": "x|1-10001",
 	} {
 		for value := range strings.SplitSeq(values, "|") {
 			if _, err := load(name, value); err == nil || !strings.HasPrefix(err.Error(), name+": ") {

@@ -22,10 +22,10 @@ import (
 const (
 	sayThrottled = "Secrets Manager throttles the function or is out of order. Try again."
 	sayNoNetwork = "Secrets Manager cannot be reached. Try again; if it persists, check the function's subnets, routes, security groups and VPC endpoint."
-	sayDenied    = "The function's role may not read or decrypt the AWS secret. Allow secretsmanager:GetSecretValue on SEGURA_SECRET_ID, and kms:Decrypt on its key."
-	sayNotFound  = "There is no AWS secret of the name or ARN in SEGURA_SECRET_ID in this region. Check both."
+	sayDenied    = "The function's role may not read or decrypt the AWS secret. Allow secretsmanager:GetSecretValue on SEGURA_SECRET_ID (parameter SecretArn), and kms:Decrypt on its key."
+	sayNotFound  = "There is no AWS secret of the name or ARN in SEGURA_SECRET_ID (parameter SecretArn) in this region. Check both."
 	sayDeleted   = "The AWS secret is marked for deletion or has no current value. Restore it, or put a value into it."
-	sayOther     = "The AWS secret cannot be read. Check SEGURA_SECRET_ID, the region, the role and the key; the log has the cause."
+	sayOther     = "The AWS secret cannot be read. Check SEGURA_SECRET_ID (parameter SecretArn), the region, the role and the key; the log has the cause."
 )
 
 // readFault judges an error of the SDK's. The second result is a word for the

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // What a copy through consoles, shells and editors does to a secret is mended where
@@ -69,7 +70,7 @@ func readableBlocks(text string) (n int) {
 // damage returns what is wrong with a mended value that cannot be mended; nil if
 // nothing is.
 func damage(field, value string) error {
-	if n := len(value); n >= 2 && value[0] == value[n-1] && (value[0] == '"' || value[0] == '\'') {
+	if inQuotes(value) {
 		return fmt.Errorf("%s stands inside quotes; take them away", field)
 	}
 	switch field {
@@ -82,11 +83,34 @@ func damage(field, value string) error {
 		if strings.ContainsFunc(value, unicode.IsSpace) {
 			return fmt.Errorf("%s has white space in it", field)
 		}
-		if strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return fmt.Errorf("%s has an invisible character in it; copy it again", field)
-		}
+		return invisible(field, value)
+	case "tenant":
+		return invisible(field, value)
 	}
 	return nil
+}
+
+func invisible(field, value string) error {
+	if strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("%s has an invisible character in it; copy it again", field)
+	}
+	return nil
+}
+
+// inQuotes reports whether the value stands inside quotes, straight ones or those that
+// editors make of them.
+func inQuotes(value string) bool {
+	const typographic = "“”„‘’‚"
+	first, size := utf8.DecodeRuneInString(value)
+	last, _ := utf8.DecodeLastRuneInString(value)
+	switch {
+	case len(value) <= size:
+		return false
+	case first == '"' || first == '\'':
+		return last == first
+	default:
+		return strings.ContainsRune(typographic, first) && strings.ContainsRune(typographic, last)
+	}
 }
 
 // errEncodedTwice is the error of a document that is a JSON string.

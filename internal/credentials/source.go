@@ -33,8 +33,9 @@ type Source struct {
 	StalePatience  time.Duration // how long a caller waits for a read while an expired copy is at hand
 	Segura         segura.Options
 	Log            *slog.Logger
-	OnRead         func(context.Context) // told of each read; may be nil
-	OnUnusable     func(context.Context) // told of each read that found a document that cannot be used; may be nil
+	OnRead         func(context.Context)            // told of each read; may be nil
+	OnUnusable     func(context.Context)            // told of each read that found a document that cannot be used; may be nil
+	OnExpiry       func(context.Context, time.Time) // told, with each client, when its access key expires, where the AWS secret says so; may be nil
 
 	mu      sync.Mutex
 	current copyOfSecret
@@ -44,11 +45,13 @@ type Source struct {
 // copyOfSecret is what the last successful read found; without a client it is
 // none.
 type copyOfSecret struct {
-	digest   [sha256.Size]byte // of the credentials
-	mended   []string          // what in the document was
-	client   *segura.Client
-	readAt   time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
-	rereadAt time.Time // not before, once it has expired
+	digest     [sha256.Size]byte // of the credentials
+	mended     []string          // what in the document was
+	client     *segura.Client
+	keyExpires time.Time // zero: the document does not say
+	noExpiry   bool      // it says so in a way that cannot be read
+	readAt     time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+	rereadAt   time.Time // not before, once it has expired
 }
 
 // Client returns a client made of the AWS secret. An expired copy of it goes on
@@ -56,6 +59,14 @@ type copyOfSecret struct {
 // that cannot be used, and is read again after rereadAfter; a denial or a deletion
 // ends its use.
 func (s *Source) Client(ctx context.Context) (*segura.Client, *apisecret.Error) {
+	client, fault := s.client(ctx)
+	if expires := s.held().keyExpires; client != nil && !expires.IsZero() && s.OnExpiry != nil {
+		s.OnExpiry(ctx, expires)
+	}
+	return client, fault
+}
+
+func (s *Source) client(ctx context.Context) (*segura.Client, *apisecret.Error) {
 	held := s.held()
 	now := time.Now().Round(0)
 	switch {
@@ -171,8 +182,15 @@ func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *api
 	if err != nil {
 		return nil, unusable(err)
 	}
+	expires, around, unreadable := ReadExpiry(document)
+	if around {
+		mended = append(mended, expiresAt)
+	}
 	held := s.held()
-	next := copyOfSecret{digest: parsed.Digest(), mended: mended, client: held.client, readAt: time.Now().Round(0)}
+	next := copyOfSecret{
+		digest: parsed.Digest(), mended: mended, client: held.client,
+		keyExpires: expires, noExpiry: unreadable != nil, readAt: time.Now().Round(0),
+	}
 	if held.client == nil || held.digest != next.digest {
 		if next.client, err = segura.New(parsed, s.Segura); err != nil {
 			return nil, unusable(err)
@@ -186,6 +204,9 @@ func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *api
 	}
 	if len(mended) > 0 && (next.client != held.client || !slices.Equal(mended, held.mended)) { // once for each document
 		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", mended)
+	}
+	if next.noExpiry && (next.client != held.client || !held.noExpiry) { // once for each document
+		s.Log.WarnContext(ctx, "the AWS secret does not say when its access key expires", "cause", unreadable.Error())
 	}
 	s.hold(next)
 	return next.client, nil

@@ -19,7 +19,16 @@ type envelope struct {
 	resources []string
 	detail    json.RawMessage
 	replayed  bool // from an archive, whenever it was first sent
+	tells     bool // of what was done; it asks for nothing
 }
+
+// OwnSource is the source of the events that the template makes of windows. Their
+// detail has identifiers as a request does, and they must never be taken for one.
+const OwnSource = "segura-enable"
+
+// resultType begins the detail-type of the events that Lambda's destinations make of an
+// invocation's result; their source is lambda.
+const resultType = "Lambda Function Invocation Result"
 
 // readEnvelope tells an EventBridge event from a document sent directly by its
 // detail-type, source and detail. Other fields of the envelope may come and go.
@@ -39,6 +48,8 @@ func readEnvelope(payload []byte) (e envelope, isEnvelope bool, err error) {
 	}
 	e = envelope{source: source, detail: byName["detail"]}
 	_, e.replayed = byName["replay-name"]
+	detailType, _ := strictjson.String(byName["detail-type"])
+	e.tells = source == OwnSource || source == "lambda" && strings.HasPrefix(detailType, resultType)
 	e.id, _ = strictjson.String(byName["id"])
 	_ = json.Unmarshal(byName["resources"], &e.resources) // other shapes name no caller
 	return e, true, nil

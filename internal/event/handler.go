@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
@@ -104,8 +103,8 @@ type Opened struct {
 }
 
 // Open takes the document out of a payload. An EventBridge event of a source that is
-// not allowed is refused, and so is one that is replayed from an archive. No allowed
-// source allows any.
+// not allowed is refused, and so is one that is replayed from an archive, or that tells
+// of what was done. No allowed source allows any.
 func Open(payload []byte, allowed []string) (Opened, error) {
 	e, isEnvelope, err := readEnvelope(payload)
 	if err != nil {
@@ -117,8 +116,10 @@ func Open(payload []byte, allowed []string) (Opened, error) {
 	opened := Opened{Data: e.detail, InDetail: true, Bare: e.isScheduled() && e.isBare()}
 	opened.Origin = telemetry.Origin{EventSource: e.source, EventID: e.id, Caller: e.caller()}
 	switch {
+	case e.tells:
+		return opened, errors.New("the event tells of what was done, and asks for nothing; nothing was done. Keep results off the bus that requests come from")
 	case len(allowed) > 0 && !slices.Contains(allowed, e.source):
-		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES; nothing was done")
+		return opened, errors.New("the event's source is not in SEGURA_ALLOWED_EVENT_SOURCES (parameter AllowedEventSources); nothing was done")
 	case e.replayed:
 		return opened, errors.New("the event is replayed from an archive; what was meant for then is not done now")
 	}
@@ -139,9 +140,7 @@ func (h *Handler) functionError(ctx context.Context, kind, message string) error
 		attributes = append(attributes, "cause", message)
 	}
 	h.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
-	// The runtime library repeats the error in a header, which cannot carry DEL;
-	// encoding/json does not escape it.
-	return messages.InvokeResponse_Error{Type: kind, Message: strings.ReplaceAll(message, "\x7f", "")}
+	return messages.InvokeResponse_Error{Type: kind, Message: message}
 }
 
 // escaped returns the length of text inside a JSON string, escaped as the
@@ -191,7 +190,7 @@ func (h *Handler) open(payload []byte) (apisecret.Document, telemetry.Origin, er
 
 func (h *Handler) scheduled(origin telemetry.Origin) (apisecret.Document, telemetry.Origin, error) {
 	if len(h.Defaults) == 0 {
-		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS, which is empty")
+		return apisecret.Document{}, origin, errors.New("a scheduled event without detail enables SEGURA_DEFAULT_IDENTIFIERS (parameter DefaultIdentifiers), which is empty")
 	}
 	return apisecret.Document{Request: apisecret.Request{Action: apisecret.Enable, Identifiers: h.Defaults}}, origin, nil
 }

@@ -89,6 +89,10 @@ func TestInvoke_refusesWhatItCannotUnderstand(t *testing.T) {
 		{replayed("aws.scheduler", `{"check":true}`), "replay"},
 		{strings.Replace(replayed("com.example", `{"identifier":5}`), `"r"`, `null`, 1), "replay"},
 		{`{"replay-name":"r","identifier":5}`, "unknown field"},
+		{envelope(event.OwnSource, `{"id":"w","state":"closed","identifiers":["5"]}`), "asks for nothing"},
+		{envelope(event.OwnSource, `{"check":true}`), "asks for nothing"},
+		{destination("Success", `{"requestPayload":{"identifier":5},"responsePayload":{"outcome":"succeeded"},"identifier":5}`), "asks for nothing"},
+		{destination("Failure", `{"requestPayload":{"identifier":5},"responsePayload":{"errorType":"Segura.TransientError"},"identifier":5}`), "asks for nothing"},
 		{`{"source":"com.example","detail":{"identifier":5}}`, "unknown field"},
 		{`{"detail-type":"x","source":"aws.events"}`, "unknown field"},
 		{`{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"{\"identifier\":5}"}}]}`, "unknown field"},
@@ -180,6 +184,7 @@ func TestInvoke_looksForTheRequestInTheDetailOnly(t *testing.T) {
 	for _, payload := range []string{
 		strings.Replace(envelope("com.example", `{"identifier":5}`), `"version"`, `"identifier":9,"identifiers":[9],"action":"disable","version"`, 1),
 		envelope("com.example", `{"identifiers":[5],"change":{"identifier":9,"identifiers":[9],"Identifier":9,"reason":9},"list":[{"identifier":9}]}`),
+		envelope("lambda", `{"identifier":5}`), // somebody's own, and no result
 	} {
 		w.Reset()
 		if got := w.invoke(t, payload); got.kind != "" || w.Calls() != "enable/5" {

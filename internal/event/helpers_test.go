@@ -79,6 +79,11 @@ func envelope(source, detail string) string {
 		`"resources":["arn:aws:events:eu-west-1:1:rule/x"],"detail":` + detail + `}`
 }
 
+// destination is an event that Lambda makes of an invocation's result.
+func destination(result, detail string) string {
+	return strings.Replace(envelope("lambda", detail), "Some Event", "Lambda Function Invocation Result - "+result, 1)
+}
+
 // replayed is such an event, sent again from an archive.
 func replayed(source, detail string) string {
 	return strings.Replace(envelope(source, detail), `"version"`, `"replay-name":"r","version"`, 1)

@@ -107,6 +107,7 @@ func wire(c config.Config, version string, api credentials.SecretsManager, logge
 		Log:        logger,
 		OnRead:     telemetry.CredentialRefresh,
 		OnUnusable: telemetry.SecretUnusable,
+		OnExpiry:   telemetry.AccessKeyExpires,
 	}
 	return Parts{
 		Config: c,

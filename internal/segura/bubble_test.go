@@ -492,7 +492,8 @@ func TestDo_opensAnotherConnectionAfterALongRest(t *testing.T) {
 func TestDo_takesAMalformedReplyForOne(t *testing.T) {
 	for said, want := range map[string]apisecret.Code{
 		"no HTTP\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 twohundred OK\r\n\r\n": apisecret.UnexpectedResponse,
-		"HTTP/1.1 200 OK\r\nno header\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": apisecret.UpstreamInvalidResponse,
+		"HTTP/1.1 200 OK\r\nno header\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\ntls: unsupported protocol version\r\n\r\n": apisecret.UnexpectedResponse,
+		"HTTP/1.1 200 OK\r\n failed to parse certificate from server\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nprotocol version not supported\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": apisecret.UpstreamInvalidResponse,
 	} {
 		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 			u.plays(func(w http.ResponseWriter, _ *http.Request) {

@@ -109,7 +109,7 @@ var tokenSentences = map[apisecret.Code]string{
 	apisecret.RateLimited:             "Segura's gateway limits the rate of token requests. Try again later, or raise the gateway's limit.",
 	apisecret.UpstreamError:           "The token request was answered with a server error. Try again; if it persists, look at Segura's own logs.",
 	apisecret.UpstreamInvalidResponse: "The token request got no valid reply, or one that was cut short. Try again; if it persists, check the connection between the gateway and Segura.",
-	apisecret.UpstreamTimeout:         "The token request was not answered in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT.",
+	apisecret.UpstreamTimeout:         "The token request was not answered in time. Try again; if it persists, check the network to Segura and its load, or raise SEGURA_ATTEMPT_TIMEOUT (parameter AttemptTimeout).",
 	apisecret.UnexpectedResponse:      "The token request was answered, but not with a token. Check base_url and token_url in the AWS secret, and what answers there.",
 	apisecret.NotFound:                "The token request was answered, but not with a token. Check base_url and token_url in the AWS secret, and what answers there.",
 }

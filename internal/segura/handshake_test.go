@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,6 +107,7 @@ func TestConnect_tellsWhatIsWrongWithTheHandshake(t *testing.T) {
 		"signed with SHA-1":       {sign(t, sha1, older, rsaKey(t)), older, nil, "SHA-1"},
 		"a root that is none":     {sign(t, leaf(), notAnAuthority, nil), notAnAuthority, nil, "not marked as an authority"},
 		"a missing intermediate":  {sign(t, leaf(), intermediate, nil), root, nil, "intermediate"},
+		"another's key":           {&signed{der: good.der, key: root.key}, root, nil, "signs with"},
 		"RSA key exchange alone":  {sign(t, leaf(), root, rsaKey(t)), root, rsaExchange, "tlsrsakex"},
 		"TLS 1.1 at most":         {good, root, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "TLS 1.2 or newer"},
 		"of an unknown authority": {good, older, nil, "its authority is not trusted"},
@@ -135,42 +137,49 @@ func TestConnect_tellsWhatIsWrongWithTheHandshake(t *testing.T) {
 }
 
 // A kept-open connection that the other side closed meanwhile is no attempt: the call
-// is made at once on a new one.
+// is made at once on a new one, not on another that was kept open.
 func TestDo_repeatsACallOnAConnectionThatTurnsOutClosed(t *testing.T) {
 	type key struct{}
-	for _, http2 := range []bool{false, true} {
-		var requests, closed atomic.Int32
-		var connection atomic.Pointer[net.Conn]
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, _ := r.Context().Value(key{}).(net.Conn)
-			if strings.HasSuffix(r.URL.Path, "/token") {
-				_, _ = io.WriteString(w, `{"access_token":"token"}`)
-				connection.Store(&c)
-				return
-			}
-			requests.Add(1)
-			if kept := connection.Load(); kept != nil && *kept == c {
-				closed.Add(1)
-				_ = c.Close() // as if it had been closed before the request came
-				return
-			}
-			_, _ = io.WriteString(w, in(activated))
-		}))
-		server.EnableHTTP2 = http2
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
-		server.StartTLS()
-		client := newClient(t, segura.Credentials{
-			BaseURL: server.URL, ClientID: "id", ClientSecret: segura.Hide("secret"), CACertificate: inPEM("CERTIFICATE", server.Certificate().Raw),
-		})
-		token := mustToken(t, client)
-
-		answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
-
-		server.Close()
-		if fault != nil || answer.Outcome != apisecret.Enabled || closed.Load() != 1 || requests.Load() != 2 {
-			t.Errorf("HTTP/2 %t: got %+v, %v after %d requests, %d of them closed", http2, answer, fault, requests.Load(), closed.Load())
+	var requests, closed atomic.Int32
+	var kept sync.Map // connections
+	var both sync.WaitGroup
+	both.Add(2)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _ := r.Context().Value(key{}).(net.Conn)
+		switch _, again := kept.Load(c); {
+		case strings.HasSuffix(r.URL.Path, "/token"):
+			_, _ = io.WriteString(w, `{"access_token":"token"}`)
+			return
+		case requests.Add(1) <= 2:
+			kept.Store(c, true)
+			both.Done()
+			both.Wait() // so that there are two connections
+		case again:
+			closed.Add(1)
+			_ = c.Close() // as if it had been closed before the request came
+			return
 		}
+		_, _ = io.WriteString(w, in(activated))
+	}))
+	server.EnableHTTP2 = true // which is not to be used
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
+	server.StartTLS()
+	defer server.Close()
+	client := newClient(t, segura.Credentials{
+		BaseURL: server.URL, ClientID: "id", ClientSecret: segura.Hide("secret"), CACertificate: inPEM("CERTIFICATE", server.Certificate().Raw),
+	})
+	token := mustToken(t, client)
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() { _, _ = client.Do(t.Context(), apisecret.Enable, 5, token) })
+	}
+	group.Wait()
+
+	answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token)
+
+	if fault != nil || answer.Outcome != apisecret.Enabled || closed.Load() != 1 || requests.Load() != 4 {
+		t.Errorf("got %+v, %v after %d requests, %d of them closed", answer, fault, requests.Load(), closed.Load())
 	}
 }
 
@@ -186,6 +195,21 @@ func TestDo_repeatsNoCallOnANewConnection(t *testing.T) {
 
 	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || server.Count(seguratest.KindEnable) != 1 {
 		t.Errorf("got %v after %d requests, want one", fault, server.Count(seguratest.KindEnable))
+	}
+}
+
+func TestToken_tellsTheProxysCertificateFromSeguras(t *testing.T) {
+	proxy := httptest.NewUnstartedServer(http.NotFoundHandler())
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.StartTLS()
+	defer proxy.Close()
+	_, client := start(t, seguratest.Options{})
+	segura.UseProxy(client, proxy.URL)
+
+	_, fault := client.Token(t.Context(), nil)
+
+	if fault == nil || fault.Code != apisecret.UpstreamUnreachable || fault.Retryable || !strings.Contains(fault.Message, "the proxy's certificate") {
+		t.Errorf("got %v, want one of the proxy's certificate, and no other try", fault)
 	}
 }
 

@@ -75,7 +75,7 @@ func TestList_speaksOfTheListInWhateverFaultItHas(t *testing.T) {
 
 // Where something else than HTTP answers, no sentence speaks of an API secret's state.
 func TestClient_saysThatSomethingElseAnswers(t *testing.T) {
-	server, client := start(t, seguratest.Options{TLS: seguratest.TLSOptions{HTTP1Only: true}})
+	server, client := start(t, seguratest.Options{})
 	token := mustToken(t, client)
 	server.Fail(seguratest.Match{}, seguratest.NotHTTP(), -1)
 

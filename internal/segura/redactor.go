@@ -100,7 +100,7 @@ func bareText(text string) (bare string, at []int) {
 // isPlain reports whether the byte may be in a gateway's request id, which is
 // the only text of the upstream's that callers see.
 func isPlain(b byte) bool {
-	return b > ' ' && b <= '~' && b != '"' && b != '\\' && b != '<' && b != '>'
+	return b > ' ' && b <= '~' && strings.IndexByte("\"'`\\<>", b) < 0
 }
 
 // forms returns a text as it is, escaped for a URL, and as it looks inside

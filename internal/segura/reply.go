@@ -73,32 +73,37 @@ func readContent(body []byte) content {
 	switch {
 	case len(text) == 0:
 		return content{}
-	case text[0] == '{':
-		return readObject(text)
-	}
-	if text[0] == '[' {
+	case text[0] == '[':
 		return content{}
+	}
+	if outer, ok := object(text); ok {
+		return readObject(outer)
 	}
 	if c, ok := readEmbedded(text); ok {
 		return c
 	}
-	if text[0] == '<' {
+	switch text[0] {
+	case '{':
+		return content{cutShort: isPrefix(text)}
+	case '<':
 		return content{title: readTitle(text)}
+	default:
+		return readPlainText(string(text))
 	}
-	return readPlainText(string(text))
 }
 
 // readEmbedded reads the one JSON object in other text, such as warnings of PHP around
 // it. It may tell of a fault; a success it is not.
 func readEmbedded(text []byte) (content, bool) {
 	first, last := bytes.IndexByte(text, '{'), bytes.LastIndexByte(text, '}')
-	if first < 0 || last < first {
+	if first < 0 || last < first || bytes.IndexByte(text[last:], '{') >= 0 {
 		return content{}, false
 	}
-	if _, ok := object(text[first : last+1]); !ok {
+	outer, ok := object(text[first : last+1])
+	if !ok {
 		return content{}, false
 	}
-	c := readObject(text[first : last+1])
+	c := readObject(outer)
 	c.enveloped, c.members = false, nil
 	c.title = readTitle(text) // of a page that has a script's data in it
 	return c, true
@@ -119,7 +124,7 @@ func readTitle(page []byte) string {
 func (c content) logged(r reply) string {
 	target := ""
 	if to, err := url.Parse(r.header.Get("Location")); err == nil && r.status/100 == 3 && to.Host != "" {
-		target = to.Scheme + "://" + to.Host
+		target = cmp.Or(to.Scheme, "https") + "://" + to.Host
 	}
 	return cmp.Or(c.message, c.oauthDescription, c.oauthError, c.title, target)
 }
@@ -138,11 +143,7 @@ func readPlainText(text string) content {
 	return c
 }
 
-func readObject(text []byte) content {
-	outer, ok := object(text)
-	if !ok {
-		return content{cutShort: isPrefix(text)}
-	}
+func readObject(outer map[string]json.RawMessage) content {
 	c := content{members: outer}
 	envelope, ok := object(outer["response"])
 	if ok {

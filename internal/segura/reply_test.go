@@ -178,6 +178,9 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{"1005 among warnings of PHP", seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x in <b>/a.php</b><br />\n"+`{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}}`+"\n<br />"), notFound},
 		{"1006 behind a notice", text(400, `Notice: y {"response":{"status":400,"message":"1006: User does not have access","error":true}}`), denied(1006, 400)},
 		{"a page about certificates with data in it", seguratest.Reply(400, "text/html", `<html><title>400 No required SSL certificate was sent</title><script>{"a":1}</script></html>`), verdict{apisecret.Failed, apisecret.UpstreamUnreachable, false, 0, 400}},
+		{"1005 in front of a warning of PHP", json(400, `{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}}`+"\nWarning: x in /a.php on line 5\n"), notFound},
+		{"1005 in front of what may be another object", json(400, `{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}} {"code"`), unexpected(400)},
+		{"a success in front of a warning", json(200, in(activated)+"\nWarning: x in /a.php on line 5\n"), unexpected(200)},
 		{"two objects among warnings", text(400, `w {"response":{"message":"1005: x"}} w {"response":{"message":"1006: x"}}`), unexpected(400)},
 		{"a success behind a warning", seguratest.Reply(200, "text/html", "<br />\n"+in(activated)), unexpected(200)},
 		{"a success behind a notice", text(200, "Notice: "+in(activated)), unexpected(200)},
@@ -470,18 +473,19 @@ func TestDo_quotesForTheLogWhatAReplySays(t *testing.T) {
 		reply seguratest.Fault
 		want  string
 	}{
-		"the message":               {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
-		"mensagem":                  {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
-		"the error's description":   {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
-		"the error":                 {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
-		"an exception's message":    {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
-		"a page's title":            {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
-		"an error among warnings":   {seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x<br />\n"+`{"error":"invalid_scope","error_description":"d"}`), "d"},
-		"a page with data in it":    {seguratest.Reply(503, "text/html", `<html><title>Down</title><script>{"@type":"x"}</script></html>`), "Down"},
-		"a page without a title":    {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
-		"where a redirect leads":    {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
-		"a redirect on this host":   {seguratest.Redirect(302, "/login"), ""},
-		"where a page's link leads": {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
+		"the message":                {seguratest.ReplyJSON(400, `{"response":{"message":"a","mensagem":"b"},"error":"c","error_description":"d"}`), "a"},
+		"mensagem":                   {seguratest.ReplyJSON(400, `{"response":{"message":"","mensagem":"b"},"error":"c"}`), "b"},
+		"the error's description":    {seguratest.ReplyJSON(400, `{"error":"invalid_request","error_description":"d"}`), "d"},
+		"the error":                  {seguratest.ReplyJSON(400, `{"error":"invalid_scope"}`), "invalid_scope"},
+		"an exception's message":     {seguratest.ReplyJSON(500, `{"response":{"error":true},"exception":{"message":"e"}}`), "e"},
+		"a page's title":             {seguratest.Reply(403, "text/html", "<html><head>\n<TITLE>403  &amp; Forbidden\n</TITLE></head><body>no</body>"), "403 & Forbidden"},
+		"an error among warnings":    {seguratest.Reply(400, "text/html", "<br />\n<b>Warning</b>: x<br />\n"+`{"error":"invalid_scope","error_description":"d"}`), "d"},
+		"a page with data in it":     {seguratest.Reply(503, "text/html", `<html><title>Down</title><script>{"@type":"x"}</script></html>`), "Down"},
+		"a page without a title":     {seguratest.Reply(403, "text/html", "<html><body>no</body>"), ""},
+		"where a redirect leads":     {seguratest.Redirect(302, "https://sso.example.com:8443/login?to=secret"), "https://sso.example.com:8443"},
+		"a redirect elsewhere by //": {seguratest.Redirect(302, "//sso.example.com/login"), "https://sso.example.com"},
+		"a redirect on this host":    {seguratest.Redirect(302, "/login"), ""},
+		"where a page's link leads":  {seguratest.Redirect(307, "http://plain.example.com/x#y"), "http://plain.example.com"},
 	} {
 		server.ClearFaults()
 		server.Fail(enableCalls, row.reply, 1)

@@ -246,14 +246,14 @@ func TestDo_quotesNoSecretThatWasTakenApart(t *testing.T) {
 	value := server.Tokens()[0]
 	onlyPlain := func(text string) string {
 		return strings.Map(func(r rune) rune {
-			if r <= ' ' || r > '~' || strings.ContainsRune(`"\<>`, r) {
+			if r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\<>", r) {
 				return -1
 			}
 			return r
 		}, text)
 	}
 	for _, taken := range []string{secret, onlyPlain(secret), value[20:60]} {
-		for _, with := range []string{" ", "\t", `"`, `\`, "<", ">", "ç", "\u200b", " \u00a0"} {
+		for _, with := range []string{" ", "\t", `"`, "'", "`", `\`, "<", ">", "ç", "\u200b", " \u00a0"} {
 			apart := strings.Join(strings.Split(taken, ""), with)
 			encoded, _ := json.Marshal(apart)
 			for where, reply := range map[string]seguratest.Fault{

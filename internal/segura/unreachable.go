@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +23,10 @@ import (
 // all our own, because Go's name hosts and certificates, which the AWS secret
 // holds. ctx is the caller's, attempt the one with the attempt's limit.
 func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.Error {
-	var timeout net.Error
+	var (
+		timeout net.Error
+		network *net.OpError // whose text may hold a host's name
+	)
 	switch text := err.Error(); {
 	case ctx.Err() != nil:
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
@@ -34,14 +38,18 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		fault := unreachable(c.rejected(err))
 		fault.Retryable = false
 		return fault
-	case strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list"):
+	case endsWithinHeader(text) || errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
+		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
+	case !errors.As(err, &network) && (strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded")):
 		return apisecret.NewError(apisecret.UnexpectedResponse, "")
-	case errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
-		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "") // it ended within the header
 	default:
 		return unreachable(describe(err))
 	}
 }
+
+// endsWithinHeader knows a reply that ends within its status line, the name of a
+// header or a line break by what net/http calls malformed in it.
+var endsWithinHeader = regexp.MustCompile(`malformed HTTP (response "(H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.\d)"|status code "\d{0,2}")|malformed MIME header(: missing colon: "[\w-]+"| line: .*\\r"$)`).MatchString
 
 // readFault judges an error in the middle of a reply's body.
 func readFault(ctx, attempt context.Context) *apisecret.Error {
@@ -76,18 +84,26 @@ func refuseByProxy(_ context.Context, _ *url.URL, _ *http.Request, r *http.Respo
 	return proxyError(r.StatusCode)
 }
 
+// isOfProxy reports whether no connection to the proxy could be made.
+func isOfProxy(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && (dial.Op == "proxyconnect" || dial.Op == "socks connect")
+}
+
 // describe says what kept a connection from being made, and what to do about it.
 func describe(err error) string {
 	var (
 		dns     *net.DNSError
 		refusal proxyError
-		dial    *net.OpError
+		noTLS   tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &refusal):
 		return fmt.Sprintf("the proxy refused it with status %d. Check HTTPS_PROXY, what the proxy allows, and the user name and the password in the variable if it asks for them.", int(refusal))
-	case errors.As(err, &dial) && (dial.Op == "proxyconnect" || dial.Op == "socks connect"):
+	case isOfProxy(err):
 		return "the proxy cannot be reached. Check HTTPS_PROXY, NO_PROXY, and that the proxy is up."
+	case errors.As(err, &noTLS):
+		return "what answers there does not speak TLS. Check base_url and token_url in the AWS secret, their ports above all."
 	case errors.As(err, &dns):
 		return "its name cannot be resolved. Check base_url and token_url in the AWS secret, and the name servers that the function uses."
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -103,6 +119,7 @@ func describe(err error) string {
 
 const (
 	theirCertificate = "Segura's certificate was rejected: "
+	olderTLS         = "it does not support TLS 1.2 or newer. Update Segura's TLS settings; older versions are never spoken."
 	ourCertificate   = "it rejected our certificate or the lack of one. Check client_certificate and client_key in the AWS secret against the access key."
 )
 
@@ -115,7 +132,10 @@ func (c *Client) rejected(err error) string {
 		invalid   x509.CertificateInvalidError
 		other     *tls.CertificateVerificationError
 	)
+	text := err.Error()
 	switch {
+	case isOfProxy(err) && errors.As(err, &other):
+		return "the proxy's certificate was rejected. Check HTTPS_PROXY and the proxy's certificate; where ca_certificate is in the AWS secret, it has to hold the authority of that one too."
 	case errors.As(err, &authority):
 		return theirCertificate + c.unknownAuthority(authority)
 	case errors.As(err, &host) && len(host.Certificate.DNSNames)+len(host.Certificate.IPAddresses) == 0:
@@ -126,8 +146,12 @@ func (c *Client) rejected(err error) string {
 		return theirCertificate + "it has expired, or is not valid yet. Renew it."
 	case errors.As(err, &invalid) || errors.As(err, &other):
 		return theirCertificate + "it cannot be verified. Check Segura's certificate and ca_certificate in the AWS secret."
-	case strings.Contains(err.Error(), "failed to parse certificate from server"):
+	case strings.HasPrefix(text, "tls: server selected unsupported protocol version"):
+		return olderTLS
+	case strings.HasPrefix(text, "tls: failed to parse certificate from server"):
 		return theirCertificate + "it cannot be read. Issue it anew; if only its serial number is negative, GODEBUG=x509negativeserial=1 in the function's environment allows that."
+	case strings.HasPrefix(text, "tls: ") && (strings.Contains(text, "server certificate") || strings.Contains(text, "server sent certificate")):
+		return theirCertificate + "its key is too short or too long, or is not the one that the server signs with. Issue it anew, with an RSA key of 2,048 to 8,192 bits or one on the curve P-256."
 	}
 	return c.rejectedByPeer(err)
 }
@@ -154,8 +178,8 @@ const alertPatience = time.Second
 // withAlert returns the alert with which the server rejects our certificate, if
 // that is what is behind a connection that broke before anything ever came over
 // one, and else err. With TLS 1.3 the server rejects it when we are already
-// writing, and a reset may overtake the alert; HTTP/2 then says no more than that
-// there is no connection. So the handshake is done once more, with nothing written.
+// writing, and a reset may overtake the alert. So the handshake is done once more, with
+// nothing written.
 func (c *Client) withAlert(ctx context.Context, request *http.Request, err error) error {
 	if !c.certificateAsked.Load() || c.replied.Load() || ctx.Err() != nil || c.rejected(err) != "" {
 		return err
@@ -178,25 +202,22 @@ func (c *Client) withAlert(ctx context.Context, request *http.Request, err error
 	return err
 }
 
-// rejectedByPeer knows a TLS version that is too old, and the alerts with which
-// a server rejects our certificate. The crypto/tls package does not export them;
-// they are recognized by their text.
+// rejectedByPeer knows the alerts with which a server ends a handshake for good. The
+// crypto/tls package does not export them; they are recognized by their text.
 func (c *Client) rejectedByPeer(err error) string {
-	text := err.Error()
-	if strings.Contains(text, "unsupported protocol version") || strings.Contains(text, "protocol version not supported") {
-		return "it does not support TLS 1.2 or newer. Update Segura's TLS settings; older versions are never spoken."
-	}
 	var operation *net.OpError
 	if !errors.As(err, &operation) || operation.Op != "remote error" {
 		return ""
 	}
 	alert := operation.Err.Error()
 	switch {
+	case strings.Contains(alert, "protocol version not supported"):
+		return olderTLS
 	// Servers with TLS 1.2 name a missing certificate a handshake failure too.
 	case strings.Contains(alert, "certificate"), strings.Contains(alert, "access denied"), strings.Contains(alert, "handshake failure") && c.certificateAsked.Load():
 		return ourCertificate
 	case strings.Contains(alert, "handshake failure"), strings.Contains(alert, "insufficient security"):
-		return "it has no cipher in common with this function. Update Segura's TLS settings; for an appliance that knows RSA key exchange alone, GODEBUG=tlsrsakex=1 in the function's environment allows that."
+		return "it has no cipher in common with this function, or its certificate has a key or a signature of a kind that is not supported. Update Segura's TLS settings or its certificate; for an appliance that knows RSA key exchange alone, GODEBUG=tlsrsakex=1 in the function's environment allows that."
 	default:
 		return ""
 	}

@@ -3,24 +3,19 @@ package segura
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http/httptrace"
-	"strings"
 	"sync/atomic"
-	"syscall"
 )
 
 // wire is a connection that knows whether anything came over it since a request
-// was written. Over HTTP/1.1 a gateway that has lost count, or that somebody made
-// lose it, may send a reply too many; net/http drops it as unsolicited unless the
-// next request is quicker, and takes it for that one's reply then. A reply of
-// which nothing came after its request is no reply to it.
+// was written. A gateway that has lost count, or that somebody made lose it, may
+// send a reply too many; net/http drops it as unsolicited unless the next request
+// is quicker, and takes it for that one's reply then. A reply of which nothing came
+// after its request is no reply to it.
 type wire struct {
 	net.Conn
-	written atomic.Bool
-	came    atomic.Bool // anything since it was written
+	by atomic.Pointer[exchange] // whose request it carries; nil: none yet
 }
 
 func dialWire(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
@@ -34,65 +29,59 @@ func dialWire(dial func(context.Context, string, string) (net.Conn, error)) func
 }
 
 func (w *wire) Write(b []byte) (int, error) {
-	w.written.Store(true)
+	if e := w.by.Load(); e != nil {
+		e.written.Store(true)
+	}
 	return w.Conn.Write(b)
 }
 
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
-	if n > 0 && w.written.Load() {
-		w.came.Store(true)
+	if e := w.by.Load(); e != nil && n > 0 && e.written.Load() {
+		e.came.Store(true)
 	}
 	return n, err
 }
 
 // exchange watches the wire that one request goes over; of several, if the
-// transport repeats it, the last.
+// transport repeats it, the last. A reply without a body gives the wire back to the
+// transport, and to another exchange, before it is judged.
 type exchange struct {
+	again   func() // called before the request is repeated
+	tried   atomic.Bool
 	wire    atomic.Pointer[wire]
-	reused  atomic.Bool // whether the connection was kept open since another request
-	replied atomic.Bool // whether a byte of the reply came
+	written atomic.Bool
+	came    atomic.Bool // anything since it was written
 }
 
 // watch returns a context for one request that tells the exchange its wire.
 func (e *exchange) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotFirstResponseByte: func() { e.replied.Store(true) },
+		GetConn: func(string) {
+			if e.tried.Swap(true) {
+				e.again()
+			}
+		},
 		GotConn: func(info httptrace.GotConnInfo) {
-			e.reused.Store(info.Reused)
 			connection := info.Conn
 			if secured, ok := connection.(*tls.Conn); ok {
 				connection = secured.NetConn()
 			}
 			if w, ok := connection.(*wire); ok {
-				w.written.Store(false)
-				w.came.Store(false)
+				e.written.Store(false)
+				e.came.Store(false)
 				e.wire.Store(w)
+				w.by.Store(e)
 			}
 		},
 	})
 }
 
-// wasClosed reports whether the exchange failed on a connection that was kept open
-// and turned out to be closed before a byte of a reply came.
-func (e *exchange) wasClosed(err error) bool {
-	if !e.reused.Load() || e.replied.Load() {
-		return false
-	}
-	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
-		if errors.Is(err, closed) {
-			return true
-		}
-	}
-	text := err.Error() // net/http exports no errors for these
-	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "GOAWAY") || strings.Contains(text, "connection lost")
-}
-
-// isStale reports whether an HTTP/1.1 reply was there before its request, and closes
-// the connection then, on which replies and requests are out of step.
+// isStale reports whether the reply was there before its request, and closes the
+// connection then, on which replies and requests are out of step.
 func (e *exchange) isStale() bool {
 	w := e.wire.Load()
-	if w == nil || w.came.Load() {
+	if w == nil || e.came.Load() {
 		return false
 	}
 	_ = w.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -32,6 +33,7 @@ type Invocation struct {
 	refreshes int
 	counts    []metric // what else was counted
 	unusable  int
+	expires   time.Time // the access key; zero: nobody has said
 }
 
 // samples is a uniform sample of the values seen.
@@ -128,6 +130,12 @@ func SecretUnusable(ctx context.Context) {
 	i.update(func() { i.unusable++ })
 }
 
+// AccessKeyExpires says when the access key in use expires.
+func AccessKeyExpires(ctx context.Context, at time.Time) {
+	i := fromContext(ctx)
+	i.update(func() { i.expires = at })
+}
+
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
 	i := fromContext(ctx)
@@ -146,12 +154,17 @@ func Done(ctx context.Context, item apisecret.Item) {
 type metric struct {
 	name  string
 	unit  string
-	value any // a count, or a list of milliseconds
+	value any // a number, or a list of milliseconds
 }
 
 func count(name string, n int) metric { return metric{name, "Count", n} }
 
 func latency(name string, s samples) metric { return metric{name, "Milliseconds", s.values} }
+
+// daysLeft is below 0 once the time is over. CloudWatch has no unit for days.
+func daysLeft(at time.Time) metric {
+	return metric{"AccessKeyDaysLeft", "None", math.Round(time.Until(at).Hours()/24*100) / 100}
+}
 
 // write writes one line for the invocation and one more for each code.
 //
@@ -175,6 +188,9 @@ func (t *Telemetry) write(ctx context.Context, i *Invocation) {
 	}
 	if i.tokens.seen > 0 {
 		metrics = append(metrics, latency("TokenLatency", i.tokens))
+	}
+	if !i.expires.IsZero() {
+		metrics = append(metrics, daysLeft(i.expires))
 	}
 	t.line(ctx, "", metrics)
 	for _, code := range slices.Sorted(maps.Keys(i.codes)) {

@@ -272,6 +272,27 @@ func TestBegin_writesTheMetricsOfAnInvocation(t *testing.T) {
 	}
 }
 
+func TestBegin_reportsTheDaysThatTheAccessKeyHasLeft(t *testing.T) {
+	for left, want := range map[time.Duration]float64{
+		29*24*time.Hour + 12*time.Hour + time.Minute: 29.5, -36*time.Hour + time.Minute: -1.5, time.Minute: 0,
+	} {
+		lines := written(t, telemetry.Options{Format: "JSON", Function: "f"}, func(tm *telemetry.Telemetry) {
+			ctx, end := tm.Begin(t.Context())
+			telemetry.AccessKeyExpires(ctx, time.Now().Add(400*24*time.Hour)) // of a key that was replaced meanwhile
+			telemetry.AccessKeyExpires(ctx, time.Now().Add(left))
+			end()
+		})
+
+		if len(lines) != 1 {
+			t.Fatalf("got %d lines, want one for the invocation", len(lines))
+		}
+		_, metrics := definitions(t, lines[0])
+		if got := lines[0]["AccessKeyDaysLeft"]; got != want || metrics["AccessKeyDaysLeft"] != "None" {
+			t.Errorf("%s: got %v %s, want %v without a unit", left, got, metrics["AccessKeyDaysLeft"], want)
+		}
+	}
+}
+
 // The definition of a metric without a value makes CloudWatch drop the line.
 func TestBegin_definesOnlyMetricsThatHaveAValue(t *testing.T) {
 	lines := written(t, telemetry.Options{Format: "JSON", Function: "f"}, func(tm *telemetry.Telemetry) {

@@ -18,7 +18,7 @@ func (w *Window) Extend(until Instant) (Window, error) {
 	if !after.Over {
 		return after, nil
 	}
-	after.Over, after.OverAt = false, 0
+	after.Over = false
 	after.turn()
 	for at := range after.Leases {
 		l := &after.Leases[at]
@@ -41,7 +41,7 @@ func (w *Window) End(now Instant, by Ending) Window {
 	if after.Ended == nil {
 		after.Ended = &by
 	}
-	after.finish(by.At)
+	after.finish()
 	for at := range after.Leases {
 		if l := &after.Leases[at]; l.Standing == Pending && !l.Begun && !after.enabling(l.Identifier, "") {
 			l.settle(NeverEnabled, now)

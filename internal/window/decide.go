@@ -66,7 +66,7 @@ func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Wi
 		w := before.clone()
 		altered := w.dropExpired(now)
 		if w.over(now) {
-			altered = w.finish(w.Until) || altered
+			altered = w.finish() || altered
 			settled, look := v.planEnd(&w, now, a, chosen)
 			altered, again = altered || settled, again || look
 		} else {
@@ -80,11 +80,11 @@ func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Wi
 }
 
 // finish makes the window over, if it is not yet.
-func (w *Window) finish(at Instant) bool {
+func (w *Window) finish() bool {
 	if w.Over {
 		return false
 	}
-	w.Over, w.OverAt = true, at
+	w.Over = true
 	w.turn()
 	return true
 }

@@ -33,8 +33,8 @@ type ShownExtension struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// byTime is who closes a window that nobody closes.
-const byTime = "time"
+// ByTime is who closes a window that nobody closes.
+const ByTime = "time"
 
 // Show returns the window as callers see it at a time.
 func (w *Window) Show(now Instant, closed bool) Shown {
@@ -53,7 +53,7 @@ func (w *Window) Show(now Instant, closed bool) Shown {
 	case w.Ended != nil:
 		s.ClosedAt, s.ClosedBy = w.Ended.At.String(), w.Ended.By
 	case closed || w.over(now):
-		s.ClosedAt, s.ClosedBy = w.Until.String(), byTime
+		s.ClosedAt, s.ClosedBy = w.Until.String(), ByTime
 	}
 	return s
 }

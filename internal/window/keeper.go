@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"segura-enable/internal/apisecret"
 )
 
@@ -201,28 +203,12 @@ func (r *run) write(ctx context.Context, planned []Window, actor string) (marked
 
 // each does something for all of a list, several at once, and returns the first error.
 func each[T any](ctx context.Context, list []T, do func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var group sync.WaitGroup
-	todo := make(chan T)
-	for range min(writers, len(list)) {
-		group.Go(func() {
-			for one := range todo {
-				if err := do(ctx, one); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(writers)
 	for _, one := range list {
-		select {
-		case todo <- one:
-		case <-ctx.Done():
-		}
+		group.Go(func() error { return do(ctx, one) })
 	}
-	close(todo)
-	group.Wait()
-	return context.Cause(ctx)
+	return group.Wait()
 }
 
 // perform reads the table with the round's marks in it, makes the calls that are still
@@ -244,7 +230,13 @@ func (r *run) perform(ctx context.Context, one round) error {
 		ids = append(ids, id)
 	}
 	return each(ctx, ids, func(ctx context.Context, id string) error {
-		return r.apply(ctx, r.view.windows[id], one.actor.ID, outcomes[id])
+		return r.change(ctx, *r.view.windows[id], func(w *Window) *Window {
+			after, changed := w.Apply(At(time.Now()), one.actor.ID, outcomes[id])
+			if !changed {
+				return nil
+			}
+			return &after
+		})
 	})
 }
 
@@ -312,25 +304,26 @@ func (c *Call) order(now Instant, beginBy time.Time, told *bool) Order {
 	return o
 }
 
-// apply writes the outcomes into the window, whatever has happened to it meanwhile.
-func (r *run) apply(ctx context.Context, w *Window, actor string, outcomes []Outcome) error {
+// change writes a window as to returns it, whatever has happened to it meanwhile; nil: it
+// is right as it is. One that is closed stays as it is.
+func (k *Keeper) change(ctx context.Context, w Window, to func(*Window) *Window) error {
 	for {
-		after, changed := w.Apply(At(time.Now()), actor, outcomes)
-		if !changed {
+		after := to(&w)
+		if after == nil {
 			return nil
 		}
-		err := r.Table.Replace(ctx, after, nil, nil)
+		err := k.Table.Replace(ctx, *after, nil, nil)
 		if !errors.Is(err, ErrChanged) {
 			return err
 		}
-		again, closed, err := r.Table.Find(ctx, w.ID)
+		again, closed, err := k.Table.Find(ctx, w.ID)
 		if errors.Is(err, ErrNotFound) || closed {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		w = &again
+		w = again
 	}
 }
 

@@ -196,7 +196,6 @@ func (s *search) canon(w *Window) *Window {
 		return w
 	}
 	plain := w.clone()
-	plain.OverAt = 0
 	for at := range plain.Leases {
 		plain.Leases[at].At, plain.Leases[at].Fault = 0, nil
 	}

@@ -57,31 +57,31 @@ func digest(content string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// earlierUse looks an idempotency key up. It returns the window of an earlier use; or
-// nothing, and the key as it is to be written.
-func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Instant) (*Result, *Key, *Problem) {
+// earlierUse looks an idempotency key up. It returns the window of an earlier use, or, where
+// there was none, the key as it is to be written; nil: there is no key.
+func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Instant) (earlier Result, used bool, _ *Key, _ *Problem) {
 	if name == "" {
-		return nil, nil, nil
+		return earlier, false, nil, nil
 	}
 	key := &Key{Name: name, Content: digest(content)}
-	used, err := k.Table.Key(ctx, name)
+	use, err := k.Table.Key(ctx, name)
 	if err != nil {
-		return nil, nil, k.unavailable(ctx, err)
+		return earlier, false, nil, k.unavailable(ctx, err)
 	}
-	if used == nil {
-		return nil, key, nil
+	if use == nil {
+		return earlier, false, key, nil
 	}
-	key.Replaces = used.Window
-	w, closed, err := k.Table.Find(ctx, used.Window)
+	key.Replaces = use.Window
+	earlier.Window, earlier.Closed, err = k.Table.Find(ctx, use.Window)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && closed && now >= w.endedAt()+keyLife:
-		return nil, key, nil
+	case errors.Is(err, ErrNotFound), err == nil && earlier.Closed && now >= earlier.Window.endedAt()+keyLife:
+		return Result{}, false, key, nil
 	case err != nil:
-		return nil, nil, k.unavailable(ctx, err)
-	case used.Content != key.Content:
-		return nil, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
+		return Result{}, false, nil, k.unavailable(ctx, err)
+	case use.Content != key.Content:
+		return Result{}, false, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
 	}
-	return &Result{Window: w, Closed: closed}, nil, nil
+	return earlier, true, nil, nil
 }
 
 // endedAt returns when the window ends, or was closed.
@@ -97,9 +97,9 @@ func (k *Keeper) Open(ctx context.Context, request Request, key, caller string) 
 	for {
 		started := time.Now()
 		now := At(started)
-		earlier, use, fault := k.earlierUse(ctx, key, request.content(), now)
-		if earlier != nil || fault != nil {
-			return deref(earlier), fault
+		earlier, used, use, fault := k.earlierUse(ctx, key, request.content(), now)
+		if used || fault != nil {
+			return earlier, fault
 		}
 		from, until, err := request.times(now, Instant(k.Longest/time.Second))
 		if err != nil {
@@ -107,7 +107,7 @@ func (k *Keeper) Open(ctx context.Context, request Request, key, caller string) 
 		}
 		for _, i := range request.Identifiers {
 			if !k.Allowed.IsEmpty() && !k.Allowed.Contains(i) {
-				return Result{}, &Problem{failure: apisecret.NewError(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS; nothing was written or sent."), Identifier: i}
+				return Result{}, &Problem{failure: apisecret.NewError(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS (parameter AllowedIdentifiers); nothing was written or sent."), Identifier: i}
 			}
 		}
 		w := Opened(NewID(started), from, until, request.Identifiers)
@@ -117,13 +117,6 @@ func (k *Keeper) Open(ctx context.Context, request Request, key, caller string) 
 			return result, fault
 		}
 	}
-}
-
-func deref(r *Result) Result {
-	if r == nil {
-		return Result{}
-	}
-	return *r
 }
 
 // create writes a new window and does at once what it can for it. again says that
@@ -216,9 +209,9 @@ func (k *Keeper) Extend(ctx context.Context, id string, e Extending, key, caller
 	token := rand.Text()
 	for {
 		now := At(time.Now())
-		earlier, use, fault := k.earlierUse(ctx, key, e.content(id), now)
-		if earlier != nil || fault != nil {
-			return deref(earlier), fault
+		earlier, used, use, fault := k.earlierUse(ctx, key, e.content(id), now)
+		if used || fault != nil {
+			return earlier, fault
 		}
 		found, fault := k.Find(ctx, id)
 		if fault != nil {
@@ -264,28 +257,26 @@ func (k *Keeper) extend(ctx context.Context, w *Window, e Extending, key *Key, n
 // Close closes a window, also one that is over by its time but not closed yet, so that
 // nobody extends it; one that is closed already stays as it is.
 func (k *Keeper) Close(ctx context.Context, id string, e Ender, caller string) (Result, *Problem) {
-	for {
-		found, fault := k.Find(ctx, id)
-		if fault != nil || found.Closed {
-			return found, fault
-		}
-		if found.Window.Ended == nil {
-			err := k.Table.Replace(ctx, found.Window.endNow(e, caller), nil, nil)
-			if errors.Is(err, ErrChanged) {
-				continue
-			}
-			if err != nil {
-				return Result{}, k.unavailable(ctx, err)
-			}
-		}
-		return k.newRun(func(other *Window) bool { return other.ID == id }).finish(ctx, id)
+	found, fault := k.Find(ctx, id)
+	if fault != nil || found.Closed {
+		return found, fault
 	}
+	if err := k.change(ctx, found.Window, e.end(caller)); err != nil {
+		return Result{}, k.unavailable(ctx, err)
+	}
+	return k.newRun(func(other *Window) bool { return other.ID == id }).finish(ctx, id)
 }
 
-// endNow returns the window closed by the caller now, or at its end if that has passed.
-func (w *Window) endNow(e Ender, caller string) Window {
-	now := At(time.Now())
-	return w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason})
+// end returns what closes a window for the caller now, or at its end if that has passed.
+func (e Ender) end(caller string) func(*Window) *Window {
+	return func(w *Window) *Window {
+		if w.ID == GuardID || w.Ended != nil {
+			return nil
+		}
+		now := At(time.Now())
+		after := w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason})
+		return &after
+	}
 }
 
 // CloseAll closes every window and does at once what it can. The error is one of the
@@ -295,7 +286,7 @@ func (k *Keeper) CloseAll(ctx context.Context, e Ender, caller string) (Report, 
 	if err != nil {
 		return Report{}, err
 	}
-	err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.endOne(ctx, w, e, caller) })
+	err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.change(ctx, w, e.end(caller)) })
 	if err != nil {
 		return Report{}, err
 	}
@@ -323,24 +314,6 @@ func (k *Keeper) CloseAllAndWait(ctx context.Context, e Ender, caller string) (l
 			return report.Live, nil
 		}
 	}
-}
-
-func (k *Keeper) endOne(ctx context.Context, w Window, e Ender, caller string) error {
-	for w.ID != GuardID && w.Ended == nil {
-		err := k.Table.Replace(ctx, w.endNow(e, caller), nil, nil)
-		if !errors.Is(err, ErrChanged) {
-			return err
-		}
-		again, closed, err := k.Table.Find(ctx, w.ID)
-		if errors.Is(err, ErrNotFound) || closed {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		w = again
-	}
-	return nil
 }
 
 // Query asks for a list of windows.

@@ -66,7 +66,7 @@ func ReadRequest(data []byte, most int) (r Request, err error) {
 		case "until":
 			r.Until, err = readTime(name, value)
 		case "for":
-			r.For, err = readDuration(name, value)
+			r.For, err = readText(name, value, ParseDuration)
 		case "reason":
 			r.Reason, err = apisecret.ReadReason(value)
 		default:
@@ -95,7 +95,7 @@ func ReadExtending(data []byte, withID bool) (e Extending, err error) {
 		case name == "until":
 			e.Until, err = readTime(name, value)
 		case name == "by":
-			e.By, err = readDuration(name, value)
+			e.By, err = readText(name, value, ParseDuration)
 		case name == "reason":
 			e.Reason, err = apisecret.ReadReason(value)
 		default:
@@ -134,28 +134,20 @@ func ReadEnder(data []byte, withID bool) (e Ender, err error) {
 	return e, err
 }
 
-func readTime(name string, value json.RawMessage) (*Instant, error) {
-	text, ok := strictjson.String(value)
-	if !ok {
-		return nil, fmt.Errorf("%s is %w", name, errTime)
-	}
-	i, err := ParseTime(text)
+// readText reads a value whose text is parsed. What is no text is parsed as an empty one,
+// which is neither a time nor a duration.
+func readText[T any](name string, value json.RawMessage, parse func(string) (T, error)) (T, error) {
+	text, _ := strictjson.String(value)
+	parsed, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %w", name, err)
+		return parsed, fmt.Errorf("%s is %w", name, err)
 	}
-	return &i, nil
+	return parsed, nil
 }
 
-func readDuration(name string, value json.RawMessage) (Instant, error) {
-	text, ok := strictjson.String(value)
-	if !ok {
-		return 0, fmt.Errorf("%s is %w", name, errDuration)
-	}
-	d, err := ParseDuration(text)
-	if err != nil {
-		return 0, fmt.Errorf("%s is %w", name, err)
-	}
-	return d, nil
+func readTime(name string, value json.RawMessage) (*Instant, error) {
+	i, err := readText(name, value, ParseTime)
+	return &i, err
 }
 
 func readID(value json.RawMessage) (string, error) {
@@ -195,9 +187,16 @@ func (r Request) times(now, longest Instant) (from, until Instant, err error) {
 	case from > now+maxAhead:
 		return 0, 0, errors.New("the window would begin more than 366 days ahead")
 	case until-from > longest:
-		return 0, 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, 0, tooLong(longest)
 	}
 	return from, until, nil
+}
+
+func tooLong(longest Instant) error {
+	if longest == 0 {
+		return errors.New("there are no windows here: SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) is 0, as it is where WindowsEnabled is false")
+	}
+	return errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) allows")
 }
 
 // until returns the window's later end, or why there can be none.
@@ -212,7 +211,7 @@ func (e Extending) until(w *Window, now, longest Instant) (Instant, error) {
 	case until <= now:
 		return 0, errors.New("the window would still end in the past")
 	case until-w.From > longest:
-		return 0, errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION allows")
+		return 0, tooLong(longest)
 	case w.Extended >= MaxExtensions:
 		return 0, fmt.Errorf("the window has been extended %d times, which is the most", MaxExtensions)
 	}

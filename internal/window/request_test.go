@@ -105,6 +105,18 @@ func TestTimes_keepToTheLimits(t *testing.T) {
 	}
 }
 
+func TestTimes_openNothingWhereThereAreNoWindows(t *testing.T) {
+	now := At(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	_, _, opening := Request{For: 1}.times(now, 0)
+	_, extending := Extending{By: 1}.until(&Window{From: now, Until: now + 60}, now, 0)
+
+	for _, err := range []error{opening, extending} {
+		if got := fmt.Sprint(err); !strings.Contains(got, "WindowsEnabled") {
+			t.Errorf("got %s, want it to say that there are no windows", got)
+		}
+	}
+}
+
 func TestContent_isEqualForRequestsThatMeanTheSame(t *testing.T) {
 	read := func(text string) string {
 		r, err := ReadRequest([]byte(text), 10)

@@ -55,11 +55,10 @@ type Window struct {
 	Reason    string      `json:"reason,omitempty"`
 	OpenedBy  string      `json:"opened_by,omitempty"`
 	CreatedAt Instant     `json:"created_at"`
-	Begun     bool        `json:"begun,omitempty"` // somebody has begun to enable for it
-	Over      bool        `json:"over,omitempty"`  // it holds nothing any more, whatever the clocks say
-	Turn      int         `json:"turn,omitempty"`  // how often Over has changed
-	Ended     *Ending     `json:"ended,omitempty"` // somebody closed it; nil: nobody did
-	OverAt    Instant     `json:"over_at,omitempty"`
+	Begun     bool        `json:"begun,omitempty"`     // somebody has begun to enable for it
+	Over      bool        `json:"over,omitempty"`      // it holds nothing any more, whatever the clocks say
+	Turn      int         `json:"turn,omitempty"`      // how often Over has changed
+	Ended     *Ending     `json:"ended,omitempty"`     // somebody closed it; nil: nobody did
 	Extended  int         `json:"extended,omitempty"`  // how often
 	Extension string      `json:"extension,omitempty"` // token of the last extension's writer
 	Leases    []Lease     `json:"leases"`              // in the order asked for
@@ -68,6 +67,7 @@ type Window struct {
 
 	Version int     `json:"-"` // how often it was written; the condition of the next write
 	Due     Instant `json:"-"` // as the table has it, when something is to be done
+	Told    string  `json:"-"` // what the readers of the table's stream know of it
 }
 
 // Ending is a request to close a window.
@@ -181,11 +181,12 @@ func (w *Window) Finished() bool {
 	return w.Over && w.ID != GuardID && len(w.Marks) == 0 && w.resolved()
 }
 
-// DueAt returns when something is to be done for the window; 0 means at once.
+// DueAt returns when something is to be done for the window; 0 means at once. An end that
+// its time has brought leaves that as it was, so that nothing else is to be written.
 func (w *Window) DueAt() Instant {
 	switch {
 	case w.Over:
-		return 0
+		return w.endedAt()
 	case !w.Begun:
 		return w.From
 	case slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.Standing == Pending }):

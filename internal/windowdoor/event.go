@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
@@ -31,20 +32,20 @@ func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, event.Fail(ctx, h.Log, event.InvalidRequest, err.Error())
 	}
 	caller := opened.Origin.Caller
-	switch {
-	case c.check:
+	switch c.asked[0] {
+	case "check":
 		return h.check(ctx, c.checked)
-	case c.reconcile:
+	case "reconcile":
 		return h.report(ctx, func() (window.Report, error) { return h.Windows.Reconcile(ctx) })
-	case c.closeAll:
+	case "close_all":
 		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.close, caller) })
 	}
 	var result window.Result
 	var fault *window.Problem
-	switch {
-	case c.window:
+	switch c.asked[0] {
+	case "window":
 		result, fault = h.Windows.Open(ctx, c.open, c.key, caller)
-	case c.extends:
+	case "extend":
 		result, fault = h.Windows.Extend(ctx, c.extend.ID, c.extend, c.key, caller)
 	default:
 		result, fault = h.Windows.Close(ctx, c.close.ID, c.close, caller)
@@ -75,7 +76,7 @@ func (h *Handler) report(ctx context.Context, do func() (window.Report, error)) 
 
 // command is a document, read.
 type command struct {
-	window, extends, closes, reconcile, closeAll, check bool
+	asked []string // its fields that say what is to be done
 
 	open   window.Request
 	extend window.Extending
@@ -92,48 +93,46 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 	if err != nil {
 		return command{}, err
 	}
-	reason, hasReason := "", false
+	var reason *string
 	for _, m := range members {
+		does := true
 		switch {
 		case m.Name == "window":
-			c.window = true
 			c.open, err = window.ReadRequest(m.Value, maxIdentifiers)
-		case m.Name == "idempotency_key":
-			c.key, err = readKey(m.Value)
 		case m.Name == "extend":
-			c.extends = true
 			c.extend, err = window.ReadExtending(m.Value, true)
 		case m.Name == "close":
-			c.closes = true
 			c.close, err = window.ReadEnder(m.Value, true)
+		case m.Name == "idempotency_key":
+			does = false
+			c.key, err = readKey(m.Value)
 		case inDetail: // somebody else's
-		case m.Name == "reconcile":
-			c.reconcile, err = readTrue(m)
-		case m.Name == "close_all":
-			c.closeAll, err = readTrue(m)
+			does = false
+		case m.Name == "reconcile", m.Name == "close_all":
+			err = readTrue(m)
 		case m.Name == "check":
 			return readCheck(data)
 		case m.Name == "reason":
-			hasReason = true
-			reason, err = apisecret.ReadReason(m.Value)
+			does, reason = false, new(string)
+			*reason, err = apisecret.ReadReason(m.Value)
 		default:
 			err = fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 		}
 		if err != nil {
 			return command{}, fmt.Errorf("%s: %w", strictjson.Quote(m.Name), err)
 		}
+		if does {
+			c.asked = append(c.asked, m.Name)
+		}
 	}
-	if c.closeAll {
-		c.close.Reason = reason
-	}
-	return c, c.complete(hasReason)
+	return c, c.complete(reason)
 }
 
 // readCheck reads the wish for a self-check.
 func readCheck(data []byte) (command, error) {
 	form := apisecret.Form{Fields: []apisecret.Field{apisecret.FieldCheck, apisecret.FieldIdentifiers}, MaxIdentifiers: apisecret.MaxIdentifiers}
 	document, err := form.Read(data)
-	return command{check: true, checked: document.Identifiers}, err
+	return command{asked: []string{"check"}, checked: document.Identifiers}, err
 }
 
 func readKey(value json.RawMessage) (string, error) {
@@ -144,28 +143,25 @@ func readKey(value json.RawMessage) (string, error) {
 	return text, window.CheckKey(text)
 }
 
-func readTrue(m strictjson.Member) (bool, error) {
+func readTrue(m strictjson.Member) error {
 	if string(m.Value) != "true" {
-		return false, errors.New("it can only be true")
+		return errors.New("it can only be true")
 	}
-	return true, nil
+	return nil
 }
 
-// complete checks what no field can tell alone.
-func (c *command) complete(hasReason bool) error {
-	n := 0
-	for _, asked := range []bool{c.window, c.extends, c.closes, c.reconcile, c.closeAll, c.check} {
-		if asked {
-			n++
-		}
-	}
+// complete checks what no field can tell alone; reason is what stands beside the others.
+func (c *command) complete(reason *string) error {
+	is := func(names ...string) bool { return slices.Contains(names, c.asked[0]) }
 	switch {
-	case n != 1:
+	case len(c.asked) != 1:
 		return errors.New("exactly one of window, extend, close, reconcile, close_all and check is required")
-	case c.key != "" && !c.window && !c.extends:
+	case c.key != "" && !is("window", "extend"):
 		return errors.New("idempotency_key belongs to window or extend")
-	case hasReason && !c.closeAll:
+	case reason != nil && !is("close_all"):
 		return errors.New("reason stands inside window, extend or close, or beside close_all")
+	case reason != nil:
+		c.close.Reason = *reason
 	}
 	return nil
 }

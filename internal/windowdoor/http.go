@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/httpapi"
@@ -19,34 +22,31 @@ const (
 	maxLimit     = 100
 )
 
+// methods are what a path is served with.
+type methods map[string]func(context.Context, *httpapi.Request) (httpapi.Response, *httpapi.Problem)
+
 // serve answers an HTTP request.
 func (h *Handler) serve(ctx context.Context, payload []byte) (httpapi.Response, *httpapi.Problem) {
 	r, problem := httpapi.Read(payload, "windows")
 	if problem != nil {
 		return httpapi.Response{}, problem
 	}
-	var serve func(context.Context, *httpapi.Request) (httpapi.Response, *httpapi.Problem)
-	allowed := http.MethodPost
+	var served methods
 	switch s := r.Segments; {
-	case len(s) == 0 && r.Method == http.MethodPost:
-		serve = h.open
 	case len(s) == 0:
-		serve, allowed = h.list, "GET, POST"
+		served = methods{http.MethodGet: h.list, http.MethodPost: h.open}
 	case len(s) == 1:
-		serve, allowed = h.show, http.MethodGet
+		served = methods{http.MethodGet: h.show}
 	case len(s) == 2 && s[1] == "extend":
-		serve = h.extend
+		served = methods{http.MethodPost: h.extend}
 	case len(s) == 2 && s[1] == "close":
-		serve = h.close
+		served = methods{http.MethodPost: h.close}
 	default:
 		return httpapi.Response{}, httpapi.NoSuchPath()
 	}
-	wanted := http.MethodPost
-	if allowed != http.MethodPost && r.Method != http.MethodPost {
-		wanted = http.MethodGet
-	}
-	if r.Method != wanted || len(r.Segments) == 1 && wanted == http.MethodPost {
-		return httpapi.Response{}, httpapi.WrongMethod(allowed)
+	serve := served[r.Method]
+	if serve == nil {
+		return httpapi.Response{}, httpapi.WrongMethod(strings.Join(slices.Sorted(maps.Keys(served)), ", "))
 	}
 	return serve(ctx, &r)
 }
@@ -61,6 +61,19 @@ func answer(result window.Result, fault *window.Problem) (httpapi.Response, *htt
 		return httpapi.Response{}, problemOf(fault)
 	}
 	return httpapi.JSON(http.StatusOK, document(result)), nil
+}
+
+// read returns the request's body, read.
+func read[T any](r *httpapi.Request, parse func(body []byte) (T, error)) (document T, _ *httpapi.Problem) {
+	body, problem := r.Body()
+	if problem != nil {
+		return document, problem
+	}
+	document, err := parse(body)
+	if err != nil {
+		return document, httpapi.Invalid(err.Error())
+	}
+	return document, nil
 }
 
 // key returns the request's idempotency key; empty: it has none.
@@ -80,13 +93,9 @@ func key(r *httpapi.Request) (string, *httpapi.Problem) {
 }
 
 func (h *Handler) open(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	body, problem := r.Body()
+	request, problem := read(r, func(body []byte) (window.Request, error) { return window.ReadRequest(body, httpapi.MaxIdentifiers) })
 	if problem != nil {
 		return httpapi.Response{}, problem
-	}
-	request, err := window.ReadRequest(body, httpapi.MaxIdentifiers)
-	if err != nil {
-		return httpapi.Response{}, httpapi.Invalid(err.Error())
 	}
 	name, problem := key(r)
 	if problem != nil {
@@ -102,13 +111,9 @@ func (h *Handler) open(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 }
 
 func (h *Handler) extend(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	body, problem := r.Body()
+	e, problem := read(r, func(body []byte) (window.Extending, error) { return window.ReadExtending(body, false) })
 	if problem != nil {
 		return httpapi.Response{}, problem
-	}
-	e, err := window.ReadExtending(body, false)
-	if err != nil {
-		return httpapi.Response{}, httpapi.Invalid(err.Error())
 	}
 	name, problem := key(r)
 	if problem != nil {
@@ -119,16 +124,14 @@ func (h *Handler) extend(ctx context.Context, r *httpapi.Request) (httpapi.Respo
 }
 
 func (h *Handler) close(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	body, problem := r.Body()
+	e, problem := read(r, func(body []byte) (e window.Ender, err error) {
+		if len(body) > 0 {
+			e, err = window.ReadEnder(body, false)
+		}
+		return e, err
+	})
 	if problem != nil {
 		return httpapi.Response{}, problem
-	}
-	var e window.Ender
-	if len(body) > 0 {
-		var err error
-		if e, err = window.ReadEnder(body, false); err != nil {
-			return httpapi.Response{}, httpapi.Invalid(err.Error())
-		}
 	}
 	result, fault := h.Windows.Close(ctx, r.Segments[0], e, r.Caller)
 	return answer(result, fault)

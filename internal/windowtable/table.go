@@ -9,6 +9,8 @@
 //	key#<key>  key           an idempotency key
 //	lock       reconcile     who reconciles, until when
 //
+// An item of a window also tells the readers of the table's stream what is new of it.
+//
 // Every read is consistent and every write has a condition, but for the summary's.
 package windowtable
 
@@ -177,7 +179,7 @@ func windowOf(one item) (window.Window, error) {
 	}
 	version, _ := numberOf(one, "version")
 	at, _ := numberOf(one, "due")
-	w.Version, w.Due = int(version), window.Instant(at)
+	w.Version, w.Due, w.Told = int(version), window.Instant(at), textOf(one, "told")
 	return w, nil
 }
 
@@ -294,6 +296,7 @@ func (w *write) window(pk string, one *window.Window, condition string, values i
 	if pk == closed {
 		i["expires"] = number(time.Now().Add(w.Retention).Unix())
 	}
+	tell(i, one, pk == closed)
 	w.put(i, condition, values)
 }
 
@@ -304,16 +307,12 @@ func (w *write) key(k *window.Key) {
 		return
 	}
 	i := keyOf(keys+k.Name, "key")
-	i["content"], i["window"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
+	i["content"], i["used_for"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
 	if k.Replaces == "" {
 		w.put(i, absent, nil)
 		return
 	}
-	p := "attribute_not_exists(pk) OR #window = :replaces"
-	w.items = append(w.items, types.TransactWriteItem{Put: &types.Put{
-		TableName: &w.Name, Item: i, ConditionExpression: &p,
-		ExpressionAttributeNames: map[string]string{"#window": "window"}, ExpressionAttributeValues: item{":replaces": text(k.Replaces)},
-	}})
+	w.put(i, absent+" OR used_for = :replaces", item{":replaces": text(k.Replaces)})
 }
 
 // commit writes all or nothing. Where a condition fails, an earlier attempt of this very
@@ -422,7 +421,7 @@ func (t *Table) Key(ctx context.Context, name string) (*window.Key, error) {
 	if len(one) == 0 {
 		return nil, nil //nolint:nilnil // the interface says what nil means
 	}
-	return &window.Key{Name: name, Content: textOf(one, "content"), Window: textOf(one, "window")}, nil
+	return &window.Key{Name: name, Content: textOf(one, "content"), Window: textOf(one, "used_for")}, nil
 }
 
 // Lock implements window.Table.

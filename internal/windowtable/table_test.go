@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
-	"segura-enable/simulated/dynamodb"
+	simulated "segura-enable/simulated/dynamodb"
 	"segura-enable/test/windowtest"
 )
 
@@ -93,7 +96,7 @@ func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, _ = find(t, table, id)
-		server.FailWith(once("TransactWriteItems", dynamodb.Unheard))
+		server.FailWith(once("TransactWriteItems", simulated.Unheard))
 		if err := table.Replace(ctx, w.End(50, window.Ending{At: 50}), nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -118,11 +121,11 @@ func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
 }
 
 // once fails the next request of the operation.
-func once(operation string, fault dynamodb.Fault) func(string) dynamodb.Fault {
+func once(operation string, fault simulated.Fault) func(string) simulated.Fault {
 	left := 1
-	return func(asked string) dynamodb.Fault {
+	return func(asked string) simulated.Fault {
 		if asked != operation || left == 0 {
-			return dynamodb.None
+			return simulated.None
 		}
 		left--
 		return fault
@@ -130,7 +133,7 @@ func once(operation string, fault dynamodb.Fault) func(string) dynamodb.Fault {
 }
 
 func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
-	for _, fault := range []dynamodb.Fault{dynamodb.Unheard, dynamodb.Refused, dynamodb.Throttled} {
+	for _, fault := range []simulated.Fault{simulated.Unheard, simulated.Refused, simulated.Throttled} {
 		table, server := windowtest.Start(t)
 		ctx := t.Context()
 		key := &window.Key{Name: "k", Content: "c", Window: "w"}
@@ -243,5 +246,98 @@ func TestCreate_aFullWindowFitsAnItem(t *testing.T) {
 
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// careless is a client that forgets something of what the table asks for.
+type careless struct {
+	windowtable.API
+	query    func(*dynamodb.QueryInput)
+	get      func(*dynamodb.GetItemInput)
+	page     func(*dynamodb.QueryOutput)
+	transact func(*dynamodb.TransactWriteItemsInput)
+}
+
+func (c careless) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	c.query(in)
+	out, err := c.API.Query(ctx, in, o...)
+	if err == nil {
+		c.page(out)
+	}
+	return out, err
+}
+
+func (c careless) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	c.get(in)
+	return c.API.GetItem(ctx, in, o...)
+}
+
+func (c careless) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	c.transact(in)
+	return c.API.TransactWriteItems(ctx, in, o...)
+}
+
+// What minidyn is kinder about than DynamoDB, the judge in front of it is not: each row
+// forgets one thing, and what comes right without that does not with it.
+func TestTable_doesNotComeRightWhereItForgetsWhatDynamoDBAsksFor(t *testing.T) {
+	for name, forget := range map[string]func(*careless){
+		"":                               func(*careless) {},
+		"a consistent query":             func(c *careless) { c.query = func(in *dynamodb.QueryInput) { in.ConsistentRead = nil } },
+		"a consistent read of one item":  func(c *careless) { c.get = func(in *dynamodb.GetItemInput) { in.ConsistentRead = nil } },
+		"the pages after the first":      func(c *careless) { c.page = func(out *dynamodb.QueryOutput) { out.LastEvaluatedKey = nil } },
+		"that a transaction has a bound": func(c *careless) { c.transact = func(in *dynamodb.TransactWriteItemsInput) { alsoDelete(in, 100) } },
+	} {
+		table, _ := windowtest.Start(t)
+		c := careless{
+			API: table.DynamoDB, query: func(*dynamodb.QueryInput) {}, get: func(*dynamodb.GetItemInput) {},
+			page: func(*dynamodb.QueryOutput) {}, transact: func(*dynamodb.TransactWriteItemsInput) {},
+		}
+		forget(&c)
+		table.DynamoDB = c
+
+		wrong := writesAndReads(t, table)
+
+		if (wrong == "") != (name == "") {
+			t.Errorf("where it forgets %q: got %q", name, wrong)
+		}
+	}
+}
+
+// alsoDelete adds so many items to a transaction.
+func alsoDelete(in *dynamodb.TransactWriteItemsInput, items int) {
+	for n := range items {
+		in.TransactItems = append(in.TransactItems, types.TransactWriteItem{Delete: &types.Delete{
+			TableName: in.TransactItems[0].Put.TableName,
+			Key:       map[string]types.AttributeValue{"pk": in.TransactItems[0].Put.Item["pk"], "sk": &types.AttributeValueMemberS{Value: fmt.Sprint("other", n)}},
+		}})
+	}
+}
+
+// writesAndReads says what has not come right of a few windows.
+func writesAndReads(t *testing.T, table *windowtable.Table) string {
+	t.Helper()
+	ctx := t.Context()
+	for n := range 5 {
+		id := fmt.Sprint("w", n)
+		if err := table.Create(ctx, opened(id, 0, 100), nil); err != nil {
+			return err.Error()
+		}
+		if list, err := table.Live(ctx); err != nil || len(list) != n+1 {
+			return fmt.Sprintf("%d live windows of %d, %v", len(list), n+1, err)
+		}
+		if _, _, err := table.Find(ctx, id); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+func TestCreate_isRefusedWhereTheWindowDoesNotFitAnItem(t *testing.T) {
+	table, _ := windowtest.Start(t)
+	w := opened("w", 0, 100)
+	w.Reason = strings.Repeat("x", 400<<10)
+
+	if err := table.Create(t.Context(), w, nil); err == nil {
+		t.Error("DynamoDB would refuse it")
 	}
 }

@@ -64,6 +64,7 @@ type Server struct {
 	lagging  http.Handler
 	late     []*request // writes that the copy has not seen yet
 	requests []string
+	page     int
 	fault    func(operation string) Fault
 }
 
@@ -82,7 +83,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Table == "" {
 		o.Table = DefaultTable
 	}
-	s := &Server{options: o, tables: server.NewServer(), lagging: server.NewServer(), served: make(chan struct{})}
+	s := &Server{options: o, tables: server.NewServer(), lagging: server.NewServer(), page: pageItems, served: make(chan struct{})}
 	if err := s.createTable(); err != nil {
 		return nil, err
 	}
@@ -134,6 +135,13 @@ func (s *Server) Requests() []string {
 	return slices.Clone(s.requests)
 }
 
+// SetPage sets how many items a page has at most. There are few unless a test has many.
+func (s *Server) SetPage(items int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.page = items
+}
+
 // FailWith has every request judged by a function of its operation; nil: none fails.
 func (s *Server) FailWith(fault func(operation string) Fault) {
 	s.mu.Lock()
@@ -169,15 +177,15 @@ func (s *Server) answer(r *request, fault Fault) *httptest.ResponseRecorder {
 	case Throttled:
 		return failure(http.StatusBadRequest, "ProvisionedThroughputExceededException", "throttled as asked for")
 	}
-	asked, why := judge(r)
+	asked, why := judge(r, s.page)
 	if why != "" {
 		return failure(http.StatusBadRequest, "ValidationException", why)
 	}
 	switch {
 	case !isRead(r.operation):
-		s.catchUp()
 		s.late = append(s.late, asked)
 	case !isConsistent(asked.body):
+		s.catchUp()
 		return send(s.lagging, asked)
 	}
 	answer := send(s.tables, asked)
@@ -189,10 +197,10 @@ func (s *Server) answer(r *request, fault Fault) *httptest.ResponseRecorder {
 
 // catchUp lets the copy see all writes but the last.
 func (s *Server) catchUp() {
-	for _, one := range s.late {
-		send(s.lagging, one)
+	for len(s.late) > 1 {
+		send(s.lagging, s.late[0])
+		s.late = s.late[1:]
 	}
-	s.late = nil
 }
 
 func isRead(operation string) bool {
@@ -209,7 +217,7 @@ func isConsistent(body []byte) bool {
 }
 
 // judge returns the request with a short page, or why DynamoDB would refuse it.
-func judge(r *request) (*request, string) {
+func judge(r *request, page int) (*request, string) {
 	var fields map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(r.body))
 	decoder.UseNumber()
@@ -218,8 +226,8 @@ func judge(r *request) (*request, string) {
 	}
 	if r.operation == "Query" || r.operation == "Scan" {
 		limit, ok := fields["Limit"].(json.Number)
-		if n, err := limit.Int64(); !ok || err != nil || n > pageItems {
-			fields["Limit"] = json.Number(fmt.Sprint(pageItems))
+		if n, err := limit.Int64(); !ok || err != nil || n > int64(page) {
+			fields["Limit"] = json.Number(fmt.Sprint(page))
 		}
 	}
 	items := []any{fields["Item"]}

@@ -19,8 +19,6 @@ type TLSOptions struct {
 	// MinVersion and MaxVersion are tls.VersionTLS10 and so on; zero means TLS
 	// 1.2 (or less, where MaxVersion is less) and the newest.
 	MinVersion, MaxVersion uint16
-	// HTTP1Only leaves HTTP/2 out.
-	HTTP1Only bool
 	// Certificate is what is wrong with the server's certificate.
 	Certificate Certificate
 	// Hosts are names and addresses that the certificate is for, besides

@@ -12,14 +12,12 @@ import (
 
 func breaking(name string, play func(*exchange)) Fault { return Fault{name: name, play: play} }
 
-// abort ends the exchange without another byte: HTTP/1.1 closes the connection,
-// HTTP/2 resets the stream.
+// abort ends the exchange and its connection without another byte.
 func abort() { panic(http.ErrAbortHandler) }
 
 func (x *exchange) flush() { _ = http.NewResponseController(x.w).Flush() }
 
-// resetConnection sends a TCP RST. Other streams of an HTTP/2 connection go
-// with it.
+// resetConnection sends a TCP RST.
 func (x *exchange) resetConnection() {
 	if c := connection(x.r); c != nil {
 		if tracked, ok := c.NetConn().(*conn); ok {
@@ -63,8 +61,7 @@ func SlowDrip(interval time.Duration) Fault {
 	})
 }
 
-// ResetConnection sends a TCP RST instead of a reply. On HTTP/2 that hits the
-// connection's other requests too.
+// ResetConnection sends a TCP RST instead of a reply.
 func ResetConnection() Fault { return breaking("reset", (*exchange).resetConnection) }
 
 // ResetMidBody sends half of a success, then a TCP RST.
@@ -86,31 +83,10 @@ func CloseConnection() Fault {
 	})
 }
 
-// ResetStream ends this request only, with RST_STREAM; on HTTP/1.1 it closes the
-// connection.
+// ResetStream ends this request, and with it the connection, without a byte.
 func ResetStream() Fault { return breaking("reset stream", func(*exchange) { abort() }) }
 
-// GoAway ends an HTTP/2 connection with a GOAWAY that says that the request was
-// not processed, as a server does that shuts down; Go's transport then repeats
-// it by itself. On HTTP/1.1 it closes the connection.
-func GoAway() Fault {
-	return breaking("go away", func(x *exchange) {
-		c := connection(x.r)
-		if c == nil {
-			abort()
-		}
-		if x.r.ProtoMajor == 2 {
-			// Length 8, type 7 (GOAWAY), no flags, stream 0; last stream 0, NO_ERROR.
-			_, _ = c.Write([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-			x.pause(5 * time.Millisecond) // so that the client has read it
-		}
-		_ = c.Close()
-		abort()
-	})
-}
-
-// Drain is the faithful answer and the end of the connection after it: GOAWAY
-// on HTTP/2, Connection: close on HTTP/1.1.
+// Drain is the faithful answer and the end of the connection after it.
 func Drain() Fault {
 	return replying("drain", (*exchange).answer).WithHeader("Connection", "close")
 }
@@ -131,7 +107,7 @@ func CutAfterJSON() Fault {
 }
 
 // CutChunked sends half of a success without a length and breaks off: the last
-// chunk is missing on HTTP/1.1, the stream is reset on HTTP/2.
+// chunk is missing.
 func CutChunked() Fault {
 	return breaking("cut chunked", func(x *exchange) {
 		a := x.plausible()
@@ -191,22 +167,13 @@ func (x *exchange) stream(block []byte, times int) {
 	}
 }
 
-// filler is a header value that HPACK does not compress, which would take longer
-// than sending it.
+// filler is a header value of that length.
 func filler(bytes int) string { return strings.Repeat("~", bytes) }
 
-// EndlessHeaders sends header after header: without end on HTTP/1.1, 12 MiB of
-// them on HTTP/2, where Go's default limit is 10.
+// EndlessHeaders sends header after header, without end.
 func EndlessHeaders() Fault {
 	return breaking("endless headers", func(x *exchange) {
 		value := filler(8 << 10)
-		if x.r.ProtoMajor == 2 {
-			for i := range 12 << 7 {
-				x.w.Header().Set(fmt.Sprintf("X-Filler-%d", i), value)
-			}
-			x.w.WriteHeader(http.StatusOK)
-			return
-		}
 		_, err := io.WriteString(connection(x.r), "HTTP/1.1 200 OK\r\n")
 		for i := 0; err == nil; i++ {
 			_, err = fmt.Fprintf(connection(x.r), "X-Filler-%d: %s\r\n", i, value)

@@ -37,9 +37,10 @@ func newCaller(t *testing.T, s *seguratest.Server, change ...func(*http.Transpor
 		t.Fatal("the CA certificate is no PEM")
 	}
 	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Protocols:       &http.Protocols{},
 	}
+	transport.Protocols.SetHTTP1(true)
 	for _, c := range change {
 		c(transport)
 	}
@@ -49,11 +50,6 @@ func newCaller(t *testing.T, s *seguratest.Server, change ...func(*http.Transpor
 		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-}
-
-func http1(t *http.Transport) {
-	t.ForceAttemptHTTP2 = false
-	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 }
 
 // try sends a request and reads the whole answer.

@@ -62,7 +62,7 @@ type Request struct {
 // TLSInfo is what the client and the server agreed on.
 type TLSInfo struct {
 	Version    uint16
-	Protocol   string // ALPN: "h2" or "http/1.1"
+	Protocol   string // by ALPN; empty: none was agreed on, which is HTTP/1.1
 	ServerName string
 	Resumed    bool
 	// ClientCertificate is the subject's common name of the one presented.

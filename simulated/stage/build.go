@@ -12,9 +12,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 const module = "segura-enable"
+
+const buildGrace = 10 * time.Second // for go build to end when interrupted
 
 // Root finds the repository from the working directory upwards.
 func Root() (string, error) {
@@ -69,7 +72,11 @@ func Build(ctx context.Context, dir string, o BuildOptions, programs ...string) 
 	}
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	// Killed, it would leave its compilers behind.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = buildGrace
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH,
+		"GOTMPDIR="+dir) // where it leaves what it had no time to remove
 	command.Env = append(command.Env, o.Env...)
 	if output, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compile %s: %w\n%s", strings.Join(programs, ", "), err, strings.TrimSpace(string(output)))

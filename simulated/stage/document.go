@@ -86,6 +86,37 @@ type Step struct {
 	Error      *ItemError `json:"error"`
 }
 
+// Shown is a window as callers see it.
+type Shown struct {
+	ID          string            `json:"id"`
+	State       string            `json:"state"`
+	From        string            `json:"from"`
+	Until       string            `json:"until"`
+	Reason      string            `json:"reason"`
+	OpenedBy    string            `json:"opened_by"`
+	CreatedAt   string            `json:"created_at"`
+	ClosedAt    string            `json:"closed_at"`
+	ClosedBy    string            `json:"closed_by"`
+	Identifiers []ShownIdentifier `json:"identifiers"`
+	Extensions  []ShownExtension  `json:"extensions"`
+}
+
+// ShownIdentifier is an identifier in a window.
+type ShownIdentifier struct {
+	Identifier int64      `json:"identifier"`
+	State      string     `json:"state"`
+	At         string     `json:"at"`
+	Error      *ItemError `json:"error"`
+}
+
+// ShownExtension is an extension of a window.
+type ShownExtension struct {
+	At     string `json:"at"`
+	By     string `json:"by"`
+	Until  string `json:"until"`
+	Reason string `json:"reason"`
+}
+
 // String is "5 enabled" or "7 failed not_found".
 func (i Item) String() string {
 	text := fmt.Sprintf("%d %s", i.Identifier, i.Outcome)
@@ -109,7 +140,7 @@ func Decode(text []byte, into any) error {
 	return nil
 }
 
-// Answer is what a function said, read alike for both functions.
+// Answer is what a function said, read alike for all functions.
 type Answer struct {
 	// Status and Header are those of the HTTP response; zero for [Event].
 	Status int
@@ -126,6 +157,7 @@ type Answer struct {
 	Item      *Item
 	Problem   *Problem
 	SelfCheck *SelfCheck
+	Window    *Shown
 }
 
 // ReadAnswer reads what a function said. An error means that it is not in the form
@@ -151,7 +183,7 @@ func ReadAnswer(function string, inv runtimeapi.Invocation) (Answer, error) {
 // readText reads the document, by the fields that only it has. An error in words
 // has none of them.
 func (a *Answer) readText() error {
-	var has struct{ Results, Check, Outcome, Code json.RawMessage }
+	var has struct{ Results, Check, Outcome, Code, State json.RawMessage }
 	_ = json.Unmarshal(a.Text, &has)
 	switch {
 	case has.Results != nil:
@@ -163,6 +195,9 @@ func (a *Answer) readText() error {
 	case has.Outcome != nil:
 		a.Item = &Item{}
 		return Decode(a.Text, a.Item)
+	case has.State != nil:
+		a.Window = &Shown{}
+		return Decode(a.Text, a.Window)
 	case has.Code != nil:
 		a.Problem = &Problem{}
 		return Decode(a.Text, a.Problem)
@@ -177,6 +212,12 @@ func (a Answer) Items() []Item {
 		return a.Result.Results
 	case a.Item != nil:
 		return []Item{*a.Item}
+	case a.Window != nil:
+		items := make([]Item, len(a.Window.Identifiers))
+		for at, i := range a.Window.Identifiers {
+			items[at] = Item{Identifier: i.Identifier, Outcome: i.State, Error: i.Error}
+		}
+		return items
 	case a.Problem != nil && a.Problem.Identifier != 0:
 		return []Item{{Identifier: a.Problem.Identifier, Outcome: "failed", Error: &ItemError{Code: a.Problem.Code}}}
 	}

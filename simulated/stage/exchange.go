@@ -105,9 +105,11 @@ func FunctionFor(event []byte) string {
 		Path, RawPath                    string
 		Window, Extend, Close, Reconcile json.RawMessage
 		CloseAll                         json.RawMessage `json:"close_all"`
+		Detail                           struct{ Window, Extend, Close json.RawMessage }
 	}
 	_ = json.Unmarshal(event, &shape) // what is no such event has none of it
-	forWindow := shape.Window != nil || shape.Extend != nil || shape.Close != nil || shape.CloseAll != nil || shape.Reconcile != nil
+	forWindow := shape.Window != nil || shape.Extend != nil || shape.Close != nil || shape.CloseAll != nil || shape.Reconcile != nil ||
+		shape.Detail.Window != nil || shape.Detail.Extend != nil || shape.Detail.Close != nil
 	switch {
 	case isHTTP(event) && strings.Contains(shape.Path+shape.RawPath+"/", "/windows/"), forWindow:
 		return Window

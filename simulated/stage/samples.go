@@ -71,6 +71,18 @@ var Samples = []Sample{
 		Want{Status: 200, Results: []string{"5 enabled"}}},
 	{"self-check.json", Event, "self-check: credentials, connection, token; nothing is enabled",
 		Want{Steps: []string{"credentials passed", "connection passed", "token passed"}}},
+	{"window-open.json", Window, "a window, open for ten hours",
+		Want{Results: []string{"101 enabled", "102 enabled"}}},
+	{"rest-window.json", Window, "REST API, another window, on one of them",
+		Want{Status: 201, Results: []string{"102 enabled"}}},
+	{"window-extend.json", Window, "extending a window; put the id of yours in: this one there is not",
+		Want{ErrorType: permanent}},
+	{"window-close.json", Window, "closing a window before its end; the same",
+		Want{ErrorType: permanent}},
+	{"window-reconcile.json", Window, "what the schedule sends every minute",
+		Want{}},
+	{"scheduler-window.json", Window, "EventBridge Scheduler with ScheduleFor, delivered when the window is over",
+		Want{ErrorType: permanent}},
 }
 
 // SampleOf finds the sample of a file by its name.

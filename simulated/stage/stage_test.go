@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ var bootstraps map[string]string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "local")
 	if err == nil {
-		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event)
+		bootstraps, err = stage.Build(context.Background(), dir, stage.BuildOptions{}, stage.API, stage.Event, stage.Window)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -81,7 +82,7 @@ func TestSamples_eachFileOfTheFolderHasARowAndEachRowAFile(t *testing.T) {
 }
 
 func TestSamples_doWhatTheyAreAboutInTheCompiledFunctions(t *testing.T) {
-	stack := start(t, stage.Options{})
+	stack := start(t, stage.Options{Functions: []string{stage.Event, stage.API, stage.Window}})
 	for _, sample := range stage.Samples {
 		t.Run(sample.File, func(t *testing.T) {
 			if err := stack.Reset(); err != nil {
@@ -127,6 +128,29 @@ func checkLogs(t *testing.T, sample stage.Sample, x stage.Exchange) {
 	slices.Sort(audited)
 	if !slices.Equal(audited, want) {
 		t.Errorf("audit lines: got %q, want %q", audited, want)
+	}
+}
+
+// make invoke-remote, with a shell script for the AWS CLI, that notes what it is asked for.
+func TestSamples_invokeRemoteFindsTheirFunctions(t *testing.T) {
+	root, err := stage.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, cli := filepath.Join(t.TempDir(), "notes"), filepath.Join(t.TempDir(), "aws")
+	if err := os.WriteFile(cli, []byte("#!/bin/sh\necho \"$*\" >>'"+notes+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, sample := range stage.Samples {
+		command := exec.CommandContext(t.Context(), "make", "-C", root, "invoke-remote", "EVENT=events/"+sample.File, "AWS="+cli)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", sample.File, err, out)
+		}
+		asked, _ := os.ReadFile(notes)
+		if want := "'" + stage.FunctionName(sample.Function) + "Arn'"; !strings.Contains(string(asked), want) {
+			t.Errorf("%s: asked for %s, want %s", sample.File, asked, want)
+		}
+		_ = os.Remove(notes)
 	}
 }
 

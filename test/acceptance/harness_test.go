@@ -39,7 +39,6 @@ type setup struct {
 	before    func(*world) // runs when everything but the function is up
 	initFails bool         // the process is expected to end: see world.initError
 	textLogs  bool         // AWS_LAMBDA_LOG_FORMAT is not JSON
-	chatter   bool         // libraries log too, which know of no invocation
 }
 
 // world is one running function with a Segura and a Secrets Manager of its own.
@@ -482,7 +481,7 @@ func (w *world) checkLine(text, requestID string) {
 		w.t.Errorf("log line %.500q: %v", text, err)
 		return
 	}
-	if requestID != "" && l.Text("requestId") != requestID && (!w.setup.chatter || l.Text("requestId") != "") {
+	if requestID != "" && l.Text("requestId") != requestID {
 		w.t.Errorf("log line %.500s: got requestId %q, want %s", text, l.Text("requestId"), requestID)
 	}
 }

@@ -15,21 +15,19 @@ import (
 
 func TestConcurrency_isBoundForEachInvocationByItself(t *testing.T) {
 	t.Parallel()
-	for _, http1 := range []bool{false, true} {
-		w := start(t, setup{
-			segura:      seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 20 * time.Millisecond}, TLS: seguratest.TLSOptions{HTTP1Only: http1}},
-			env:         map[string]string{"SEGURA_MAX_CONCURRENCY": "3"},
-			concurrency: 2,
-		})
-		w.holdUntilAtOnce(seguratest.Normally(), 6)
-		var group sync.WaitGroup
-		for i := range int64(2) {
-			group.Go(func() { w.enable(upTo(1001+100*i, 1030+100*i)...) })
-		}
-		group.Wait()
-		if got := w.segura.Peak(seguratest.KindEnable); got != 6 {
-			t.Errorf("got %d calls at once of two invocations, want three of each", got)
-		}
+	w := start(t, setup{
+		segura:      seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 20 * time.Millisecond}},
+		env:         map[string]string{"SEGURA_MAX_CONCURRENCY": "3"},
+		concurrency: 2,
+	})
+	w.holdUntilAtOnce(seguratest.Normally(), 6)
+	var group sync.WaitGroup
+	for i := range int64(2) {
+		group.Go(func() { w.enable(upTo(1001+100*i, 1030+100*i)...) })
+	}
+	group.Wait()
+	if got := w.segura.Peak(seguratest.KindEnable); got != 6 {
+		t.Errorf("got %d calls at once of two invocations, want three of each", got)
 	}
 }
 

@@ -90,34 +90,29 @@ func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
 		{"interim replies without end", seguratest.EndlessEarlyHints()},
 		{"no HTTP", seguratest.NotHTTP()},
 	}
-	for _, protocol := range []string{"HTTP/2", "HTTP/1.1"} {
-		t.Run(protocol, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, setup{
-				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: protocol == "HTTP/1.1"}},
-				env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
-			})
-			for i, row := range table {
-				identifier := int64(1001 + i)
-				w.segura.Fail(seguratest.Match{Identifier: identifier}, row.reply, -1)
+	w := start(t, setup{
+		segura: seguratest.Options{AnyIdentifier: true},
+		env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
+	})
+	for i, row := range table {
+		identifier := int64(1001 + i)
+		w.segura.Fail(seguratest.Match{Identifier: identifier}, row.reply, -1)
 
-				inv := w.enable(identifier)
+		inv := w.enable(identifier)
 
-				got := inv.result.Results[0]
-				if got.Outcome != "failed" || got.Error == nil || got.Error.Code == "internal_error" {
-					t.Errorf("%s: got %+v (%+v), want a failure of Segura's", row.about, got, got.Error)
-				}
-				if inv.Duration > 5*time.Second {
-					t.Errorf("%s: took %v, want two attempts of 1s at most", row.about, inv.Duration)
-				}
-				w.segura.ClearFaults()
-				if got := w.one(identifier + 100); got.Outcome == "failed" {
-					t.Errorf("%s, afterwards: got %+v (%+v)", row.about, got, got.Error)
-				}
-			}
-			if got := w.function.MaxRSS() >> 20; got >= 80 {
-				t.Errorf("got %d MiB of memory, want under 80", got)
-			}
-		})
+		got := inv.result.Results[0]
+		if got.Outcome != "failed" || got.Error == nil || got.Error.Code == "internal_error" {
+			t.Errorf("%s: got %+v (%+v), want a failure of Segura's", row.about, got, got.Error)
+		}
+		if inv.Duration > 5*time.Second {
+			t.Errorf("%s: took %v, want two attempts of 1s at most", row.about, inv.Duration)
+		}
+		w.segura.ClearFaults()
+		if got := w.one(identifier + 100); got.Outcome == "failed" {
+			t.Errorf("%s, afterwards: got %+v (%+v)", row.about, got, got.Error)
+		}
+	}
+	if got := w.function.MaxRSS() >> 20; got >= 80 {
+		t.Errorf("got %d MiB of memory, want under 80", got)
 	}
 }

@@ -17,6 +17,7 @@ import (
 var metricUnits = map[string]string{
 	"Enabled": "Count", "AlreadyEnabled": "Count", "Disabled": "Count", "AlreadyDisabled": "Count", "Failed": "Count",
 	"CallLatency": "Milliseconds", "TokenLatency": "Milliseconds", "Attempts": "Count", "CredentialRefresh": "Count", "SecretUnusable": "Count",
+	"AccessKeyDaysLeft": "None",
 }
 
 // directive is the part of a metric line that tells CloudWatch what to read.
@@ -203,6 +204,23 @@ func TestMetrics_countTokensAndReadsOfTheSecret(t *testing.T) {
 	}
 	if got, want := total["TokenLatency Function"], float64(w.segura.Count(seguratest.KindToken)); got != want {
 		t.Errorf("got %v values of TokenLatency over the whole life, want %v", got, want)
+	}
+}
+
+func TestMetrics_haveTheDaysThatTheAccessKeyHasLeft(t *testing.T) {
+	t.Parallel()
+	expires := time.Now().Add(20*24*time.Hour + time.Hour).Format(time.RFC3339)
+	w := start(t, setup{secret: map[string]any{"expires_at": expires}})
+	w.one(5)
+	w.one(5)
+	lines := w.metrics()
+	for _, l := range lines {
+		if days, _ := l["AccessKeyDaysLeft"].(float64); days < 20 || days > 20.1 {
+			t.Errorf("got AccessKeyDaysLeft %v, want 20.04", l["AccessKeyDaysLeft"])
+		}
+	}
+	if len(lines) != 2 {
+		t.Errorf("got %d metric lines, want one an invocation", len(lines))
 	}
 }
 

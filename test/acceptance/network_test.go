@@ -127,8 +127,8 @@ func TestProxy_isUsedAsTheStandardVariablesSay(t *testing.T) {
 				t.Errorf("got the tunnels %v, want one to %s:443", tunnels, outside)
 			}
 			for _, r := range w.segura.Requests() {
-				if r.Proto != "HTTP/2.0" || r.TLS.ServerName != outside || !strings.HasPrefix(r.Host, outside) {
-					t.Errorf("got %s, %s, %s, want HTTP/2 with the outside name", r.Proto, r.TLS.ServerName, r.Host)
+				if r.Proto != "HTTP/1.1" || r.TLS.ServerName != outside || !strings.HasPrefix(r.Host, outside) {
+					t.Errorf("got %s, %s, %s, want HTTP/1.1 with the outside name", r.Proto, r.TLS.ServerName, r.Host)
 				}
 			}
 			if strings.Contains(env["HTTPS_PROXY"], "@") && !strings.HasPrefix(p.auth[0], "Basic ") {
@@ -288,26 +288,21 @@ func (u *tube) silence() {
 
 func TestConnection_thatFallsSilentIsGivenUpForANewOne(t *testing.T) {
 	t.Parallel()
-	for name, http1 := range map[string]bool{"HTTP/2": false, "HTTP/1.1": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var u *tube
-			w := start(t, setup{
-				segura: seguratest.Options{AnyIdentifier: true, TLS: seguratest.TLSOptions{HTTP1Only: http1}},
-				env:    map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "3s"},
-				before: func(w *world) {
-					u = startTube(w.t, w.segura.Address())
-					w.putSecret(map[string]any{"base_url": "https://" + u.listener.Addr().String() + "/pam"})
-				},
-			})
-			is(t, w.one(1001), "before", "enabled", "", false, 1)
-			u.silence()
-			if got := w.one(1002); got.Outcome == "failed" {
-				t.Errorf("got %+v (%+v), want one of four attempts on a new connection", got, got.Error)
-			}
-			is(t, w.one(1003), "afterwards", "enabled", "", false, 1)
-		})
+	var u *tube
+	w := start(t, setup{
+		segura: seguratest.Options{AnyIdentifier: true},
+		env:    map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "3s"},
+		before: func(w *world) {
+			u = startTube(w.t, w.segura.Address())
+			w.putSecret(map[string]any{"base_url": "https://" + u.listener.Addr().String() + "/pam"})
+		},
+	})
+	is(t, w.one(1001), "before", "enabled", "", false, 1)
+	u.silence()
+	if got := w.one(1002); got.Outcome == "failed" {
+		t.Errorf("got %+v (%+v), want one of four attempts on a new connection", got, got.Error)
 	}
+	is(t, w.one(1003), "afterwards", "enabled", "", false, 1)
 }
 
 // freeze keeps the process from running for a while, as Lambda does between two

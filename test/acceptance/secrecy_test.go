@@ -90,11 +90,10 @@ type mirror struct {
 	token http.HandlerFunc // what token requests are answered with; nil: the token
 }
 
-func startMirror(t *testing.T, http2 bool) *mirror {
+func startMirror(t *testing.T) *mirror {
 	t.Helper()
 	m := &mirror{v: newTreasure()}
 	m.Server = httptest.NewUnstartedServer(http.HandlerFunc(m.serve))
-	m.EnableHTTP2 = http2
 	m.Config.ErrorLog = log.New(io.Discard, "", 0)
 	m.StartTLS()
 	t.Cleanup(m.Close)
@@ -227,7 +226,7 @@ func TestSecrecy_whateverTheUpstreamEchoes(t *testing.T) {
 			// Where nothing is read, a few forms are enough.
 			unread := strings.Contains("other headers, web page, broken JSON, a key, content type", place)
 			t.Parallel()
-			m := startMirror(t, true)
+			m := startMirror(t)
 			statuses := []int{400, 401, 403, 404, 429, 500, 502, 200, 503, 302}
 			m.answers(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 500, `{}`) }, nil)
 			w := start(t, setup{secret: m.secret(), env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}, textLogs: place == "envelope"})
@@ -270,7 +269,7 @@ func headerText(place, text string) string {
 // A token that was replaced may be of use to somebody yet.
 func TestSecrecy_ofTokensThatWereReplaced(t *testing.T) {
 	t.Parallel()
-	m := startMirror(t, true)
+	m := startMirror(t)
 	var mu sync.Mutex
 	var tokens []string
 	issue := func(w http.ResponseWriter, _ *http.Request) {
@@ -312,7 +311,7 @@ func TestSecrecy_ofTokensThatWereReplaced(t *testing.T) {
 // net/http reports what it did not ask for, with the bytes that came.
 func TestSecrecy_whatTheHTTPClientComplainsAbout(t *testing.T) {
 	t.Parallel()
-	m := startMirror(t, false)
+	m := startMirror(t)
 	said := func(before, after string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -367,7 +366,7 @@ var everyFault = []seguratest.Fault{
 	seguratest.CutAfterJSON(), seguratest.CutChunked(), seguratest.CutJSON(), seguratest.CutShort(), seguratest.Drain(), seguratest.Empty(200), seguratest.Empty(500),
 	seguratest.EndlessEarlyHints(), seguratest.EndlessHeaders(), seguratest.Envelope(500, 500, "x"), seguratest.Gateway(418, "x"), seguratest.Gateway429(),
 	seguratest.Gateway500(), seguratest.Gateway502(), seguratest.Gateway503(), seguratest.Gateway504(), seguratest.GatewayForbiddenIP403(),
-	seguratest.GatewayNoRoute404(), seguratest.GiantBody(2), seguratest.GoAway(), seguratest.GzipBomb(2), seguratest.HTML(200), seguratest.HTML(502),
+	seguratest.GatewayNoRoute404(), seguratest.GiantBody(2), seguratest.GzipBomb(2), seguratest.HTML(200), seguratest.HTML(502),
 	seguratest.Hang(), seguratest.HangMidBody(), seguratest.InvalidClient401(), seguratest.NotAuthorized(401), seguratest.NotFound1005(), seguratest.NotHTTP(),
 	seguratest.PasswordActivated(), seguratest.PortugueseException500(), seguratest.Redirect(302, "https://example.com"), seguratest.Redirect(307, "/"),
 	seguratest.ResetConnection(), seguratest.ResetMidBody(), seguratest.ResetStream(), seguratest.SlowDrip(100 * time.Millisecond),
@@ -637,12 +636,4 @@ func TestSecrecy_ofAWSCredentialsWhenInitFails(t *testing.T) {
 		}
 		parse(t, f.Logs())
 	}
-}
-
-func TestDebugging_ofTheGoRuntimeShowsNothing(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{env: map[string]string{"GODEBUG": "http2debug=2"}, chatter: true})
-	w.enable(5)
-	w.segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.ResetStream(), 1)
-	w.enable(6)
 }

@@ -31,6 +31,9 @@ type Options struct {
 	Many   int // processes of each contender that get 10,000 identifiers
 	Scale  bool
 	Causes int // cold starts for each of the causes that make one up
+
+	Shares    int // cold starts of each contender with each memory
+	Deadlines int // invocations that run out of time, a multiple of atOnce
 }
 
 // Latencies of the upstreams where they are slow.
@@ -64,6 +67,10 @@ type Report struct {
 
 	Causes      []cause
 	PackageInit time.Duration // of this function, by the Go runtime's account
+
+	Shares            map[string][]*atShare // by contender, one for each of memories
+	Reconciled        []reconciled          // one for each of memories
+	Deadlines, Killed int                   // invocations that ran out of time, and those of them that Lambda would kill
 }
 
 // Run measures. The error is one of a contender that does not do its work.
@@ -94,6 +101,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		{fmt.Sprintf("%d identifiers", manySize), o.Many > 0, b.tenThousand},
 		{"causes of a cold start", o.Causes > 0, b.coldStartCauses},
 		{"scale", o.Scale, b.scale},
+		{"CPU shares", o.Shares > 0, b.shares},
 	} {
 		if !part.wanted {
 			continue

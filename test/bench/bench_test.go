@@ -53,6 +53,17 @@ func sample() *Report {
 		Many:       map[string][]many{ours: {{took: time.Second, rss: 20 << 20}}},
 		Causes:     []cause{{"hello", 5 * time.Millisecond, 4 * time.Millisecond}},
 	}
+	for _, memory := range memories {
+		one := func(took, cpu time.Duration) []spent {
+			return []spent{{took * time.Millisecond, cpu * time.Millisecond}}
+		}
+		r.Shares = map[string][]*atShare{
+			afternoon: append(r.Shares[afternoon], &atShare{memory, one(90, 8), one(10, 1), one(30, 1), one(5000, 100), one(50_000, 4000)}),
+			ours:      append(r.Shares[ours], &atShare{memory, one(9, 1), one(12, 1), one(28, 1), one(520, 30), one(40_000, 3000)}),
+		}
+		r.Reconciled = append(r.Reconciled, reconciled{memory, spent{5 * time.Millisecond, time.Millisecond}, spent{100 * time.Second, 9 * time.Second}})
+	}
+	r.Deadlines = 200
 	for _, n := range scaleSizes {
 		for _, concurrency := range scaleConcurrency {
 			c := cell{identifiers: n, concurrency: concurrency}
@@ -89,27 +100,61 @@ func TestMarkdown_hasTheTablesAndTheVerdicts(t *testing.T) {
 	}
 }
 
-func TestPlot_isWellFormedAndHasALineForEachConcurrency(t *testing.T) {
+func TestSharesMarkdown_hasTheTablesAndTheVerdicts(t *testing.T) {
 	var out strings.Builder
-	if err := sample().Plot(&out); err != nil {
+
+	err := sample().SharesMarkdown(&out)
+
+	if err != nil {
 		t.Fatal(err)
 	}
+	for _, want := range []string{
+		"SKIPPED: Python: not here.",
+		// 0.20 and 28 ms of an eighth of a GB; 0.20 and 520 ms of it, by 200.
+		"| 128 MB | ours | 9.00 ms (1.00 ms) | 12.00 ms (1.00 ms) | 28.00 ms (1.00 ms) | 520 ms (30.00 ms) | 40.0 s (3000 ms) | 0.25 | 0.0053 |",
+		"| 1,769 MB | 5.00 ms (1.00 ms) | 100.0 s (9000 ms) |",
+		"| warm invocation at 128 MB, of the afternoon's Go | 1.15 | 1.20 | **missed** |",
+		"| batch of 200 at 128 MB, of the ideal | 1.100 | 1.040 | met |",
+		"seconds | 120 | 100 | met |",
+		"| of 200 invocations at 128 MB that ran out of time, killed | 0 | 0 | met |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got no %q in\n%s", want, out.String())
+		}
+	}
+}
 
-	lines := 0
-	for decoder := xml.NewDecoder(strings.NewReader(out.String())); ; {
+func TestPlots_areWellFormedAndHaveALineForEachRow(t *testing.T) {
+	for name, row := range map[string]struct {
+		plot func(io.Writer) error
+		want int
+	}{
+		"scale":  {sample().Plot, 2 * len(scaleConcurrency)},
+		"shares": {sample().SharesPlot, 2 * 4}, // contenders; three durations and a cost
+	} {
+		var out strings.Builder
+		if err := row.plot(&out); err != nil {
+			t.Fatal(err)
+		}
+		if got := linesIn(t, out.String()); got != row.want {
+			t.Errorf("%s: got %d lines, want %d", name, got, row.want)
+		}
+	}
+}
+
+// linesIn counts the lines of a plot, which has to be well-formed.
+func linesIn(t *testing.T, plot string) (lines int) {
+	t.Helper()
+	for decoder := xml.NewDecoder(strings.NewReader(plot)); ; {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
-			break
+			return lines
 		}
 		if err != nil {
-			t.Fatalf("%v in\n%s", err, out.String())
+			t.Fatalf("%v in\n%s", err, plot)
 		}
 		if element, ok := token.(xml.StartElement); ok && element.Name.Local == "polyline" {
 			lines++
 		}
-	}
-
-	if want := 2 * len(scaleConcurrency); lines != want {
-		t.Errorf("got %d lines, want one for each of %v in both panels", lines, scaleConcurrency)
 	}
 }

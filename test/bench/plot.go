@@ -18,19 +18,25 @@ func (r *Report) Plot(out io.Writer) error {
 	time := panel{
 		left: 60, title: fmt.Sprintf("time, Segura at %d ms a call", scaleLatency.Milliseconds()),
 		lowest: 0.01, highest: 200, label: seconds,
-		ticks: []float64{0.01, 0.1, 1, 10, 100},
-		value: func(c cell) float64 { return c.took.Seconds() },
+		ticks:  []float64{0.01, 0.1, 1, 10, 100},
+		across: scaleSizes, unit: "identifiers",
 	}
 	memory := panel{
 		left: 510, title: "peak memory", lowest: 8, highest: 64, label: mebibytes,
-		ticks: []float64{8, 16, 32, 64},
-		value: func(c cell) float64 { return float64(c.rss) / (1 << 20) },
+		ticks:  []float64{8, 16, 32, 64},
+		across: scaleSizes, unit: "identifiers",
 	}
-	for _, p := range []panel{time, memory} {
-		p.frame(&b)
-		for at, concurrency := range scaleConcurrency {
-			p.line(&b, r, concurrency, colours[at%len(colours)])
+	time.frame(&b)
+	memory.frame(&b)
+	for at, concurrency := range scaleConcurrency {
+		var took, rss []point
+		for _, n := range scaleSizes {
+			c := r.at(n, concurrency)
+			took = append(took, point{n, c.took.Seconds()})
+			rss = append(rss, point{n, float64(c.rss) / (1 << 20)})
 		}
+		time.line(&b, took, colours[at%len(colours)])
+		memory.line(&b, rss, colours[at%len(colours)])
 	}
 	for at, concurrency := range scaleConcurrency {
 		x := 60 + at*70
@@ -59,11 +65,19 @@ type panel struct {
 	lowest, highest float64
 	ticks           []float64
 	label           func(float64) string
-	value           func(cell) float64
+	across          []int // what is on the other axis, in its order
+	unit            string
 }
 
-func (p panel) x(identifiers int) float64 {
-	return p.left + plotWidth*math.Log10(float64(identifiers))/math.Log10(float64(scaleSizes[len(scaleSizes)-1]))
+// point is one of a line.
+type point struct {
+	at    int
+	value float64
+}
+
+func (p panel) x(at int) float64 {
+	first, last := float64(p.across[0]), float64(p.across[len(p.across)-1])
+	return p.left + plotWidth*math.Log(float64(at)/first)/math.Log(last/first)
 }
 
 func (p panel) y(value float64) float64 {
@@ -77,17 +91,17 @@ func (p panel) frame(b *strings.Builder) {
 		fmt.Fprintf(b, `<line x1="%.0f" y1="%.1f" x2="%.0f" y2="%.1f" stroke="#dddddd"/><text x="%.0f" y="%.1f" text-anchor="end">%s</text>`+"\n",
 			p.left, p.y(tick), p.left+plotWidth, p.y(tick), p.left-6, p.y(tick)+4, p.label(tick))
 	}
-	for _, n := range scaleSizes {
+	for _, n := range p.across {
 		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", p.x(n), plotTop+plotHeight+18, thousands(n))
 	}
-	fmt.Fprintf(b, `<text x="%.0f" y="%d" text-anchor="end">identifiers</text>`+"\n", p.left+plotWidth, plotTop+plotHeight+34)
+	fmt.Fprintf(b, `<text x="%.0f" y="%d" text-anchor="end">%s</text>`+"\n", p.left+plotWidth, plotTop+plotHeight+34, p.unit)
 }
 
-func (p panel) line(b *strings.Builder, r *Report, concurrency int, colour string) {
+func (p panel) line(b *strings.Builder, list []point, colour string) {
 	var points []string
-	for _, n := range scaleSizes {
-		if c := r.at(n, concurrency); c.took > 0 {
-			points = append(points, fmt.Sprintf("%.1f,%.1f", p.x(n), p.y(p.value(c))))
+	for _, one := range list {
+		if one.value > 0 {
+			points = append(points, fmt.Sprintf("%.1f,%.1f", p.x(one.at), p.y(one.value)))
 		}
 	}
 	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)

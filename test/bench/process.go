@@ -18,6 +18,7 @@ type process struct {
 	contender
 	function *runtimeapi.Function
 	cpu      time.Duration // of the children that had ended before this one began
+	group    *group        // nil: it has the whole machine
 }
 
 // start starts a contender and waits until it asks for work. The upstreams' garbage
@@ -26,7 +27,11 @@ func (s *upstreams) start(ctx context.Context, c contender, extra map[string]str
 	runtime.GC()
 	p := &process{contender: c, cpu: childrenCPU()}
 	var err error
-	p.function, err = s.StartFunction(ctx, stage.Event, runtimeapi.Options{
+	name := stage.Event
+	if c.name == stage.Window {
+		name = stage.Window
+	}
+	p.function, err = s.StartFunction(ctx, name, runtimeapi.Options{
 		Bootstrap:   c.bootstrap,
 		Env:         s.env(c, extra),
 		InitTimeout: time.Minute, // Lambda's ten seconds are too few for Python on a busy machine
@@ -75,6 +80,9 @@ func payload(n int) []byte {
 // kernel's account of what has ended, and its peak memory in bytes.
 func (p *process) end() (cpu time.Duration, rss int64) {
 	_ = p.function.Close()
+	if p.group != nil {
+		_ = p.group.remove()
+	}
 	return childrenCPU() - p.cpu, p.function.MaxRSS()
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"strconv"
 	"time"
 
 	"segura-enable/simulated/seguratest"
@@ -132,9 +133,10 @@ func systemBundle() ([]byte, error) {
 // for all of them, and whom to trust.
 func (s *upstreams) env(c contender, extra map[string]string) map[string]string {
 	env := map[string]string{
-		"AWS_LAMBDA_LOG_LEVEL": "INFO",
-		"SSL_CERT_FILE":        s.bundle,
-		"SSL_CERT_DIR":         "/nonexistent",
+		"AWS_LAMBDA_LOG_LEVEL":            "INFO",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(2 * wholeCPU),
+		"SSL_CERT_FILE":                   s.bundle,
+		"SSL_CERT_DIR":                    "/nonexistent",
 	}
 	if c.name == python {
 		env["AWS_CA_BUNDLE"] = s.bundle // boto3 brings a list of its own

@@ -81,7 +81,7 @@ func build(ctx context.Context, dir string, clock bool) (err error) {
 	}
 	var o stage.BuildOptions
 	if clock {
-		if o.Overlay, err = overlay(dir); err != nil {
+		if o.Overlay, err = stage.ClockOverlay(ctx, dir, api, event); err != nil {
 			return err
 		}
 	}

@@ -46,8 +46,7 @@ type mishap struct {
 type trait int
 
 const (
-	wire    trait = 1 << iota // the connection suffers, so that attempts and calls seen may differ
-	repeats                   // the transport repeats the request by itself
+	wire trait = 1 << iota // the connection suffers, so that attempts and calls seen may differ
 	slow
 	heavy  // costs much time of the processor
 	token  // the token endpoint only
@@ -68,7 +67,7 @@ func mishaps(w *world) [][]mishap {
 	catalogue := [][]mishap{wholeReplies(w), emptyReplies(), falseReplies(), brokenReplies(), tokenReplies()}
 	for k, kind := range catalogue {
 		for _, m := range kind {
-			if !m.is(heavy | repeats | token) {
+			if !m.is(heavy | token) {
 				m.name, m.fault = m.name+", after applying", m.fault.AfterApplying()
 				catalogue[k] = append(catalogue[k], m)
 			}
@@ -155,7 +154,6 @@ func brokenReplies() []mishap {
 		one("a cut after the JSON", seguratest.CutAfterJSON(), wire, invalidResponse, unreachable),
 		one("a cut between chunks", seguratest.CutChunked(), wire, invalidResponse, unreachable),
 		one("no HTTP", seguratest.NotHTTP(), wire, unexpected, unreachable, invalidResponse),
-		one("a GOAWAY", seguratest.GoAway(), wire|repeats, unreachable, invalidResponse),
 		one("a giant body", seguratest.GiantBody(2), wire|slow|heavy, unexpected, invalidResponse, upstreamTimeout, deadline),
 		one("a gzip bomb", seguratest.GzipBomb(64), wire|slow|heavy, unexpected, invalidResponse, upstreamTimeout, deadline),
 		one("endless headers", seguratest.EndlessHeaders(), wire|slow|heavy, unexpected, unreachable, invalidResponse, upstreamTimeout, deadline),

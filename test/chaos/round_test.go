@@ -120,7 +120,7 @@ func (w *world) change(o weather) {
 	}
 	_ = w.function.Signal(syscall.SIGCONT)
 	if o.leap > 0 {
-		w.moveClock(o.leap)
+		_ = w.clock.Move(context.Background(), o.leap)
 	}
 }
 
@@ -146,7 +146,7 @@ func (w *world) make(x *round, requests []request) {
 	for i, q := range requests {
 		group.Go(func() {
 			a := &answer{request: q}
-			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.ahead))
+			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.clock.Ahead()))
 			x.answers[i] = a
 		})
 	}

@@ -43,9 +43,9 @@ type config struct {
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; HTTP/1.1 only %v; generation %d; latency %v; its own clock %v",
+	return fmt.Sprintf("%s; attempt %v × %d; %d calls at once; TTL %v; tokens live %v; %d invocations at once; allowed %q; level %q; generation %d; latency %v; its own clock %v",
 		c.door, c.attemptTimeout, c.maxAttempts, c.concurrency, c.ttl, c.lifetime, c.atOnce, c.allowed, c.level,
-		c.segura.TLS.HTTP1Only, c.segura.Generation, c.segura.Latency.Call, c.clock)
+		c.segura.Generation, c.segura.Latency.Call, c.clock)
 }
 
 // world is one running function with its surroundings, all made of one seed.
@@ -56,8 +56,7 @@ type world struct {
 	stack     *stage.Stack
 	segura    *seguratest.Server     // the stack's
 	secrets   *secretsmanager.Server // the stack's
-	clock     string                 // the socket of the function's clock
-	ahead     time.Duration          // by how much that is ahead
+	clock     stage.Clock            // the function's
 	wires     *wires
 	awsWires  *wires
 	function  *runtimeapi.Function
@@ -115,7 +114,6 @@ func newConfig(r *rand.Rand, seed uint64) config {
 		Referer:                  choose(r, "", "", "https://referer.chaos.example/"),
 		RequireClientCertificate: r.IntN(6) == 0,
 		APISecrets:               newAPISecrets(r),
-		TLS:                      seguratest.TLSOptions{HTTP1Only: r.IntN(3) == 0},
 	}
 	if r.IntN(3) == 0 {
 		c.segura.Latency = seguratest.Latency{Token: 10 * time.Millisecond, Call: 5 * time.Millisecond, Jitter: 15 * time.Millisecond}
@@ -164,7 +162,7 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
 		return nil, err
 	}
-	w.clock = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
+	w.clock.Socket = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
 	if w.awsWires, err = layWires(strings.TrimPrefix(w.secrets.URL(), "http://"), rand.New(rand.NewPCG(seed, 2))); err != nil {
 		return nil, err
 	}
@@ -227,8 +225,8 @@ func (w *world) startFunction() error {
 		"SEGURA_DEFAULT_IDENTIFIERS":       joined(c.defaults),
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://" + w.awsWires.address,
 		"AWS_LAMBDA_LOG_LEVEL":             c.level,
-		"CHAOS_CLOCK":                      w.clock,
 	}
+	maps.Copy(env, w.clock.Env())
 	var err error
 	w.function, err = w.stack.StartFunction(context.Background(), c.door, runtimeapi.Options{
 		Env: env, MaxConcurrency: c.atOnce,

@@ -16,10 +16,12 @@ import (
 const maxLines = 150 // of the README, which is for the first ten minutes
 
 // elsewhere are the paths that pages name and that are no files of this repository:
-// packages, what fuzzing writes, and what lies in the bucket of lists.
+// packages, what fuzzing writes, what lies in the stack's buckets, what a release
+// consists of, and what its user writes.
 var elsewhere = []string{
-	"testing/synctest", "golang.org/x/oauth2", "testdata/fuzz",
-	"lists/x.csv", "lists/x.jsonl", "results/", "report.json",
+	"testing/synctest", "golang.org/x/oauth2", "testdata/fuzz", "actions/attest-build-provenance",
+	"template-arm64.yaml", "template-amd64.yaml", "parameters.yaml", "segura.json",
+	"lists/x.csv", "lists/x.jsonl", "results/", "report.json", "audit/", "errors/",
 }
 
 func TestReadme_isShort(t *testing.T) {
@@ -48,6 +50,18 @@ func TestPaths_exist(t *testing.T) {
 
 func TestTests_thatPagesNameExist(t *testing.T) {
 	report(t, wrongTests)
+}
+
+func TestCommands_haveNoCredentialAmongTheirArguments(t *testing.T) {
+	report(t, shownCredentials)
+}
+
+func TestPromises_nameWhatCarriesThem(t *testing.T) {
+	report(t, barePromises)
+}
+
+func TestPages_promiseNoMoreThanIsTrue(t *testing.T) {
+	report(t, strongWords)
 }
 
 func TestPerformance_quotesWhatBenchMeasured(t *testing.T) {
@@ -188,15 +202,75 @@ func wrongTests(t *testing.T, root fs.FS) (faults []string) {
 	return faults
 }
 
-// wrongFigures wants the tables of RESULTS.md to stand in the page as they are.
+// An option with a credential after it, which every user of the machine could read in
+// the list of processes.
+var shown = regexp.MustCompile(`\s--?[\w-]+(?: +|=)(?:"[^"]*\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|'?"?\{[^}]*client_secret)`)
+
+func shownCredentials(t *testing.T, root fs.FS) (faults []string) {
+	for _, p := range pages(t, root) {
+		for _, line := range slices.Concat(p.lines, p.spans) {
+			if shown.MatchString(line) {
+				faults = append(faults, fmt.Sprintf("%s shows a credential in the list of processes: %s", p.name, line))
+			}
+		}
+	}
+	return faults
+}
+
+// promises are the lists of promises: the page, its heading, and how each begins.
+var promises = []struct{ page, heading, begin string }{
+	{"README.md", "## What it promises\n", "- "},
+	{"SECURITY.md", "## Threat model\n", "| "},
+	{"docs/windows.md", "## What windows promise\n", "1. "},
+}
+
+// barePromises wants each promise to name a test or to lead to the page that carries it.
+func barePromises(t *testing.T, root fs.FS) (faults []string) {
+	for _, list := range promises {
+		_, section, ok := strings.Cut(read(t, root, list.page), list.heading)
+		section, _, _ = strings.Cut(section, "\n## ")
+		begin := regexp.MustCompile(strings.ReplaceAll(`(?m)^`+regexp.QuoteMeta(list.begin)+`.*$`, "1", `\d+`))
+		lines := begin.FindAllString(section, -1)
+		if list.begin == "| " && len(lines) > 0 {
+			lines = lines[1:] // its head
+		}
+		if !ok || len(lines) == 0 {
+			faults = append(faults, fmt.Sprintf("%s promises nothing under %q", list.page, list.heading))
+		}
+		for _, line := range lines {
+			if !link.MatchString(line) && !carried.MatchString(line) {
+				faults = append(faults, fmt.Sprintf("%s: no test and no page carries %q", list.page, line))
+			}
+		}
+	}
+	return faults
+}
+
+var (
+	carried = regexp.MustCompile("`(?:Test|Fuzz)\\w+`")
+	strong  = regexp.MustCompile(`(?i)\b(?:certain|certainty|guarantees?|guaranteed|whatever happen(?:s|ed)|offline|all of it|be sure|impossible)\b`)
+)
+
+// strongWords finds words that claim more than can be shown.
+func strongWords(t *testing.T, root fs.FS) (faults []string) {
+	for _, p := range pages(t, root) {
+		for _, found := range strong.FindAllString(p.prose, -1) {
+			faults = append(faults, fmt.Sprintf("%s says %q: say what is true, and by which test", p.name, found))
+		}
+	}
+	return faults
+}
+
+// wrongFigures wants the tables that the bench wrote to stand in the page as they are.
 func wrongFigures(t *testing.T, root fs.FS) (faults []string) {
 	page := read(t, root, "docs/performance.md")
-	results := read(t, root, "test/bench/RESULTS.md")
-	for _, name := range []string{"peers", "scale"} {
-		_, after, _ := strings.Cut(results, "<!-- "+name+": begin -->\n")
+	for name, file := range map[string]string{
+		"peers": "test/bench/RESULTS.md", "scale": "test/bench/RESULTS.md", "shares": "test/bench/SHARES.md", "reconciles": "test/bench/SHARES.md",
+	} {
+		_, after, _ := strings.Cut(read(t, root, file), "<!-- "+name+": begin -->\n")
 		table, _, ok := strings.Cut(after, "<!-- "+name+": end -->")
 		if !ok || !strings.Contains(page, table) {
-			faults = append(faults, fmt.Sprintf("docs/performance.md does not have the table %s of test/bench/RESULTS.md", name))
+			faults = append(faults, fmt.Sprintf("docs/performance.md does not have the table %s of %s", name, file))
 		}
 	}
 	return faults

@@ -30,18 +30,21 @@ var (
 	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 )
 
-// pages are those at the top of the repository and in docs.
+// pages are those at the top of the repository, in docs and in examples.
 func pages(t *testing.T, root fs.FS) []page {
 	t.Helper()
 	var all []page
-	for _, pattern := range []string{"*.md", "docs/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
 		names, err := fs.Glob(root, pattern)
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%s: got %d pages, want at least one (%v)", pattern, len(names), err)
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, name := range names {
 			all = append(all, load(t, root, name))
 		}
+	}
+	if len(all) == 0 {
+		t.Fatal("there are no pages")
 	}
 	return all
 }

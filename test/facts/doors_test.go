@@ -44,6 +44,7 @@ func observe(t *testing.T) facts {
 	f.Routes = d.routes(t)
 	f.Successes = d.successes(t)
 	f.ScheduledSources = d.scheduledSources(t)
+	f.OwnSource = event.OwnSource
 	f.ResultMembers = resultMembers(t)
 	d.sendBatch(t)
 	d.readProblems(t, &f)
@@ -237,6 +238,7 @@ func (d *doors) gather(t *testing.T) {
 		"TokenCall":         func(ctx context.Context) { telemetry.TokenCall(ctx, time.Millisecond) },
 		"CredentialRefresh": telemetry.CredentialRefresh,
 		"SecretUnusable":    telemetry.SecretUnusable,
+		"AccessKeyExpires":  func(ctx context.Context) { telemetry.AccessKeyExpires(ctx, time.Now()) },
 		"Done": func(ctx context.Context) {
 			telemetry.Done(ctx, apisecret.Item{Identifier: 5, Outcome: apisecret.Failed, Error: filled(apisecret.NotFound)})
 		},

@@ -38,9 +38,9 @@ type facts struct {
 	ResultMembers    []string            `json:"result_members"`
 	Routes           []string            `json:"routes"` // as OpenAPI writes them
 	ScheduledSources []string            `json:"scheduled_sources"`
+	OwnSource        string              `json:"own_source"`
 	Successes        []int               `json:"successes"` // statuses of requests that were carried out
 	Variables        map[string]variable `json:"variables"`
-	Versions         map[string]string   `json:"versions"`
 	Windows          windows             `json:"windows"`
 }
 
@@ -69,6 +69,8 @@ type variable struct {
 	Field   string `json:"field"` // of config.Config
 	Max     int    `json:"max,omitempty"`
 	Min     int    `json:"min,omitempty"`
+	// Parameter is the template's, which messages name beside the variable.
+	Parameter string `json:"parameter,omitempty"`
 }
 
 func TestFacts_areAsRecorded(t *testing.T) {
@@ -127,6 +129,5 @@ func collect(t *testing.T) facts {
 	f.Namespace = telemetry.Namespace
 	f.Outcomes = constants(t, "apisecret", "Outcome")
 	f.Variables = variables(t, func(getenv func(string) string) (any, error) { return config.Load(getenv) })
-	f.Versions = versions(t)
 	return f
 }

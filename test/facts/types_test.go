@@ -2,16 +2,13 @@ package facts
 
 import (
 	"bytes"
-	"go/ast"
 	"go/constant"
 	"go/importer"
-	"go/parser"
 	"go/token"
 	"go/types"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -19,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"segura-enable/internal/config"
 	"segura-enable/internal/telemetry"
 )
 
@@ -114,7 +112,7 @@ func variables(t *testing.T, load loader) map[string]variable {
 
 func (load loader) describe(t *testing.T, name, field string, value any) variable {
 	t.Helper()
-	v := variable{Field: field}
+	v := variable{Field: field, Parameter: config.Parameter(name)}
 	switch value := value.(type) {
 	case time.Duration:
 		v.Default = value.String()
@@ -157,32 +155,4 @@ func setting(name, value string) func(string) string {
 		}
 		return ""
 	}
-}
-
-// versions returns the version that each function's program has where the build
-// gives it none, which is not to be had from a running one here.
-func versions(t *testing.T) map[string]string {
-	t.Helper()
-	programs, err := filepath.Glob("../../functions/*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]string{}
-	for _, path := range programs {
-		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folder, _ := filepath.Rel("../..", filepath.Dir(path))
-		ast.Inspect(parsed, func(node ast.Node) bool {
-			if spec, ok := node.(*ast.ValueSpec); ok && len(spec.Values) == 1 && spec.Names[0].Name == "version" {
-				found[folder], _ = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			}
-			return true
-		})
-		if _, ok := found[folder]; !ok {
-			t.Errorf("%s has no variable named version", path)
-		}
-	}
-	return found
 }

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -10,11 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/config"
 	"segura-enable/internal/httpapi"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowdoor"
+	"segura-enable/internal/windowtable"
 	"segura-enable/test/windowtest"
 )
 
@@ -30,6 +36,7 @@ type windows struct {
 	Metrics           map[string][]string `json:"metrics"`
 	Routes            map[string][]string `json:"routes"`    // methods by path
 	Variables         map[string]variable `json:"variables"` // that the other functions do not read
+	Event             map[string]string   `json:"event"`     // paths of an item of the table, by what they are told as
 }
 
 // windowCodes are the codes that a request for a window has beside an identifier's.
@@ -64,6 +71,7 @@ func (d *doors) windows(t *testing.T, f *facts) {
 		t.Error(err)
 	}
 	d.readLines(t, f)
+	f.Windows.Event = eventPaths(t, h)
 	for name, dimensions := range f.Metrics {
 		if others[name] == nil {
 			f.Windows.Metrics[name] = dimensions
@@ -95,6 +103,34 @@ func (d *doors) openOne(t *testing.T, h *windowdoor.Handler) string {
 	var shown window.Shown
 	decode(t, reply, &shown)
 	return shown.ID
+}
+
+// eventPaths returns where the item of a window that was just opened has what the
+// readers of the table's stream are told.
+func eventPaths(t *testing.T, h *windowdoor.Handler) map[string]string {
+	t.Helper()
+	table, _ := h.Windows.Table.(*windowtable.Table)
+	w := window.Opened("told", window.Now(), window.Now()+60, []apisecret.Identifier{5})
+	if err := table.Create(t.Context(), w, nil); err != nil {
+		t.Fatal(err)
+	}
+	out, err := table.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &table.Name, ConsistentRead: aws.Bool(true),
+		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "live"}, "sk": &types.AttributeValueMemberS{Value: w.ID}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, ok := out.Item["event"].(*types.AttributeValueMemberM)
+	if !ok {
+		t.Fatalf("the item of a new window tells nothing: %v", out.Item)
+	}
+	paths := map[string]string{"id": "sk.S"}
+	for name, value := range told.Value {
+		kind := strings.TrimPrefix(fmt.Sprintf("%T", value), "*types.AttributeValueMember")
+		paths[name] = "event.M." + name + "." + kind
+	}
+	return paths
 }
 
 // windowRoutes returns the methods that each path is served with.

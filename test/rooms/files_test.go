@@ -15,22 +15,26 @@ import (
 // new kind, which gets a line here.
 var files = []string{
 	".ci/run", ".editorconfig", ".gitattributes", ".gitignore", ".golangci.yml",
-	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
+	".github/CODEOWNERS", ".github/PULL_REQUEST_TEMPLATE.md", ".github/ISSUE_TEMPLATE/*.md", ".github/dependabot.yml", ".github/workflows/*.yml",
+	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md",
 	"Makefile", "go.mod", "go.sum",
 	"openapi.yaml", "samconfig.toml", "template.yaml", "statemachines/*.asl.json",
 
 	"docs/*.md",
+	"examples/README.md", "examples/*.sh", "examples/*.py", "examples/*/*.go", "examples/*.yaml", "examples/parameters/*.yaml", "examples/*.asl.json", "examples/terraform/*.tf",
 	"events/*.json",
 	"functions/*/*.go",
 	"internal/**/*.go",
 	"simulated/**/*.go",
 	"test/**/*.go",
 	"**/testdata/**/*.json",
-	"test/bench/RESULTS.md", "test/bench/scale.svg", "test/bench/peers/python/*.py",
+	"test/bench/RESULTS.md", "test/bench/SHARES.md", "test/bench/*.svg", "test/bench/peers/python/*.py",
 
 	"tools/*.sh", "tools/go.mod", "tools/go.sum",
 	"tools/e2e/*.py", "tools/e2e/*.sh",
 	"tools/dist/*.go", "tools/dist/go.mod", "tools/dist/go.sum",
+	"tools/deploy/*.go", "tools/deploy/go.mod", "tools/deploy/go.sum",
+	"tools/rie/*.sh", "tools/rie/go.mod", "tools/rie/go.sum",
 	"tools/sam/*.py", "tools/sam/*.sh", "tools/sam/requirements*.in", "tools/sam/requirements*.txt", "tools/sam/local-env.json", "tools/sam/facts.json", "tools/sam/golden/*.json",
 	"tools/statemachines/*.py", "tools/statemachines/*.sh", "tools/statemachines/requirements*.in", "tools/statemachines/requirements*.txt",
 	"tools/statemachines/package.json", "tools/statemachines/package-lock.json",

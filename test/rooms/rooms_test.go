@@ -57,7 +57,7 @@ var product = map[string]room{
 	"internal/config":      {list("apisecret"), nil},
 
 	// Windows decide and write; who calls and where the table is stands apart.
-	"internal/window":      {list("apisecret", "strictjson"), nil},
+	"internal/window":      {list("apisecret", "strictjson"), list("golang.org/x/sync")},
 	"internal/windowtable": {list("window", "strictjson"), list(aws)},
 
 	// The vocabulary, and what it is written with.

@@ -220,7 +220,7 @@ func (w *world) churn(r *rand.Rand, until time.Time) {
 			w.segura.RevokeTokens()
 		case 7:
 			w.segura.Fail(calls, seguratest.GiantBody(1), 1)
-			w.segura.Fail(calls, seguratest.GoAway(), 1)
+			w.segura.Fail(calls, seguratest.CloseConnection(), 1)
 			w.segura.Fail(calls, seguratest.EndlessHeaders(), 1)
 		case 8:
 			w.secrets.Fail(secretsmanager.Throttling, 2)

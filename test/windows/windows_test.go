@@ -21,13 +21,14 @@ import (
 // secrets of its own.
 type world struct {
 	*stage.Stack
-	t *testing.T
+	t    *testing.T
+	send func(event []byte) (stage.Exchange, error)
 }
 
 func TestWindows(t *testing.T) {
 	s, err := stage.Start(t.Context(), stage.Options{
-		Functions: []string{stage.Window},
-		Segura:    seguratest.Options{AnyIdentifier: true},
+		Functions: []string{stage.Window}, Bootstraps: bootstraps,
+		Segura: seguratest.Options{AnyIdentifier: true},
 		Env: map[string]string{
 			"SEGURA_ATTEMPT_TIMEOUT": "1s", "SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ALLOWED_IDENTIFIERS": "1000-1999",
 			"SEGURA_GUARDED_IDENTIFIERS": "1900",
@@ -57,7 +58,9 @@ func TestWindows(t *testing.T) {
 		{"closes all", closesAll},
 		{"checks the table", checks},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(&world{s, t}) })
+		t.Run(test.name, func(t *testing.T) {
+			test.run(&world{s, t, func(event []byte) (stage.Exchange, error) { return s.Send(t.Context(), stage.Window, event) }})
+		})
 	}
 }
 
@@ -99,7 +102,7 @@ func (w *world) invoke(payload any) runtimeapi.Invocation {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	x, err := w.Send(w.t.Context(), stage.Window, text)
+	x, err := w.send(text)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -389,7 +392,7 @@ func triesAgain(w *world) {
 
 // An enabling whose answer did not come may land after the window's end.
 func settles(w *world) {
-	w.Segura.Fail(callsFor(1100), seguratest.ResetStream(), 1)
+	w.Segura.Fail(callsFor(1100), seguratest.ResetMidBody(), 1)
 	a := w.call("POST", "/windows", `{"identifiers":[1100],"for":"PT1H"}`)
 	a = w.call("POST", "/windows/"+a.ID+"/close", "")
 	closing := a.State + ", " + a.states()

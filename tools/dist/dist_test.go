@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,8 +21,19 @@ import (
 // ourModules are those of this folder, which this test's own program is linked with.
 var ourModules = sync.OnceValues(func() ([]module, error) { return readModules(context.Background()) })
 
-// packed packs this test's own program.
+var packedOnce = sync.OnceValue(func() map[string][]byte { return map[string][]byte{} })
+
+// packed is a release of which each function is this test's own program.
 func packed(t *testing.T) map[string][]byte {
+	t.Helper()
+	files := packedOnce()
+	if len(files) == 0 {
+		maps.Copy(files, packedAnew(t, ""))
+	}
+	return files
+}
+
+func packedAnew(t *testing.T, address string) map[string][]byte {
 	t.Helper()
 	modules, err := ourModules()
 	if err != nil {
@@ -31,19 +43,18 @@ func packed(t *testing.T) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
+	folder, out, bootstraps := t.TempDir(), t.TempDir(), []string(nil)
+	for _, name := range []string{"arm64/api", "arm64/event", "arm64/window", "amd64/api", "amd64/event", "amd64/window"} {
+		bootstrap := filepath.Join(folder, filepath.FromSlash(name), "bootstrap")
+		if err := os.MkdirAll(filepath.Dir(bootstrap), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(self, bootstrap); err != nil {
+			t.Fatal(err)
+		}
+		bootstraps = append(bootstraps, bootstrap)
 	}
-	folder, out := t.TempDir(), t.TempDir()
-	bootstrap := filepath.Join(folder, "arm64", "api", "bootstrap")
-	if err := os.MkdirAll(filepath.Dir(bootstrap), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(bootstrap, program, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := pack(release{version: "1.2.3", folder: out, modules: modules}, []string{bootstrap}, io.Discard); err != nil {
+	if err := pack(release{source: "../..", version: "1.2.3", address: address, folder: out, modules: modules}, bootstraps, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{}
@@ -60,10 +71,10 @@ func packed(t *testing.T) map[string][]byte {
 }
 
 func TestPack_makesTheSameBytesEachTime(t *testing.T) {
-	first, second := packed(t), packed(t)
+	first, second := packed(t), packedAnew(t, "")
 
-	if len(first) != 4 {
-		t.Errorf("got %d files, want a zip, a bill of materials, licences and checksums", len(first))
+	if len(first) != 19 {
+		t.Errorf("got %d files, want six zips and their bills of materials, two templates, checksums, LICENSE, NOTICE, the others' licences, README.md", len(first))
 	}
 	for name := range first {
 		if !bytes.Equal(first[name], second[name]) {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ import (
 
 // release is what is packed.
 type release struct {
+	source  string // the repository's root
+	address string // where it can be read, or empty
 	version string
 	folder  string
 	modules []module
@@ -23,21 +26,21 @@ type release struct {
 
 // pack writes the files of a release into its folder, over those of the same names.
 func pack(r release, bootstraps []string, out io.Writer) error {
-	files := map[string][]byte{}
-	for _, path := range bootstraps {
-		function := filepath.Base(filepath.Dir(path))
-		architecture := filepath.Base(filepath.Dir(filepath.Dir(path)))
-		name := fmt.Sprintf("segura-enable-%s_%s_linux_%s", function, r.version, architecture)
-		program, err := os.ReadFile(path) //nolint:gosec // named by the one who runs this
-		if err != nil {
+	files, err := r.functions(bootstraps)
+	if err != nil {
+		return err
+	}
+	if err := r.templates(files); err != nil {
+		return err
+	}
+	// The template's metadata names two of them.
+	for _, name := range []string{"LICENSE", "NOTICE", "README.md"} {
+		if files[name], err = os.ReadFile(filepath.Join(r.source, name)); err != nil { //nolint:gosec // the source that is released
 			return err
 		}
-		if files[name+".zip"], err = zipped(program); err != nil {
-			return err
-		}
-		if files[name+".cdx.json"], err = billOfMaterials(r, function, program); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
+	}
+	if r.address != "" {
+		files["README.md"] = relative.ReplaceAll(files["README.md"], []byte("]("+strings.TrimSuffix(r.address, "/")+"/$1"))
 	}
 	files["THIRD-PARTY-LICENSES.txt"] = notices(r.modules)
 	files["SHA256SUMS"] = checksums(files)
@@ -49,6 +52,48 @@ func pack(r release, bootstraps []string, out io.Writer) error {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%9d  %s\n", len(files[name]), filepath.Join(r.folder, name))
+	}
+	return nil
+}
+
+// relative is the beginning of a link to a file beside a page.
+var relative = regexp.MustCompile(`\]\(([\w.]+[/)#])`)
+
+// functions returns a zip and a bill of materials for each function.
+func (r release) functions(bootstraps []string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, path := range bootstraps {
+		function := filepath.Base(filepath.Dir(path))
+		architecture := filepath.Base(filepath.Dir(filepath.Dir(path)))
+		name := zipName(function, r.version, architecture)
+		program, err := os.ReadFile(path) //nolint:gosec // named by the one who runs this
+		if err != nil {
+			return nil, err
+		}
+		if files[name], err = zipped(program); err != nil {
+			return nil, err
+		}
+		if files[strings.TrimSuffix(name, ".zip")+".cdx.json"], err = billOfMaterials(r, function, program); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return files, nil
+}
+
+// templates adds a template for each architecture to the files, of which it takes
+// the zips.
+func (r release) templates(files map[string][]byte) error {
+	for architecture := range processors {
+		template, err := flatTemplate(r.source, r.version, r.address, architecture)
+		if err != nil {
+			return err
+		}
+		for _, program := range programs {
+			if zip := zipName(program, r.version, architecture); files[zip] == nil {
+				return fmt.Errorf("the template needs %s, which is not among the functions", zip)
+			}
+		}
+		files["template-"+architecture+".yaml"] = template
 	}
 	return nil
 }

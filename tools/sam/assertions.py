@@ -5,6 +5,7 @@ Each check gets one resolved stack and yields what is wrong with it. Who may do 
 is in policies.py, and how all the rest looks in the golden copies.
 """
 
+import fnmatch
 import functools
 import json
 import re
@@ -17,9 +18,9 @@ import sets
 import source as sources
 import stack as stacks
 from openapi import check_document, check_samples
-from stack import ACCOUNT, NAME, REGION, Stack, compare
+from stack import ACCOUNT, NAME, REGION, STACK_ID, Stack, compare
 
-PROCESS_VARIABLES = {"AWS_ENDPOINT_URL_SECRETS_MANAGER", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR"}
+PROCESS_VARIABLES = {"AWS_ENDPOINT_URL_SECRETS_MANAGER", "GODEBUG", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR"}
 FUNCTION_TIMEOUTS = {"ApiFunction": 25, "EventFunction": 900, "WindowApiFunction": 25, "WindowFunction": 900}
 
 
@@ -45,10 +46,12 @@ def check_retention(s):
 # --- Functions -------------------------------------------------------------------
 
 def check_functions(s):
-    """Each gets every variable that the code reads, and the time that others count on."""
+    """Each gets every variable that it acts on, and the time that others count on."""
     for name in s.functions:
         variables = set(s.properties(name)["Environment"]["Variables"])
-        yield from compare(f"{name} variables", variables - PROCESS_VARIABLES, set(facts.variables() if name in s.window_functions else facts.CODE["variables"]))
+        want = set(facts.variables() if name in s.window_functions else facts.CODE["variables"]) | PROCESS_VARIABLES
+        # Only EventFunction gets scheduled events without a detail, and the variables of a function have 4 KB together.
+        yield from compare(f"{name} variables", variables, want - ({"SEGURA_DEFAULT_IDENTIFIERS"} if name != "EventFunction" else set()))
         yield from compare(f"{name} Timeout", s.properties(name)["Timeout"], FUNCTION_TIMEOUTS[name])
 
 
@@ -70,10 +73,71 @@ def check_failures(s):
     """What fails for good, or cannot be delivered, ends in a queue."""
     for name in ("EventFunction", "WindowFunction"):
         p = s.properties(f"{name}Invocations")
-        yield from compare(f"failed events of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", {"OnFailure": {"Destination": "<FailedEvents.Arn>"}}))
+        want = {"OnFailure": {"Destination": s.results or "<FailedEvents.Arn>"}}
+        if s.results and name == "EventFunction":
+            want["OnSuccess"] = {"Destination": s.results}
+        yield from compare(f"results of {name}", (p.get("FunctionName"), p.get("DestinationConfig")), (f"<{name}>", want))
     targets = [one["Properties"]["Target"] for one in s.of_type("AWS::Scheduler::Schedule").values()]
     for target in targets + [target for one in s.of_type("AWS::Events::Rule").values() for target in one["Properties"]["Targets"]]:
         yield from compare(f"undelivered events for {target['Arn']} go to", target.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+
+
+def check_results(s):
+    """What fails comes from the bus into the queue, as it would without one; and a window's change is told as the code writes it."""
+    p = s.properties("FailedResultsRule")
+    got = (p.get("EventBusName"), p.get("State"), p.get("EventPattern"), [(one["Arn"], one.get("InputPath")) for one in p.get("Targets", [])])
+    functions = [{"prefix": f"<{name}.Arn>"} for name in ("EventFunction", "WindowFunction")]
+    pattern = {"source": ["lambda"], "detail": {"requestContext": {"functionArn": functions, "condition": [{"anything-but": "Success"}]}}}
+    want = (s.p["ResultsEventBusName"], "ENABLED", pattern, [("<FailedEvents.Arn>", "$.detail")]) if s.results else (None, None, None, [])
+    yield from compare("FailedResultsRule", got, want)
+    p = s.properties("WindowPipe")
+    if not (s.results and s.windows):
+        yield from compare("WindowPipe", p, {})
+        return
+    yield from compare("WindowPipe goes", (p["Name"], p["Source"], p["Target"], p["RoleArn"]), (f"segura-enable-window-{STACK_ID}", "<WindowsTable.StreamArn>", s.results, "<WindowPipeRole.Arn>"))
+    stream, paths = p["SourceParameters"]["DynamoDBStreamParameters"], facts.CODE["windows"]["event"]
+    yield from compare("what WindowPipe cannot deliver goes", stream.get("DeadLetterConfig"), {"Arn": "<UndeliveredEvents.Arn>"})
+    told = {"exists": True}
+    for part in reversed(f"dynamodb.NewImage.{paths['state']}".split(".")):
+        told = {part: [told] if "exists" in told else told}
+    filters = [json.loads(one["Pattern"]) for one in p["SourceParameters"].get("FilterCriteria", {}).get("Filters", [])]
+    yield from compare("what WindowPipe lets through", filters, [told])
+    template = json.loads(re.sub(r"<(\$[\w.]+)>", r'"\1"', p["TargetParameters"]["InputTemplate"]))
+    yield from compare("what WindowPipe tells", template, {name: f"$.dynamodb.NewImage.{path}" for name, path in paths.items()})
+    yield from compare("whose WindowPipe's events are", p["TargetParameters"]["EventBridgeEventBusParameters"],
+                       {"Source": facts.CODE["own_source"], "DetailType": "Segura Window State Change"})
+
+
+def check_audit(s):
+    """Every function's audit lines, and nothing else, get into a bucket that keeps them for their time."""
+    got = {(p["LogGroupName"], p["FilterPattern"], p["DestinationArn"], p["RoleArn"])
+           for p in (one["Properties"] for one in s.of_type("AWS::Logs::SubscriptionFilter").values())}
+    want = {(f"<{name}Logs>", '{ $.message = "audit" }', "<AuditStream.Arn>", "<AuditSubscriptionRole.Arn>") for name in s.functions if s.audit}
+    yield from compare("logs whose audit lines are kept", got, want)
+    if not s.audit:
+        yield from compare("AuditBucket", s.properties("AuditBucket"), {})
+        return
+    p = s.properties("AuditBucket")
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": s.p["AuditBucketLock"], "Days": s.p["AuditBucketDays"]}}}
+    yield from compare("AuditBucket's lock", (p.get("ObjectLockEnabled"), p.get("ObjectLockConfiguration")), (True, lock))
+    yield from compare("AuditBucket's rules", [one.get("ExpirationInDays") for one in p["LifecycleConfiguration"]["Rules"]], [s.p["AuditBucketDays"]])
+    yield from compare("AuditStream's name", s.properties("AuditStream").get("DeliveryStreamName"), f"segura-enable-audit-{STACK_ID}")
+    p = s.properties("AuditStream")["ExtendedS3DestinationConfiguration"]
+    yield from compare("AuditStream goes", (p["BucketARN"], p["RoleARN"]), ("<AuditBucket.Arn>", "<AuditStreamRole.Arn>"))
+    processors = [(one["Type"], [parameter["ParameterValue"] for parameter in one.get("Parameters", [])]) for one in p.get("ProcessingConfiguration", {}).get("Processors", [])]
+    yield from compare("what AuditStream makes of a record", processors, [("Decompression", ["GZIP"]), ("CloudWatchLogProcessing", ["true"]), ("AppendDelimiterToRecord", [])])
+
+
+def check_queries(s):
+    """The saved queries look at every function's log, for what an audit line has."""
+    for name, one in s.of_type("AWS::Logs::QueryDefinition").items():
+        p = one["Properties"]
+        yield from compare(f"{name} logs", set(p["LogGroupNames"]), {f"<{function}Logs>" for function in s.functions})
+        own, text = set(re.findall(r" as (\w+)", p["QueryString"])), re.sub(r"'[^']*'", "", p["QueryString"])
+        words = set(re.findall(r"[@\w]+", text)) - own
+        language = {"filter", "fields", "stats", "sort", "limit", "latest", "count", "by", "as", "and", "in", "desc"}
+        unknown = {word for word in words if not word.isdigit()} - language - set(facts.CODE["audit_keys"]) - {"@timestamp"}
+        yield from compare(f"{name}: what no audit line has", unknown, set())
 
 
 def check_schedule(s):
@@ -100,8 +164,11 @@ def check_machines(s):
     """What the definitions leave open is filled in, what they catch is what the code
     returns, and they wait for as long as a call may be under way."""
     for name, one in s.of_type("AWS::StepFunctions::StateMachine").items():
-        file = one["Properties"]["DefinitionS3Location"]["Key"].removeprefix("statemachines/").removesuffix(".asl.json")
+        file = file_of(one)
         yield from compare(f"{name}: what its definition leaves open", set(one["Properties"]["DefinitionSubstitutions"]), facts.placeholders(file))
+        # Another name counts towards a resource policy that the whole account shares.
+        log = one["Properties"]["LoggingConfiguration"]["Destinations"][0]["CloudWatchLogsLogGroup"]["LogGroupArn"].strip("<>").removesuffix(".Arn")
+        yield from compare(f"{name}: name of its log", str(s.properties(log).get("LogGroupName")).startswith("/aws/vendedlogs/states/"), True)
         own, caught = (set(below(facts.machine(file), key)) for key in ("Error", "ErrorEquals"))
         unknown = {error for error in caught if error.startswith("Segura.")} - own - set(facts.CODE["error_types"])
         yield from compare(f"{name}: errors that nobody returns", unknown, set())
@@ -126,12 +193,15 @@ def check_windows(s):
     encryption = {"SSEEnabled": True, "SSEType": "KMS"} | ({"KMSMasterKeyId": s.key} if s.key else {})
     yield from compare("WindowsTable", s.properties("WindowsTable"), {
         "BillingMode": "PAY_PER_REQUEST", "SSESpecification": encryption, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True}, "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]})
     p = s.properties("ReconcileSchedule")
     got = (p.get("ScheduleExpression"), p.get("State"), p.get("FlexibleTimeWindow"), p.get("Target", {}).get("Arn"), p.get("Target", {}).get("Input"))
     yield from compare("ReconcileSchedule", got, ("rate(1 minute)", "ENABLED", {"Mode": "OFF"}, "<WindowFunction.Arn>", '{"reconcile": true}') if s.windows else (None,) * 5)
+    for name in s.window_functions:  # whoever invokes one by hand where there are no windows opens none, which nobody would close
+        longest = s.properties(name)["Environment"]["Variables"].get("SEGURA_WINDOW_MAX_DURATION")
+        yield from compare(f"longest window of {name}", longest, s.p["WindowMaxDuration"] if s.windows else "0s")
     yield from compare("WindowApiFunction is shut off", s.properties("WindowApiFunction").get("ReservedConcurrentExecutions"), None if s.windows else 0)
     for name in ("WindowsSwitch", "LastWindows"):
         yield from compare(f"{name} calls", s.properties(name).get("ServiceToken"), "<WindowFunction.Arn>")
@@ -175,8 +245,26 @@ def check_api(s):
         yield from compare("access log's fields that are no variable", {key for key, one in line.items() if not one.startswith("$context.")}, set())
     yield from compare("web ACL", s.properties("ApiWebAcl").get("WebACLArn", ""), p["ApiWebAclArn"])
     body = s.properties("Api").get("Body", {})
+    # AWS gives a private API TLS_1_2 by itself; it is called by the names of VPC endpoints, which STRICT does not take.
+    yield from compare("TLS", (s.properties("Api").get("SecurityPolicy"), s.properties("Api").get("EndpointAccessMode")),
+                       (None, None) if private else ("SecurityPolicy_TLS13_1_2_2021_06", "STRICT"))
     yield from check_methods(s, body)
+    yield from check_reach(s, body)
     yield from compare("resource policy", body.get("x-amazon-apigateway-policy"), policies.resource_policy(p))
+
+
+def check_reach(s, body):
+    """The ARNs of the outputs cover every path that they are for and no other, and each function may be invoked by its own."""
+    outputs = {name: s.symbols["Outputs"].get(name, {}).get("Value", "") for name in ("ApiInvokeArn", "WindowsInvokeArn")}
+    permissions = {p["FunctionName"] + p["SourceArn"].rsplit("/prod/", 1)[-1].partition("/")[2]: p["SourceArn"] for p in properties_of(s, "AWS::Lambda::Permission") if p["Principal"] == "apigateway.amazonaws.com"}
+    for path, item in body.get("paths", {}).items():
+        window = path in facts.CODE["windows"]["routes"]
+        for method, operation in item.items():
+            arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:<Api>/prod/{method.upper()}{re.sub('{.*?}', '5', path)}"
+            function = re.search("functions/(<.*>)/", operation.get("x-amazon-apigateway-integration", {}).get("uri", "functions/<>/")).group(1).replace(".Arn", "")
+            may = any(name.startswith(function) and fnmatch.fnmatchcase(arn, one) for name, one in permissions.items())
+            got = fnmatch.fnmatchcase(arn, outputs["ApiInvokeArn"]), fnmatch.fnmatchcase(arn, outputs["WindowsInvokeArn"]), may
+            yield from compare(f"{method} {path}: ApiInvokeArn covers it, WindowsInvokeArn does, the API may invoke", got, (True, window and s.windows, True))
 
 
 def check_methods(s, body):
@@ -247,6 +335,50 @@ def check_alarms(s):
             yield f"{name} looks back further than CloudWatch does"
 
 
+def check_lookback(s):
+    """Lambda dates Errors and Duration back to when the invocation began: an alarm looks back as far as a whole one, and two periods."""
+    for name, one in s.of_type("AWS::CloudWatch::Alarm").items():
+        p, timeouts = one["Properties"], [0]
+        for namespace, measure, dimensions in watched(p):
+            if namespace == "AWS/Lambda" and measure in ("Errors", "Duration"):
+                timeouts.append(FUNCTION_TIMEOUTS[dimensions["FunctionName"].strip("<>")])
+        period = p.get("Period", 300)
+        if max(timeouts) > period:
+            yield from compare(f"{name} looks back, and is satisfied with", (p["EvaluationPeriods"], p.get("DatapointsToAlarm")), (max(timeouts) // period + 2, 1))
+
+
+def check_losses(s):
+    """Lost is what lies in no queue: it could not be put there. What lies in one has that queue's alarm."""
+    want = {("AWS/Lambda", "DestinationDeliveryFailures", "FunctionName", p["FunctionName"]) for p in properties_of(s, "AWS::Lambda::EventInvokeConfig") if s.windows or p["FunctionName"] != "<WindowFunction>"}
+    want |= {("AWS/Scheduler", "InvocationsFailedToBeSentToDeadLetterCount", "ScheduleGroup", p["GroupName"]) for p in properties_of(s, "AWS::Scheduler::Schedule")}
+    if s.rule:
+        rule = s.properties("Rule")
+        want.add(("AWS/Events", "InvocationsFailedToBeSentToDlq", "RuleName", rule["Name"]) + (("EventBusName", rule["EventBusName"]) if rule["EventBusName"] != "default" else ()))
+    got = {(namespace, measure, *[text for pair in dimensions.items() for text in pair]) for namespace, measure, dimensions in watched(s.properties("DeliveryAlarm"))}
+    yield from compare("DeliveryAlarm watches", got, want)
+
+
+def check_silence(s):
+    """A schedule that does not fire raises an alarm, whatever else goes on, and so does one that enables nothing."""
+    if not s.schedule or s.p["ScheduleState"] != "ENABLED" or not s.p["NoSuccessHours"]:
+        return
+    schedules = {name for name, one in s.of_type("AWS::Scheduler::Schedule").items() if one["Properties"]["GroupName"] == "<ScheduleGroup>"}
+    yield from compare("schedules whose attempts are counted together", schedules, {"Schedule"})
+    target = s.properties("Schedule")["Target"]["Arn"].replace(".Arn", "")
+    for name, want in (("ScheduleAlarm", [("AWS/Scheduler", "InvocationAttemptCount", {"ScheduleGroup": "<ScheduleGroup>"})]),
+                       ("NoSuccessAlarm", [("Segura", one, {"Function": target}) for one in ("Enabled", "AlreadyEnabled")])):
+        p = s.properties(name)
+        yield from compare(f"{name} watches", list(watched(p)) if p else [], want)
+        yield from compare(f"{name} waits for", [p.get(key) for key in ("EvaluationPeriods", "DatapointsToAlarm", "ComparisonOperator", "Threshold", "TreatMissingData")],
+                           [s.p["NoSuccessHours"]] * 2 + ["LessThanThreshold", 1, "breaching"])
+        periods = {one["Period"] for one in p.get("Metrics", []) + [p] for one in [one.get("MetricStat", one)] if "Period" in one}
+        yield from compare(f"{name}'s periods", periods, {3600})
+
+
+def properties_of(s, kind):
+    return [one["Properties"] for one in s.of_type(kind).values()]
+
+
 def check_dashboard(s):
     """It shows every metric that the code emits, and no other; all alarms; and what an audit line has."""
     if s.p["DashboardEnabled"] != "true":
@@ -270,7 +402,7 @@ def check_dashboard(s):
         yield from compare("Dashboard's fields that no audit line has", fields - set(facts.CODE["audit_keys"]) - {"@timestamp", "@message"}, set())
 
 
-OTHERS = ("check_document", "check_samples", "check_methods")
+OTHERS = ("check_document", "check_samples", "check_methods", "check_reach")
 EACH = [one for name, one in [*vars(policies).items(), *globals().items()] if name.startswith("check_") and name not in OTHERS]
 ONCE = [one for name, one in vars(sources).items() if name.startswith("source_")]
 
@@ -279,6 +411,11 @@ ONCE = [one for name, one in vars(sources).items() if name.startswith("source_")
 def document_faults(text):
     document = json.loads(stacks.as_json(text))
     return [f"openapi.yaml: {fault}" for one in (check_document, check_samples) for fault in one(document)]
+
+
+def file_of(machine):
+    """The name of the definition of a translated machine."""
+    return machine["Properties"]["DefinitionS3Location"]["Key"].removeprefix("statemachines/").removesuffix(".asl.json")
 
 
 def check(texts, root=stacks.ROOT):

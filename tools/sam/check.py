@@ -1,5 +1,6 @@
 """Everything that is checked of the template without AWS. Ends with 1 for a fault."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import assertions
 import build
-import flatten
+import examples
+import facts
 import mutate
+import parameters
 import scanners
 import sets
 import stack as stacks
+from stack import compare
 
 
 def report(title, faults, began):
@@ -28,10 +32,48 @@ def source(texts):
              scanners.cfn_lint([stacks.ROOT / "template.yaml"], serverless=False)]
     done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"]],
                           cwd=stacks.ROOT, env=scanners.environment(), capture_output=True, text=True)
-    flat = flatten.flatten(texts["template.yaml"], texts["openapi.yaml"])
-    if stacks.parse(texts | {"template.yaml": flat}) != stacks.parse(texts):
-        found.append("flatten.py makes another template of it")
     return found + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
+
+
+def page(texts):
+    """docs/parameters.md is what the template says."""
+    if parameters.page(stacks.parse(texts)) != facts.text("docs/parameters.md"):
+        yield "docs/parameters.md is not what template.yaml says: make parameters writes it"
+
+
+def cost(texts):
+    """The page on cost says how many metrics the alarms watch: each has its price."""
+    def watched(**given):
+        stack = stacks.Stack(texts, "cost", given)
+        return sum(len(list(assertions.watched(one["Properties"]))) for one in stack.of_type("AWS::CloudWatch::Alarm").values())
+    api, page = watched(), facts.text("docs/cost.md")
+    for sentence in (f"{api} with the API", f"{watched(ApiEnabled='false')} without =", f"{watched(ScheduleExpression='rate(1 day)', DefaultIdentifiers='5') - api} more with a schedule",
+                     f"Windows add {watched(WindowsEnabled='true') - api} alarm metrics", f"Bulk adds {watched(BulkEnabled='true') - api} alarm metrics"):
+        if sentence not in page:
+            yield f"docs/cost.md does not say: {sentence}"
+
+
+def released(texts):
+    """A template of a release makes the same stack as the source, and SAM finds no fault in it."""
+    subprocess.run(["make", "--silent", ".bin/dist"], cwd=stacks.ROOT, check=True)
+    flat = subprocess.run([stacks.ROOT / ".bin" / "dist", "template", "-version", facts.released(), "arm64"],
+                          cwd=stacks.ROOT, capture_output=True, text=True, check=True).stdout
+    sources, faults = (json.loads(stacks.as_json(flat)), stacks.parse(texts)), []
+    for one in sources:
+        one["Resources"]["Api"]["Properties"]["AlwaysDeploy"] = False  # or the time of day is in the translation
+    values = stacks.parameters(sources[0], sets.SETS["full"] | {"Architecture": "arm64"})
+    got, want = (stacks.translate(one, values)["Resources"] for one in sources)
+    separator, lines = got["BulkStateMachine"]["Properties"].pop("DefinitionString")["Fn::Join"]
+    want["BulkStateMachine"]["Properties"].pop("DefinitionS3Location")
+    faults += compare("the machine's definition", json.loads(separator.join(lines)), facts.machine("bulk"))
+    for name in got | want:
+        # How sam build makes a function is left out of the release.
+        faults += compare(name, *(one.get(name, {}) | {"Metadata": None} for one in (got, want)))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "template.yaml").write_text(flat, "utf-8")
+        done = subprocess.run([scanners.BIN / "sam", "validate", "--lint", "--region", stacks.PSEUDO["AWS::Region"], "--template-file", "template.yaml"],
+                              cwd=folder, env=scanners.environment(), capture_output=True, text=True)
+    return faults + ([f"sam validate --lint: {done.stdout}{done.stderr}"] if done.returncode else [])
 
 
 def scan(texts):
@@ -60,7 +102,10 @@ def main():
     texts, faults = stacks.read(), 0
     for title, one in (
         ("template.yaml: cfn-lint, sam validate --lint", lambda: source(texts)),
+        ("the template of a release: the same stack, sam validate --lint", lambda: released(texts)),
+        ("examples: parameters, a rule's stack, Terraform", lambda: list(examples.faults(texts))),
         (f"{len(sets.SETS)} resolved stacks ({', '.join(sets.SETS)}): assertions, golden copies", lambda: list(assertions.check(texts))),
+        ("docs/parameters.md; docs/cost.md: the alarms' metrics", lambda: [*page(texts), *cost(texts)]),
         ("resolved stacks: cfn-lint, cfn-lint-serverless, checkov", lambda: scan(texts)),
         ("sam build: all functions, the same bytes from two folders", lambda: list(build.faults())),
     ):

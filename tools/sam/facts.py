@@ -36,8 +36,8 @@ def documented_environment():
 
 
 def documented_names():
-    """What each page writes as parameters, resources, outputs and metrics are written."""
-    names = r"`([A-Z][a-z]+[A-Z]\w+)[`:]|^([A-Z][a-z]+[A-Z]\w+):"
+    """What each page writes as parameters, resources, outputs and metrics are written, but for tests."""
+    names = r"`(?!Test|Fuzz)([A-Z][a-z]+[A-Z]\w+)[`:]|^([A-Z][a-z]+[A-Z]\w+):"
     return {page: {one or other for one, other in re.findall(names, text(page), re.M)} for page in pages()}
 
 

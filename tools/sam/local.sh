@@ -35,6 +35,7 @@ fail() {
 # `local.sh inside` is this part alone, in the new namespaces.
 inside() {
 	trap end_inside EXIT
+	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	if [ "$OWN_ENGINE" = yes ]; then start_engine; fi
@@ -189,6 +190,7 @@ WORK=$(mktemp -d) || exit 1
 CGROUP=segura-enable-$$
 export WORK CGROUP
 trap clean_up EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir -p "$bin" || exit 1

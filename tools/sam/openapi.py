@@ -230,6 +230,7 @@ def check_gateway_responses(document):
             continue
         yield from (f"{name}: {fault}" for fault in Schemas(document).faults({"$ref": "#/components/schemas/Problem"}, value))
         yield from compare(f"{name} code", value.get("code"), code)
+        yield from check_detail(document, name, str(value.get("detail")))
         yield from compare(f"{name} instance", value.get("instance"), "urn:uuid:$context.requestId")
         yield from check_problem(name, value, status)
         headers = response["responseParameters"]
@@ -237,6 +238,19 @@ def check_gateway_responses(document):
         yield from compare(f"{name} Cache-Control", headers.get("gatewayresponse.header.Cache-Control"), "'no-store'")
         wait = "'1'" if code == "throttled" else "'5'"
         yield from compare(f"{name} Retry-After", headers.get("gatewayresponse.header.Retry-After"), wait if value.get("retryable") else None)
+
+
+# Where the path is known, the sentence names it; where it may be a wrong one, it names those that there are.
+OF_ITS_PATH = {"ACCESS_DENIED", "BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "UNSUPPORTED_MEDIA_TYPE", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"}
+OF_ALL_PATHS = {"MISSING_AUTHENTICATION_TOKEN", "RESOURCE_NOT_FOUND"}
+
+
+def check_detail(document, name, detail):
+    yield from compare(f"{name} speaks of its path", "$context.httpMethod $context.resourcePath" in detail, name in OF_ITS_PATH)
+    named = set(re.findall(r"(?<!\w)/[a-z{}/-]+[a-z}]", detail))
+    yield from compare(f"{name} names paths that there are not", named - set(document["paths"]), set())
+    families = {path.split("/")[1] for path in document["paths"]}
+    yield from compare(f"{name} names paths of", {path.split("/")[1] for path in named}, families if name in OF_ALL_PATHS else set())
 
 
 def check_samples(document):

@@ -2,9 +2,10 @@
 condition, is a difference.
 """
 
-from stack import ACCOUNT, NAME, REGION, compare
+from stack import ACCOUNT, NAME, REGION, STACK_ID, compare
 
 VIA = "amazonaws.com"
+BULK = f"segura-enable-bulk-{STACK_ID}"
 
 
 def allow(sid, action, resource, **condition):
@@ -17,6 +18,8 @@ def function_statements(s, name):
     yield allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], f"<{name}Logs.Arn>")
     if name in ("EventFunction", "WindowFunction"):
         yield from queue_statements(s, "HandOverFailedEvents", "FailedEvents")
+        if s.results:
+            yield allow("TellResults", "events:PutEvents", s.results)
     if name in s.window_functions:
         yield from table_statements(s, name)
     yield allow("ReadSecret", "secretsmanager:GetSecretValue", s.secret)
@@ -72,13 +75,30 @@ def bulk_statements(s):
     yield allow("Invoke", "lambda:InvokeFunction", "<EventFunction.Arn>")
     yield allow("ReadLists", "s3:GetObject", "<BulkBucket.Arn>/lists/*")
     yield allow("WriteResults", "s3:PutObject", "<BulkBucket.Arn>/results/*")
-    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{NAME}-bulk")
-    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{NAME}-bulk/*")
-    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{NAME}-bulk:*", f"{arn}:mapRun:{NAME}-bulk/*"])
+    yield allow("StartBatches", "states:StartExecution", f"{arn}:stateMachine:{BULK}")
+    yield allow("FollowBatches", [f"states:{one}Execution" for one in ("Describe", "Stop", "Redrive")], f"{arn}:execution:{BULK}/*")
+    yield allow("CountRows", ["states:ListMapRuns", "states:DescribeMapRun"], [f"{arn}:execution:{BULK}:*", f"{arn}:mapRun:{BULK}/*"])
     yield allow("ReportFailedRows", "cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "Segura"})
     if s.key:
         yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
     yield from machine_statements(s)
+
+
+def pipe_statements(s):
+    stream = [f"dynamodb:{one}" for one in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")]
+    yield allow("ReadStream", stream, "<WindowsTable.StreamArn>")
+    if s.key:
+        yield allow("UseKeyOfTable", ["kms:Decrypt", "kms:DescribeKey"], s.key, **{"kms:ViaService": f"dynamodb.{REGION}.{VIA}"})
+    yield allow("TellWindows", "events:PutEvents", s.results)
+    yield from queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")
+
+
+def audit_statements(s):
+    yield allow("WriteObjects", ["s3:PutObject", "s3:AbortMultipartUpload"], "<AuditBucket.Arn>/*")
+    yield allow("FindBucket", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], "<AuditBucket.Arn>")
+    yield allow("WriteLog", "logs:PutLogEvents", "<AuditStreamLogs.Arn>")
+    if s.key:
+        yield allow("UseKeyOfBucket", ["kms:GenerateDataKey", "kms:Decrypt"], s.key, **{"kms:ViaService": f"s3.{REGION}.{VIA}"})
 
 
 def check_roles(s):
@@ -86,19 +106,31 @@ def check_roles(s):
     want = {f"{name}Role": (trust("lambda.amazonaws.com"), "function", policy(*function_statements(s, name))) for name in s.functions}
     if s.schedule or s.windows:
         targets = ["<EventFunction.Arn>"] * (s.schedule and not s.p["ScheduleFor"]) + ["<WindowFunction.Arn>"] * s.windows
+        groups = ["<ScheduleGroup.Arn>"] * s.schedule + ["<ReconcileGroup.Arn>"] * s.windows
         want["ScheduleRole"] = (
-            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": "<ScheduleGroup.Arn>"}),
+            trust("scheduler.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT}, ArnEquals={"aws:SourceArn": groups}),
             "schedule",
             policy(allow("Invoke", "lambda:InvokeFunction", targets), *queue_statements(s, "HandOverUndeliveredEvents", "UndeliveredEvents")))
     if s.bulk:
         role = trust("states.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
-                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{NAME}-bulk*"})
+                     ArnLike={"aws:SourceArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{BULK}*"})
         want["BulkRole"] = (role, "bulk", policy(*bulk_statements(s)))
+    if s.results and s.windows:
+        role = trust("pipes.amazonaws.com", StringEquals={"aws:SourceAccount": ACCOUNT},
+                     ArnEquals={"aws:SourceArn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/segura-enable-window-{STACK_ID}"})
+        want["WindowPipeRole"] = (role, "pipe", policy(*pipe_statements(s)))
+    if s.audit:
+        want["AuditStreamRole"] = (trust("firehose.amazonaws.com", StringEquals={"sts:ExternalId": ACCOUNT}), "stream", policy(*audit_statements(s)))
+        want["AuditSubscriptionRole"] = (
+            trust("logs.amazonaws.com", StringLike={"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}), "subscription",
+            policy(allow("HandOverAuditLines", ["firehose:PutRecord", "firehose:PutRecordBatch"], f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/segura-enable-audit-{STACK_ID}")))
     for name, one in s.resources.items():
         if one["Type"].startswith("AWS::IAM::") and name not in want:
             yield f"{name}: an IAM resource that nobody asked for"
     for name, (trusted, policy_name, document) in want.items():
         got = {key: value for key, value in s.properties(name).items() if key != "Description"}
+        place = {"Path": s.p["RolePath"]} | ({"PermissionsBoundary": s.p["PermissionsBoundaryArn"]} if s.p["PermissionsBoundaryArn"] else {})
+        yield from compare(f"{name} path and boundary", {key: got.pop(key) for key in ("Path", "PermissionsBoundary") if key in got}, place)
         yield from compare(f"{name} keys", sorted(got), ["AssumeRolePolicyDocument", "Policies"])
         yield from compare(f"{name} trust", got.get("AssumeRolePolicyDocument"), trusted)
         policies = got.get("Policies", [])
@@ -135,16 +167,19 @@ def deny_without_tls(action, resource):
             "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 
 
-def hand_over(sid, rule):
+def hand_over(sid, rule, queue):
     return {"Sid": sid, "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
-            "Resource": "<UndeliveredEvents.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": f"<{rule}.Arn>"}}}
+            "Resource": f"<{queue}.Arn>", "Condition": {"ArnEquals": {"aws:SourceArn": f"<{rule}.Arn>"}}}
 
 
 def resource_policies(s):
     """The policy of each resource that has one: nothing plain, and nobody but those who deliver."""
-    yield "FailedEventsPolicy", {"Queues": ["<FailedEvents>"], "PolicyDocument": policy(deny_without_tls("sqs:*", "<FailedEvents.Arn>"))}
+    results = bool(s.results)
+    yield "FailedEventsPolicy", {"Queues": ["<FailedEvents>"], "PolicyDocument": policy(
+        deny_without_tls("sqs:*", "<FailedEvents.Arn>"), *[hand_over("HandOverFailedResults", "FailedResultsRule", "FailedEvents")] * results)}
     yield "UndeliveredEventsPolicy", {"Queues": ["<UndeliveredEvents>"], "PolicyDocument": policy(
-        deny_without_tls("sqs:*", "<UndeliveredEvents.Arn>"), *[hand_over("HandOverUndeliveredEvents", "Rule")] * s.rule)}
+        deny_without_tls("sqs:*", "<UndeliveredEvents.Arn>"), *[hand_over("HandOverUndeliveredEvents", "Rule", "UndeliveredEvents")] * s.rule,
+        *[hand_over("HandOverUndeliveredResults", "FailedResultsRule", "UndeliveredEvents")] * results)}
     if not s.p["AlarmTopicArn"]:
         yield "AlarmTopicPolicy", {"Topics": ["<AlarmTopic>"], "PolicyDocument": policy(
             {"Sid": "PublishAlarms", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",
@@ -152,9 +187,9 @@ def resource_policies(s):
                  "StringEquals": {"aws:SourceAccount": ACCOUNT},
                  "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}-*"}}},
             deny_without_tls("sns:Publish", "<AlarmTopic>"))}
-    if s.bulk:
-        yield "BulkBucketPolicy", {"Bucket": "<BulkBucket>", "PolicyDocument": policy(
-            deny_without_tls("s3:*", ["<BulkBucket.Arn>", "<BulkBucket.Arn>/*"]))}
+    for name in s.of_type("AWS::S3::Bucket"):
+        yield f"{name}Policy", {"Bucket": f"<{name}>", "PolicyDocument": policy(
+            deny_without_tls("s3:*", [f"<{name}.Arn>", f"<{name}.Arn>/*"]))}
 
 
 def check_resource_policies(s):
@@ -162,8 +197,8 @@ def check_resource_policies(s):
     got = {name: one["Properties"] for name, one in s.resources.items() if one["Type"].endswith("Policy")}
     for name in sorted(want.keys() | got.keys()):
         yield from compare(name, got.get(name, "none"), want.get(name, "none"))
-    if s.bulk:
-        yield from compare("BulkBucket's public access", s.properties("BulkBucket").get("PublicAccessBlockConfiguration"), dict.fromkeys(
+    for name, one in s.of_type("AWS::S3::Bucket").items():
+        yield from compare(f"{name}'s public access", one["Properties"].get("PublicAccessBlockConfiguration"), dict.fromkeys(
             ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True))
 
 

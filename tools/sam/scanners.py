@@ -38,7 +38,7 @@ KEPT = [
     ("ES6000", r"(Failed|Undelivered)Events", always, "They are the dead-letter queues."),
     ("ES7000", "AlarmSubscription", always, "SNS cannot send to a queue what it could not send to an e-mail address."),
     # checkov
-    ("CKV_AWS_18", "BulkBucket", always, "An access log asks for another bucket; who reads lists and results is in CloudTrail, where its data events are on."),
+    ("CKV_AWS_18", "(Audit|Bulk)Bucket", always, "An access log asks for another bucket; who reads objects is in CloudTrail, where its data events are on."),
     ("CKV_AWS_26", "AlarmTopic", no_key, "A key of one's own is a parameter; alarms cannot be published under AWS's key for SNS."),
     ("CKV_AWS_27", r"(Failed|Undelivered)Events", no_key, "Encrypted with SSE-SQS, which this rule does not know; a key of one's own is a parameter."),
     ("CKV_AWS_73", "ApiprodStage", lambda p: p["TracingEnabled"] == "false", "X-Ray is a parameter."),

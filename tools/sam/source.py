@@ -31,11 +31,25 @@ def source_parameters(source, _):
         if re.search("password|client_?secret|token", name, re.I) or parameter.get("NoEcho"):
             yield f"parameter {name}: no credential passes through a parameter"
     variables = {name.removeprefix("SEGURA_").replace("_", "").casefold(): one for name, one in facts.variables().items()}
+    for name, one in facts.variables().items():
+        yield from compare(f"parameters that end in {name}", parameters_of(source, name), [one["parameter"]] if "parameter" in one else [])
     yield from compare("variables without a parameter", set(variables) - {name.casefold() for name in declared}, {"secretid", "windowstable"})
     for name, parameter in declared.items():
         if known := variables.get(name.casefold()):
             yield from compare(f"default of {name}", str(parameter["Default"]), DEFAULTS.get(name, known["default"]))
             yield from compare(f"bounds of {name}", (parameter.get("MinValue"), parameter.get("MaxValue")), (known.get("min"), known.get("max")))
+
+
+def environments(source):
+    """The variables of each function."""
+    return {name: source["Globals"]["Function"]["Environment"]["Variables"] | one["Properties"].get("Environment", {}).get("Variables", {})
+            for name, one in source["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+
+
+def parameters_of(source, variable):
+    """The parameters whose values a variable has, in any function."""
+    return sorted({one for variables in environments(source).values() for one in stacks.references(variables.get(variable)) if one in source["Parameters"]} |
+                  {one for variables in environments(source).values() for one in re.findall(r"\$\{(\w+)\}", json.dumps(variables.get(variable))) if one in source["Parameters"]})
 
 
 def source_conditions(source, _):
@@ -74,6 +88,79 @@ def source_rules(source, _):
             yield f"parameter {name}: its type is {parameter['Type']}"
 
 
+# What AWS generates is at most this long, and so are the pseudo parameters.
+PSEUDO_WIDTHS = {"AWS::StackName": 128, "AWS::Region": 25, "AWS::AccountId": 12, "AWS::Partition": 16, "AWS::NoValue": 0}
+STACK_ID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+GENERATED = 14  # a hyphen, twelve characters and, in an AWS secret's ARN, six more
+
+
+def widest(source, value, own=()):
+    """The most characters that a value can have."""
+    if not isinstance(value, dict):
+        return len(str(value))
+    (function, argument), = value.items()
+    if function == "Ref" or function == "Fn::GetAtt":
+        return widest_name(source, argument, dict(own))
+    if function == "Fn::If":
+        return max(widest(source, one, own) for one in argument[1:])
+    if function == "Fn::Sub":
+        text, own = argument if isinstance(argument, list) else (argument, {})
+        pieces = re.findall(r"\$\{([^}]+)\}", text)
+        return len(re.sub(r"\$\{[^}]+\}", "", text)) + sum(widest_name(source, one, own) for one in pieces)
+    if value == STACK_ID:
+        return 36
+    raise stacks.Invalid(f"nobody knows how long {value} is")
+
+
+def widest_name(source, name, own):
+    if name in own:
+        return widest(source, own[name])
+    if name in PSEUDO_WIDTHS:
+        return PSEUDO_WIDTHS[name]
+    if parameter := source["Parameters"].get(name):
+        texts = parameter.get("AllowedValues") or [parameter.get("MinValue", 0), parameter["MaxValue"]] if parameter["Type"] == "Number" or "AllowedValues" in parameter else ["x" * parameter.get("MaxLength", 4096)]
+        return max(len(str(one)) for one in texts)
+    arn = len("arn:aws-us-gov:secretsmanager::123456789012:secret:-123456") + PSEUDO_WIDTHS["AWS::Region"]
+    return PSEUDO_WIDTHS["AWS::StackName"] + len(name) + GENERATED + arn * (source["Resources"][name]["Type"] == "AWS::SecretsManager::Secret")
+
+
+# Limits that cfn-lint's schemas do not know, and the names that SAM has for what CloudFormation makes.
+NAME_LIMITS = {("AWS::SNS::Topic", "DisplayName"): 100, ("AWS::CloudWatch::Dashboard", "DashboardName"): 255, ("AWS::Serverless::Api", "Name"): 1024,
+               ("AWS::Serverless::StateMachine", "Name"): 80, ("AWS::Events::Rule", "Name"): 64, ("AWS::Serverless::Function", "Description"): 256}
+
+
+def source_names(source, _):
+    """Whatever the stack is called, no name and no description is too long."""
+    for resource, one in source["Resources"].items():
+        for key in [key for key in one.get("Properties", {}) if key.endswith(("Name", "Description")) and key not in ("FunctionName", "EventBusName", "GroupName", "StageName", "MetricName")]:
+            limit = NAME_LIMITS.get((one["Type"], key))
+            if limit is None:
+                limit = PROVIDER_SCHEMA_MANAGER.get_resource_schema(stacks.PSEUDO["AWS::Region"], one["Type"]).schema["properties"][key].get("maxLength", 1024)
+            if (width := widest(source, one["Properties"][key])) > limit:
+                yield f"{resource} {key} may have {width} characters, and {limit} are allowed"
+
+
+def source_partitions(source, _):
+    """Nothing is of one partition: not the suffix of a service, which kms:ViaService has, nor an ARN."""
+    for path, text in strings(source["Resources"], ()):
+        if "examples" not in path and (re.search(r"arn:aws[:-]", text) or re.search(r"\$\{AWS::Region\}\.amazonaws", text)):
+            yield f"{'.'.join(map(str, path))} is of one partition: {text[:80]}"
+
+
+def strings(value, path):
+    """The texts in a document, each with the way to it."""
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from strings(one, (*path, key)) if isinstance(one, (dict, list)) else [((*path, key), one)] if isinstance(one, str) else ()
+
+
+def source_environment(source, _):
+    """Whatever the parameters are, the variables of a function fit the 4 KB that Lambda has for all of them, as JSON."""
+    for name, variables in environments(source).items():
+        size = sum(len(f'"{key}":"",') + widest(source, value) for key, value in variables.items())
+        if size > 4096:
+            yield f"the variables of {name} may have {size} bytes, and 4096 are allowed"
+
+
 def source_api(source, _):
     """What a translation no longer shows."""
     yield from compare("sections", set(source), {
@@ -96,9 +183,7 @@ def source_api(source, _):
 def source_application(source, root):
     """The metadata for the Serverless Application Repository."""
     application = source["Metadata"]["AWS::ServerlessRepo::Application"]
-    versions = facts.CODE["versions"] | {"CHANGELOG.md": facts.released(), "template.yaml": application.get("SemanticVersion")}
-    if len(set(versions.values())) != 1:
-        yield f"the version differs: {versions}"
+    yield from compare("SemanticVersion", application.get("SemanticVersion"), facts.released())
     for key in ("Name", "Description", "Author", "SpdxLicenseId", "LicenseUrl", "ReadmeUrl", "Labels"):
         if not application.get(key):
             yield f"application metadata: no {key}"
@@ -116,6 +201,11 @@ def source_documentation(source, _):
         default = variable["default"]
         if documented.get(name) not in written.get(default, {default}):
             yield f"docs/configuration.md: default of {name} is {documented.get(name)}, the code's is {default or 'empty'}"
+    days = {name: source["Parameters"][name]["Default"] for name in ("LogRetentionDays", "WindowRetentionDays")}
+    yield from compare("audit lines are kept as long as the windows that they name", days["LogRetentionDays"] >= days["WindowRetentionDays"], True)
+    for page in (*facts.pages(), "SECURITY.md"):
+        if "audit trail" in facts.text(page) and f"`LogRetentionDays`, {days['LogRetentionDays']} by default" not in facts.text(page):
+            yield f"{page} calls the logs the audit trail, and does not say: `LogRetentionDays`, {days['LogRetentionDays']} by default"
     names = {name for section in ("Parameters", "Resources", "Outputs") for name in source[section]} | set(facts.CODE["metrics"]) | set(facts.CODE["windows"]["metrics"])
     for page, named in facts.documented_names().items():
         yield from compare(f"{page}: names that are neither the template's nor a metric's", named - names, set())
@@ -143,7 +233,7 @@ def source_samconfig(source, root):
     yield from compare("samconfig.toml lint", options["validate"].get("lint"), True)
     yield from compare("samconfig.toml capabilities", options["deploy"].get("capabilities"), "CAPABILITY_IAM")
     yield from compare("samconfig.toml confirm_changeset", options["deploy"].get("confirm_changeset"), True)
-    variables = set(source["Globals"]["Function"]["Environment"]["Variables"])
+    variables = set().union(*environments(source).values())
     files = {one["parameters"]["env_vars"] for one in config["default"].values() if "env_vars" in one.get("parameters", {})}
     for file in files:
         local = json.loads((root / file).read_text("utf-8"))

@@ -31,6 +31,7 @@ PSEUDO = {
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/segura/0",
 }
 ACCOUNT, REGION, NAME = (PSEUDO[f"AWS::{one}"] for one in ("AccountId", "Region", "StackName"))
+STACK_ID = PSEUDO["AWS::StackId"].rsplit("/", 1)[-1]
 NOTHING = object()
 SESSION = boto3.session.Session(region_name=PSEUDO["AWS::Region"])
 
@@ -80,7 +81,7 @@ def translate(source, values):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"  # as sam deploy leaves it
-        if resource["Type"] == "AWS::Serverless::StateMachine":
+        if "DefinitionUri" in resource.get("Properties", {}):
             resource["Properties"]["DefinitionUri"] = "s3://artifacts/" + resource["Properties"]["DefinitionUri"]
     translator = Translator({}, Parser(), boto_session=SESSION)
     try:
@@ -166,6 +167,8 @@ class Resolver:
             if function == "Fn::Split":
                 text = self.resolve(argument[1])
                 return text.split(argument[0]) if isinstance(text, str) else {function: [argument[0], text]}
+            if function == "Fn::Select":
+                return self.resolve(argument[1])[argument[0]]
             if function == "Fn::GetAtt":
                 return {function: argument.split(".", 1) if isinstance(argument, str) else argument}
             if function.startswith("Fn::"):
@@ -274,6 +277,8 @@ class Stack:
         self.rule = p["EventPattern"] != ""
         self.windows = p["WindowsEnabled"] == "true"
         self.bulk = p["BulkEnabled"] == "true"
+        self.audit = p["AuditBucketLock"] != ""
+        self.results = p["ResultsEventBusName"] and f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{p['ResultsEventBusName']}"
         self.key = p["KmsKeyArn"]
         self.door_functions = ["EventFunction"] + ["ApiFunction"] * (self.api or self.url)
         self.window_functions = ["WindowApiFunction", "WindowFunction"]

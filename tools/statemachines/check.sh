@@ -67,9 +67,11 @@ validator() {
 }
 
 cd "$root" || exit 1
-if validator "bulk.asl.json was NOT validated"; then
+if validator "bulk.asl.json and examples/step-functions.asl.json were NOT validated"; then
 	sed -e 's/${Partition}/aws/g' -e 's/${EventFunctionArn}/arn:aws:lambda:eu-west-1:123456789012:function:event/g' statemachines/bulk.asl.json >.bin/bulk.asl.json
-	"$modules/node_modules/.bin/asl-validator" --json-path .bin/bulk.asl.json || failed=1
+	for machine in .bin/bulk.asl.json examples/step-functions.asl.json; do
+		"$modules/node_modules/.bin/asl-validator" --json-path "$machine" || failed=1
+	done
 fi
 if environment ministack requirements-ministack.txt "the bulk machine was NOT run by an emulator"; then
 	sed -e 's/"""//' -e '/^$/,$!d' -e '/^import/,$d' "$here/emulator.py"

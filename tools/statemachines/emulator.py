@@ -14,12 +14,14 @@ What is missing here too: a redrive, batches that are not begun any more once th
 tolerated percentage is passed, and the limit of 256 KiB on a state's data.
 """
 
+import functools
 import json
 import os
 import sys
 import threading
 
 from ministack import app
+from ministack.services import s3
 from ministack.services import stepfunctions as sfn
 
 read_items, run_map, run_states, call_sdk = (
@@ -56,7 +58,7 @@ def sdk(resource, arguments):
     if not resource.endswith(":aws-sdk:s3:putObject"):
         return call_sdk(resource, arguments)
     status, _, body = app.call_service_handler_sync(
-        app.SERVICE_HANDLERS["s3"], "PUT", f"/{arguments['Bucket']}/{arguments['Key']}",
+        functools.partial(s3.handle_request, internal=True), "PUT", f"/{arguments['Bucket']}/{arguments['Key']}",
         {"content-type": arguments["ContentType"]}, json.dumps(arguments["Body"]).encode(), {})
     if status != 200:
         raise sfn._ExecutionError("S3.S3Exception", str(body))

@@ -50,7 +50,7 @@ func gist(event []byte) string {
 func httpGist(method, path, caller, body string) string {
 	text := printable(method + " " + path)
 	if caller != "" {
-		text += " by " + printable(caller)
+		text += "\nby " + printable(caller)
 	}
 	if body != "" {
 		text += "\n" + layOut([]byte(body))

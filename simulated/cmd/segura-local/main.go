@@ -17,8 +17,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -54,11 +52,17 @@ type terminal struct {
 func (t terminal) tell(format string, args ...any) { _, _ = fmt.Fprintf(t.err, format, args...) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx = untilOrphaned(ctx)
-	code := command(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, color: wantsColor(os.Stdout)})
-	stop()
-	os.Exit(code)
+	os.Exit(start(os.Args[1:], nil))
+}
+
+// start runs a command until it is done, somebody ends it, the terminal or whoever
+// reads what it writes is gone, or the process that started it.
+func start(args []string, bootstraps map[string]string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	return command(untilOrphaned(ctx), args, terminal{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, color: isTerminal(os.Stdout) && wantsColor(), bootstraps: bootstraps,
+	})
 }
 
 // command runs one subcommand and returns the exit code.
@@ -114,13 +118,9 @@ func parse(flags *flag.FlagSet, args []string, most int, t terminal) error {
 	return nil
 }
 
-// untilOrphaned ends the context when `go run`, which started this program, is
-// gone: it does not pass SIGTERM on.
+// untilOrphaned ends the context when the process that started this one is gone: make
+// passes no signal on when it is killed.
 func untilOrphaned(ctx context.Context) context.Context {
-	self, err := os.Executable()
-	if err != nil || !strings.Contains(self, string(filepath.Separator)+"go-build") {
-		return ctx
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
@@ -138,9 +138,11 @@ func untilOrphaned(ctx context.Context) context.Context {
 	return ctx
 }
 
-// wantsColor is true for a terminal, unless NO_COLOR asks for none.
-// https://no-color.org
-func wantsColor(out *os.File) bool {
-	info, err := out.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
+
+// wantsColor is false where NO_COLOR asks for none.
+// https://no-color.org
+func wantsColor() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }

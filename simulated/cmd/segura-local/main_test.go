@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
@@ -22,7 +23,18 @@ import (
 
 var bootstraps map[string]string
 
+// commandLine has this test program be the command, with these words for arguments.
+const commandLine = "SEGURA_LOCAL"
+
 func TestMain(m *testing.M) {
+	if args, ok := os.LookupEnv(commandLine); ok {
+		var compiled map[string]string
+		if err := json.Unmarshal([]byte(os.Getenv(fakeSAMBootstraps)), &compiled); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(start(strings.Fields(args), compiled))
+	}
 	if os.Getenv(fakeSAMMode) != "" {
 		if err := fakeSAM(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -52,14 +64,24 @@ func call(t *testing.T, stdin string, args ...string) (code int, out, err string
 }
 
 func TestRun_showsEachSampleAndWhatComesOfIt(t *testing.T) {
-	code, out, stderr := call(t, "", "run")
+	file := filepath.Join(t.TempDir(), "answers.json")
+
+	code, out, stderr := call(t, "", "run", "-answers", file)
 
 	if code != exitOK || stderr != "" {
 		t.Errorf("got exit code %d, errors %q", code, stderr)
 	}
+	written, err := os.ReadFile(file)
+	var answers map[string]answer
+	if err != nil || json.Unmarshal(written, &answers) != nil {
+		t.Errorf("answers: got %s, %v", written, err)
+	}
 	for _, sample := range stage.Samples {
-		if !strings.Contains(out, sample.File+" ── "+sample.About) {
+		if !strings.Contains(out, " "+sample.File+" ──") || !strings.Contains(out, "\n  "+sample.About+"\n") {
 			t.Errorf("%s is missing", sample.File)
+		}
+		if a := answers[sample.File]; a.Function != stage.FunctionName(sample.Function) || len(a.Document) == 0 {
+			t.Errorf("%s: got the answer %+v", sample.File, a)
 		}
 	}
 	for _, want := range []string{
@@ -67,14 +89,22 @@ func TestRun_showsEachSampleAndWhatComesOfIt(t *testing.T) {
 		"POST /pam/api/mysafe/secretapi/active/5 → 200   inactive → active",
 		"POST /pam/api/mysafe/secretapi/active/6 → 200   active, as before",
 		"function error Segura.PermanentError",
-		"ApiFunction ← POST /segura/api-secrets/enable by arn:aws:sts::123456789012:assumed-role/operations/alice",
+		"ApiFunction ← POST /segura/api-secrets/enable\n           by arn:aws:sts::123456789012:assumed-role/operations/alice\n",
 		"404 Not Found  application/problem+json",
 		"took     ",
 		fmt.Sprintf("%d samples as they should be, 0 not", len(stage.Samples)),
-		"windows 4/5 ── reconcile after its end", "windows 5/5 ── close the second one",
+		"windows 4/5 ──", "reconcile after its end", "windows 5/5 ──", "close the second one",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, `"message": "audit"`); n != 1 {
+		t.Errorf("got %d audit lines, want one", n)
+	}
+	for line := range strings.Lines(out) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+			t.Errorf("a line has %d columns: %s", n, line)
 		}
 	}
 	if strings.Contains(out, "\x1b") {
@@ -108,7 +138,7 @@ func TestRun_sendsOneFile(t *testing.T) {
 	file := filepath.Join(root, "events", "http-api-one.json")
 	for _, args := range [][]string{{"run", file}, {"run", "-event", file}} {
 		code, out, _ := call(t, "", args...)
-		if code != exitOK || !strings.Contains(out, "http-api-one.json ── HTTP API") || !strings.Contains(out, "already_enabled") {
+		if code != exitOK || !strings.Contains(out, "http-api-one.json ──") || !strings.Contains(out, "already_enabled") {
 			t.Errorf("%q: got %d and\n%s", args, code, out)
 		}
 	}
@@ -281,8 +311,8 @@ func TestLayOut_shortensWhatIsTooLongAndCannotSteerTheTerminal(t *testing.T) {
 
 func TestGist_leavesHeadersOut(t *testing.T) {
 	for event, want := range map[string]string{
-		`{"requestContext":{"identity":{"userArn":"arn:1"}},"httpMethod":"POST","path":"/a","headers":{"Authorization":"hush"},"body":"eyJhIjoxfQ==","isBase64Encoded":true}`:            "POST /a by arn:1\n{\"a\": 1}",
-		`{"requestContext":{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:2"}}},"rawPath":"/b","headers":{"authorization":"hush"},"body":"text","isBase64Encoded":false}`: "POST /b by arn:2\ntext",
+		`{"requestContext":{"identity":{"userArn":"arn:1"}},"httpMethod":"POST","path":"/a","headers":{"Authorization":"hush"},"body":"eyJhIjoxfQ==","isBase64Encoded":true}`:            "POST /a\nby arn:1\n{\"a\": 1}",
+		`{"requestContext":{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:2"}}},"rawPath":"/b","headers":{"authorization":"hush"},"body":"text","isBase64Encoded":false}`: "POST /b\nby arn:2\ntext",
 		`{"detail-type":"Scheduled Event","source":"aws.scheduler","resources":["arn:3"],"detail":"{}"}`:                                                                                 `Scheduled Event from aws.scheduler, arn:3` + "\n" + `detail "{}"`,
 		`{"detail-type":"Bare","source":"x"}`: "Bare from x\ndetail ",
 		`{"identifier":5}`:                    `{"identifier": 5}`,

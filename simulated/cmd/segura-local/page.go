@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	lineWidth = 96  // of JSON, before it is laid out over several lines
-	maxLines  = 120 // of one document
+	width      = 80 // of a terminal, unless somebody has made it larger
+	labelWidth = 9
+	lineWidth  = width - labelWidth - 2 // of what stands beside a label
+	maxLines   = 120                    // of one document
 )
 
 // page writes for a person. What it writes goes through the table of
@@ -48,20 +50,55 @@ func (p *page) faint(text string) string { return p.paint("2", text) }
 func (p *page) good(text string) string  { return p.paint("32", text) }
 func (p *page) bad(text string) string   { return p.paint("31", text) }
 
-const labelWidth = 9
-
 // field writes a label and lines of text beside it.
 func (p *page) field(label, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		p.print("  " + p.faint(fmt.Sprintf("%-*s", labelWidth, label)) + line + "\n")
-		label = ""
+		for _, piece := range wrap(line) {
+			p.line(label, piece)
+			label = ""
+		}
 	}
 }
 
+// line writes a label and one line beside it, however long, for somebody to copy.
+func (p *page) line(label, text string) {
+	p.print("  " + p.faint(fmt.Sprintf("%-*s", labelWidth, label)) + text + "\n")
+}
+
 func (p *page) rule(title, about string) {
-	line := "── " + title + " ── " + about + " "
-	p.print("\n" + p.faint("── ") + p.bold(title) + p.faint(" ── ") + about + " " +
-		p.faint(strings.Repeat("─", max(lineWidth+labelWidth-utf8.RuneCountInString(line), 2))) + "\n")
+	p.print("\n" + p.faint("── ") + p.bold(title) + " " +
+		p.faint(strings.Repeat("─", max(width-4-utf8.RuneCountInString(title), 2))) + "\n  " + about + "\n")
+}
+
+var color = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+func visible(text string) int { return utf8.RuneCountInString(color.ReplaceAllString(text, "")) }
+
+// wrap breaks a line that is too long at its spaces, and what has none anywhere. What
+// follows is indented as the line is, and a little more.
+func wrap(line string) []string {
+	if visible(line) <= lineWidth {
+		return []string{line}
+	}
+	text := strings.TrimLeft(line, " ")
+	indent := line[:len(line)-len(text)]
+	var lines []string
+	for word := range strings.SplitSeq(text, " ") {
+		last := len(lines) - 1
+		if last >= 0 && visible(lines[last])+1+visible(word) <= lineWidth {
+			lines[last] += " " + word
+			continue
+		}
+		if last >= 0 {
+			indent = line[:len(line)-len(text)] + "  "
+		}
+		for runes := []rune(word); visible(word) > lineWidth-len(indent); runes = []rune(word) {
+			lines = append(lines, indent+string(runes[:lineWidth-len(indent)]))
+			word = string(runes[lineWidth-len(indent):])
+		}
+		lines = append(lines, indent+word)
+	}
+	return lines
 }
 
 // layOut formats JSON for reading: what fits on a line stays on one, and no more

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ func run(ctx context.Context, args []string, t terminal) error {
 	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
 	function := flags.String("function", "", "`name` of the function that -event is for, api, event or window (default: as the event looks)")
 	logs := flags.Bool("logs", false, "show the functions' log lines too")
+	answers := flags.String("answers", "", "write what each sample is answered to this `file`, as JSON")
 	if err := parse(flags, args, 1, t); err != nil {
 		return err
 	}
@@ -33,7 +35,17 @@ func run(ctx context.Context, args []string, t terminal) error {
 	if *file != "" {
 		return r.one(ctx, *file, *function, t.in)
 	}
-	return r.samples(ctx, stage.Samples)
+	if err := r.samples(ctx, stage.Samples); err != nil || *answers == "" {
+		return err
+	}
+	document, err := json.Marshal(r.answers)
+	if err != nil {
+		return fmt.Errorf("write the answers: %w", err)
+	}
+	if err := os.WriteFile(*answers, document, 0o600); err != nil {
+		return fmt.Errorf("write the answers: %w", err)
+	}
+	return nil
 }
 
 // runner sends events and shows what comes of them.
@@ -42,16 +54,26 @@ type runner struct {
 	logs       bool
 	bootstraps map[string]string // what need not be compiled
 	stack      *stage.Stack
+	audited    bool              // an audit line was shown
+	answers    map[string]answer // of the samples, by their files
+
+	anyIdentifier bool // every one has an API secret
+}
+
+// answer is what a function answered.
+type answer struct {
+	Function string          `json:"function"`
+	Document json.RawMessage `json:"document"`
 }
 
 func newRunner(t terminal, logs bool) *runner {
-	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps}
+	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps, answers: map[string]answer{}}
 }
 
 // start compiles and starts what is needed, and says so. The stack runs until
 // the function that it returns is called.
 func (r *runner) start(ctx context.Context, functions ...string) (stop func(), err error) {
-	r.page.print(r.page.bold("The Segura enable function, on this machine") + "\n")
+	r.page.print(r.page.bold("The functions, on this machine, with a simulated Segura") + "\n")
 	workspace, err := os.MkdirTemp("", "segura-local")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to compile to: %w", err)
@@ -115,7 +137,9 @@ func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 		if err != nil {
 			return stage.Exchange{}, err
 		}
-		return r.stack.Send(ctx, sample.Function, event)
+		x, err := r.stack.Send(ctx, sample.Function, event)
+		r.answers[sample.File] = answer{stage.FunctionName(sample.Function), x.Invocation.Payload}
+		return x, err
 	})
 	if err != nil {
 		return err
@@ -168,7 +192,7 @@ func (r *runner) judge(sample stage.Sample, x stage.Exchange) bool {
 // one sends one event. It succeeds if the function answered, whatever it
 // answered: a function error is an answer.
 func (r *runner) one(ctx context.Context, file, function string, in io.Reader) error {
-	event, err := readEvent(file, in)
+	event, err := r.readEvent(ctx, file, in)
 	if err != nil {
 		return err
 	}
@@ -201,7 +225,7 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 	return err
 }
 
-func readEvent(file string, in io.Reader) ([]byte, error) {
+func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]byte, error) {
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
@@ -209,10 +233,24 @@ func readEvent(file string, in io.Reader) ([]byte, error) {
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
+	} else if terminal, ok := in.(*os.File); ok && isTerminal(terminal) {
+		r.page.print("Type or paste an event (JSON), then Ctrl-D on a line of its own. Ctrl-C ends this.\n")
 	}
-	event, err := io.ReadAll(io.LimitReader(in, maxEvent+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the event: %w", err)
+	// Reading from a terminal does not end with the context.
+	var event []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		event, err = io.ReadAll(io.LimitReader(in, maxEvent+1))
+		read <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-read:
+		if err != nil {
+			return nil, fmt.Errorf("read the event: %w", err)
+		}
 	}
 	if len(event) > maxEvent {
 		return nil, errors.New("read the event: it is larger than Lambda takes")
@@ -237,6 +275,12 @@ func (r *runner) show(x stage.Exchange) {
 	}
 	if r.logs {
 		r.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
+	}
+	for _, line := range x.Invocation.Logs {
+		if strings.Contains(line, `"message":"audit"`) && !r.audited {
+			r.audited = true
+			r.page.field("audit", "each API secret leaves such a line in the log; this is the first:\n"+layOut([]byte(line)))
+		}
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
 
@@ -69,10 +71,11 @@ func sam(ctx context.Context, args []string, t terminal) error {
 	return r.throughAPI(ctx, cli)
 }
 
-// samplesOf is the one sample in a file, or all of them.
+// samplesOf is the one sample in a file, or all of them but windows': sam local passes on
+// only variables that the template declares, and an address of DynamoDB is none of them.
 func samplesOf(file string) ([]stage.Sample, error) {
 	if file == "" {
-		return stage.Samples, nil
+		return slices.DeleteFunc(slices.Clone(stage.Samples), func(s stage.Sample) bool { return s.Function == stage.Window }), nil
 	}
 	sample, known := stage.SampleOf(file)
 	if !known {
@@ -109,6 +112,7 @@ func (r *runner) startServices(ctx context.Context, gateway, name string, port i
 	host = ourAddress(ctx, gateway)
 	r.stack, err = stage.Start(ctx, stage.Options{
 		Functions: []string{}, ListenHost: host, AdvertiseHost: name, SecretsPort: port,
+		Segura: seguratest.Options{AnyIdentifier: r.anyIdentifier},
 	})
 	if err != nil {
 		return "", err

@@ -235,7 +235,7 @@ func (s *endpoint) introduce() {
 		"curl " + s.url + statesPath,
 		"curl -X POST " + s.url + resetPath,
 	} {
-		p.field(label(i, "try"), line)
+		p.line(label(i, "try"), line)
 	}
 	p.print("\n")
 }

@@ -20,10 +20,12 @@ func services(ctx context.Context, args []string, t terminal) error {
 	port := flags.Int("port", servicesPort, "`number` of the port of Secrets Manager; 0 is any free one")
 	name := flags.String("name", containersName, nameUsage)
 	gateway := flags.String("gateway", "", gatewayUsage)
+	anyIdentifier := flags.Bool("any", false, "have an API secret for every identifier, not for those of the samples alone")
 	if err := parse(flags, args, 0, t); err != nil {
 		return err
 	}
 	r := newRunner(t, false)
+	r.anyIdentifier = *anyIdentifier
 	r.page.print(r.page.bold("What the functions need, for a sam local of yours, until Ctrl-C") + "\n")
 	host, err := r.startServices(ctx, *gateway, *name, *port)
 	if err != nil {
@@ -43,7 +45,7 @@ func services(ctx context.Context, args []string, t terminal) error {
 		"sam local invoke EventFunction --event events/direct-one.json" + flagsOfAll,
 		"sam local start-api" + flagsOfAll,
 	} {
-		r.page.field(label(i, "try"), line)
+		r.page.line(label(i, "try"), line)
 	}
 	<-ctx.Done()
 	return nil

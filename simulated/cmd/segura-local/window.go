@@ -48,7 +48,7 @@ var windowSteps = []windowStep{
 		enabled: map[int64]bool{5: true, 100: true},
 	},
 	{
-		about: "reconcile after its end, as the schedule does every minute: 5 is kept for the other window",
+		about: "reconcile after its end, as every minute: 5 is kept for the other window",
 		wait:  3 * time.Second,
 		event: func(*windowShow) string { return `{"reconcile": true}` }, enabled: map[int64]bool{5: true, 100: false},
 	},

@@ -1,6 +1,6 @@
-// The chaos suite compiles this file into the functions' main package by an
-// overlay, together with a time package that has ChaosAhead; no other build has
-// it. It lets the suite choose what time it is, which it cannot from outside.
+// ClockOverlay compiles this file into a function's main package, together with a
+// time package that has Ahead; no other build has it. It lets a test choose what time
+// it is, which it cannot from outside.
 package main
 
 import (
@@ -17,7 +17,10 @@ import (
 // ahead from now on, and answers with another one when it is so. The monotonic
 // clock stays, as it does when Lambda freezes a process.
 func init() {
-	socket := os.Getenv("CHAOS_CLOCK")
+	socket := os.Getenv("STAGE_CLOCK")
+	if socket == "" {
+		return // nobody moves the clock of this process
+	}
 	if text, err := os.ReadFile(socket + ".ahead"); err == nil { // a process before this one had been told
 		setClockAhead(string(text))
 	}
@@ -42,6 +45,6 @@ func init() {
 
 func setClockAhead(text string) {
 	if seconds, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil {
-		time.ChaosAhead.Store(seconds)
+		time.Ahead.Store(seconds)
 	}
 }

@@ -1,0 +1,49 @@
+package windowtable
+
+import (
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"segura-enable/internal/window"
+)
+
+// maxTold is how many identifiers an event names, so that a full window's item stays
+// below DynamoDB's 400 KB; a window has more only if an event opened it.
+const maxTold = 100
+
+// tell has the item tell those who read the table's stream what is new of the window:
+// its state or its end. The attribute event is on such an item alone, so that a filter
+// can pass over the writes between; told is what they know, for the next write. The
+// template makes an event of it; docs/events.md has its members.
+func tell(i item, one *window.Window, isClosed bool) {
+	if one.ID == window.GuardID {
+		return
+	}
+	state := one.StateAt(window.Now(), isClosed)
+	told := string(state) + " " + one.Until.String()
+	i["told"] = text(told)
+	if told == one.Told {
+		return
+	}
+	closedBy := ""
+	switch {
+	case one.Ended != nil:
+		closedBy = one.Ended.By
+	case state == window.Closing || state == window.Closed:
+		closedBy = window.ByTime
+	}
+	identifiers := make([]string, min(len(one.Leases), maxTold))
+	for at := range identifiers {
+		identifiers[at] = strconv.FormatInt(int64(one.Leases[at].Identifier), 10)
+	}
+	i["event"] = &types.AttributeValueMemberM{Value: item{
+		"state":       text(string(state)),
+		"from":        text(one.From.String()),
+		"until":       text(one.Until.String()),
+		"reason":      text(one.Reason), // empty texts stay: what a pipe makes of a path that leads nowhere is no JSON
+		"opened_by":   text(one.OpenedBy),
+		"closed_by":   text(closedBy),
+		"identifiers": &types.AttributeValueMemberNS{Value: identifiers},
+	}}
+}

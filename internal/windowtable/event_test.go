@@ -1,0 +1,125 @@
+package windowtable_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"segura-enable/internal/window"
+	"segura-enable/internal/windowtable"
+	"segura-enable/test/windowtest"
+)
+
+// told returns the event that the last write of a window leaves to the readers of the
+// table's stream; nil: none.
+func told(t *testing.T, table *windowtable.Table, pk, id string) map[string]string {
+	t.Helper()
+	out, err := table.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &table.Name, ConsistentRead: aws.Bool(true),
+		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: id}},
+	})
+	if err != nil || len(out.Item) == 0 {
+		t.Fatalf("%s %s: got %v, %v", pk, id, out, err)
+	}
+	event, ok := out.Item["event"].(*types.AttributeValueMemberM)
+	if !ok {
+		return nil
+	}
+	got := map[string]string{}
+	for name, value := range event.Value {
+		switch value := value.(type) {
+		case *types.AttributeValueMemberS:
+			got[name] = value.Value
+		case *types.AttributeValueMemberNS:
+			slices.Sort(value.Value)
+			for _, one := range value.Value {
+				got[name] += one + " "
+			}
+		default:
+			t.Errorf("%s is %T, of which a pipe makes no plain JSON", name, value)
+		}
+	}
+	return got
+}
+
+func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
+	table, _ := windowtest.Start(t)
+	ctx := t.Context()
+	now := window.Now()
+	w := opened("w", now-10, now+3600)
+	w.Reason, w.OpenedBy = "CHG1", "arn:alice"
+	check := func(about, pk string, err error, want map[string]string) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", about, err)
+		}
+		got := told(t, table, pk, "w")
+		if (got == nil) != (want == nil) {
+			t.Errorf("%s: got the event %v, want %v", about, got, want)
+		}
+		for name, value := range want {
+			if got[name] != value {
+				t.Errorf("%s: got %s %q, want %q", about, name, got[name], value)
+			}
+		}
+	}
+
+	check("opened", "live", table.Create(ctx, w, nil), map[string]string{
+		"state": "open", "from": w.From.String(), "until": w.Until.String(), "reason": "CHG1", "opened_by": "arn:alice", "closed_by": "", "identifiers": "5 6 ",
+	})
+	w, _ = find(t, table, "w")
+	w.Begun = true
+	check("begun, which nobody sees", "live", table.Replace(ctx, w, nil, nil), nil)
+	w, _ = find(t, table, "w")
+	w.Leases[0].Standing = window.Enabled
+	check("enabled, which is no state of the window", "live", table.Replace(ctx, w, nil, nil), nil)
+	w, _ = find(t, table, "w")
+	extended, err := w.Extend(now + 7200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("extended", "live", table.Replace(ctx, extended, &window.Extension{At: now, Until: now + 7200}, nil),
+		map[string]string{"state": "open", "until": (now + 7200).String()})
+	w, _ = find(t, table, "w")
+	ended := w
+	ended.Over, ended.Ended = true, &window.Ending{At: now, By: "arn:bob"}
+	check("ended, and not yet disabled", "live", table.Replace(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
+	w, _ = find(t, table, "w")
+	for at := range w.Leases {
+		w.Leases[at].Standing = window.Disabled
+	}
+	check("closed", "closed", table.Replace(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
+}
+
+func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testing.T) {
+	table, _ := windowtest.Start(t)
+	now := window.Now()
+	for id, row := range map[string]struct {
+		from, until  window.Instant
+		state, ended string
+	}{
+		"ahead": {now + 600, now + 3600, "scheduled", ""}, "over": {now - 600, now - 1, "closing", "time"},
+	} {
+		if err := table.Create(t.Context(), opened(id, row.from, row.until), nil); err != nil {
+			t.Fatal(err)
+		}
+
+		if got := told(t, table, "live", id); got["state"] != row.state || got["closed_by"] != row.ended {
+			t.Errorf("%s: got %v, want %s, closed by %q", id, got, row.state, row.ended)
+		}
+	}
+}
+
+func TestTable_leavesNoEventOfTheGuard(t *testing.T) {
+	table, _ := windowtest.Start(t)
+	if err := table.Replace(t.Context(), window.Window{ID: window.GuardID}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+
+	if got := told(t, table, "live", window.GuardID); got != nil {
+		t.Errorf("got %v", got)
+	}
+}
