@@ -8,7 +8,7 @@ import stack as stacks
 PAGE = stacks.ROOT / "docs" / "parameters.md"
 HEAD = """# Parameters
 
-Every parameter of the stack, as `template.yaml` declares it; `make parameters` writes this page. How to give them is under [Deploy](deploy.md), what the variables mean under [Configuration](configuration.md).
+Every parameter of the stack, as `template.yaml` declares it; `make parameters` writes this page. How to give them is under [Deploy](deploy.md); [Configuration](configuration.md) has the variables alone.
 """
 
 
