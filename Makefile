@@ -153,7 +153,7 @@ secret: ## Put the client credentials into the stack's AWS secret; FILE=segura.j
 	@arn=$$($(call output,SecretArn)) && $(AWS) secretsmanager put-secret-value --secret-id "$$arn" --secret-string 'file://$(FILE)'
 
 .PHONY: delete
-delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table, audit bucket and AWS secret stay
+delete: $(filter .venv/%,$(SAM)) ## Delete the stack, all windows closed first; its logs, table, buckets and AWS secret stay
 	$(SAM) delete --stack-name '$(STACK)' $(SAM_FLAGS)
 
 .PHONY: publish
