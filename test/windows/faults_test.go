@@ -495,8 +495,9 @@ func atEach(fault func(n int) step) step {
 	return func(s *scene) {
 		for n, more := 1, true; more && !s.t.Failed(); n++ {
 			s.play(steps(
-				open("a", 60, 0, 1), open("b", 600, 1), move(60), fault(n),
+				open("a", 60, 0, 1), open("b", 600, 1), move(60),
 				func(s *scene) {
+					fault(n)(s) // here: between steps, the judge asks the table too
 					before := len(s.Tables.Requests())
 					r := s.event(`{"reconcile":true}`)
 					more = len(s.Tables.Requests())-before >= n
