@@ -18,8 +18,11 @@ import (
 // MaxIdentifiers is how many identifiers one HTTP request may hold.
 const MaxIdentifiers = 100
 
-// maxResult bounds a response's body, escaping included, in bytes.
-const maxResult = 200 << 10
+// MaxResult bounds a response's body as Escaped measures it, in bytes.
+const MaxResult = 200 << 10
+
+// Escaped returns the length of text inside a JSON string, where a body is.
+func Escaped(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) }
 
 // Handler handles HTTP requests. It may be used by several goroutines at once.
 type Handler struct {
@@ -76,8 +79,7 @@ func several(result apisecret.Result) Response {
 	if result.Outcome() != apisecret.Succeeded {
 		status = http.StatusMultiStatus
 	}
-	body := result.Document(maxResult, func(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) })
-	return JSON(status, body)
+	return JSON(status, result.Document(MaxResult, Escaped))
 }
 
 // finish sets the headers that every response has.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/strictjson"
 )
 
 // maxList bounds the reply with the list of API secrets, in bytes.
@@ -57,11 +56,7 @@ func readList(r reply) (map[apisecret.Identifier]bool, bool) {
 	}
 	listed := make(map[apisecret.Identifier]bool, len(*body.Listed))
 	for _, entry := range *body.Listed {
-		text, ok := strictjson.String(entry["identifier"])
-		if !ok {
-			text = string(entry["identifier"])
-		}
-		if i, err := apisecret.ParseIdentifier(text); err == nil {
+		if i, err := apisecret.ReadIdentifier(entry["identifier"]); err == nil {
 			listed[i] = isSet(entry["can_write"])
 		}
 	}
