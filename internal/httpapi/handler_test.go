@@ -505,7 +505,7 @@ func TestInvoke_answersAFailureOfOneWithAProblem(t *testing.T) {
 		{seguratest.Gateway502(), 502, apisecret.UpstreamInvalidResponse, "5", 0},
 		{seguratest.Gateway504(), 504, apisecret.UpstreamTimeout, "5", 0},
 		{seguratest.PasswordActivated(), 502, apisecret.UnexpectedResponse, "", 0},
-		{seguratest.ResetStream(), 502, apisecret.UpstreamUnreachable, "5", 0},
+		{seguratest.CloseConnection(), 502, apisecret.UpstreamUnreachable, "5", 0},
 		{seguratest.TokenRefused(seguratest.RefusedByGateway), 502, apisecret.AuthenticationFailed, "", 0},
 	} {
 		w := newWorld(t, seguratest.Options{})
