@@ -20,6 +20,14 @@ const (
 	Disable Action = "disable"
 )
 
+// Opposite returns the action that undoes this one.
+func (a Action) Opposite() Action {
+	if a == Disable {
+		return Enable
+	}
+	return Disable
+}
+
 // MaxIdentifiers is how many identifiers a request may have; a door may take fewer.
 const MaxIdentifiers = 10_000
 
