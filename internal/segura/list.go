@@ -19,12 +19,7 @@ const maxList = 16 << 20
 // Source: Segura's page "GET | List all API secrets". Nobody has said whether disabled
 // ones are listed.
 func (c *Client) List(ctx context.Context, t *Token) (map[apisecret.Identifier]bool, *apisecret.Error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.access().addresses.list, http.NoBody)
-	if err != nil {
-		return nil, apisecret.NewError(apisecret.InternalError, "")
-	}
-	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
-	r, fault := c.send(ctx, request, maxList)
+	r, fault := c.call(ctx, http.MethodGet, c.access().addresses.list, t, maxList)
 	if fault != nil {
 		return nil, aboutList(fault)
 	}
