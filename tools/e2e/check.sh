@@ -15,10 +15,11 @@ instead='make e2e E2E=required' required=${E2E:-}
 for program in aws curl bash; do
 	command -v "$program" >/dev/null || skip "$program is not here"
 done
+log=$root/.bin/venv.log
 reason=$(sh "$root/tools/sam/venv.sh" ministack 2>&1 >&3) 3>&1
 status=$?
 if [ "$status" -eq 3 ]; then
-	skip "$reason" "$root/.bin/venv.log"
+	skip "$reason"
 elif [ "$status" -ne 0 ]; then
 	echo "$reason"
 	exit "$status"

@@ -13,6 +13,6 @@ instead='make check-rie RIE=required' required=${RIE:-}
 . "$root/tools/skip.sh"
 
 cd "$root/tools/rie" || exit 1
-"$go" mod download >"$log" 2>&1 || skip "its modules cannot be had" "$log"
+"$go" mod download >"$log" 2>&1 || skip "its modules cannot be had"
 "$go" build -o "$root/.bin/aws-lambda-rie" github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie || exit 1
 cd "$root" && AWS_LAMBDA_RIE=$root/.bin/aws-lambda-rie exec "$go" test -count=1 ./test/rie

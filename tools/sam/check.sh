@@ -7,6 +7,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+log=$root/.bin/venv.log
 
 check='template' undone="template.yaml and openapi.yaml were NOT checked"
 instead='make check-template TEMPLATE=required' required=${TEMPLATE:-}
@@ -15,7 +16,7 @@ instead='make check-template TEMPLATE=required' required=${TEMPLATE:-}
 reason=$(sh "$root/tools/sam/venv.sh" 2>&1 >&3) 3>&1
 status=$?
 if [ "$status" -eq 3 ]; then
-	skip "$reason" "$root/.bin/venv.log"
+	skip "$reason"
 elif [ "$status" -ne 0 ]; then
 	echo "$reason"
 	exit "$status"

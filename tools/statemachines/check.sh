@@ -19,7 +19,7 @@ check='state machines' instead='make check-statemachines STATEMACHINES=required'
 
 # $1: what was not done; $2: why. The other part is done all the same.
 unavailable() {
-	(undone=$1 && skip "$2" "$log") || failed=1
+	(undone=$1 && skip "$2") || failed=1
 	return 1
 }
 
