@@ -16,20 +16,11 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 bin=$root/.bin
 log=$bin/govulncheck.log
 
-skip() {
-	echo
-	echo "!!! SKIPPED: known vulnerabilities were NOT looked for: $1"
-	sed 's/^/!!!   /' "$log"
-	echo "!!! Run 'make check-vuln VULN=required' where it can be had."
-	if [ "${VULN:-}" = required ]; then
-		echo "!!! VULN=required: this is a failure."
-		exit 1
-	fi
-	echo "govulncheck: $1" >"$bin/skipped"
-	exit 0
-}
+rm -f "$bin/skipped" # the list begins here
+check='govulncheck' undone='known vulnerabilities were NOT looked for'
+instead='make check-vuln VULN=required' required=${VULN:-}
+. "$root/tools/skip.sh"
 
-mkdir -p "$bin" && rm -f "$bin/skipped" || exit 1
 cd "$root" || exit 1
 
 # GOVULNCHECK names a program that is there already.

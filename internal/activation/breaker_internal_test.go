@@ -284,7 +284,7 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), row.left)
 			defer cancel()
 
-			work, stop := reserve(ctx, row.items)
+			work, stop := Reserve(ctx, row.items)
 			defer stop()
 
 			deadline, ok := work.Deadline()
@@ -293,7 +293,7 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 			}
 		})
 	}
-	unlimited, stop := reserve(t.Context(), 1)
+	unlimited, stop := Reserve(t.Context(), 1)
 	if _, ok := unlimited.Deadline(); ok {
 		t.Error("without a deadline: got one")
 	}
@@ -308,7 +308,7 @@ func TestReserve_leavesNothingOfATimeThatIsOver(t *testing.T) {
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
 
-		work, stop := reserve(ctx, 1)
+		work, stop := Reserve(ctx, 1)
 		defer stop()
 
 		if work.Err() == nil {

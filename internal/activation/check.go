@@ -80,7 +80,7 @@ func (c CheckResult) Document(limit int, measure func([]byte) int) []byte {
 // each even if a cache would serve it, and finds out what the access key may do with
 // the identifiers, if there are any. It enables and disables nothing.
 func (r *Runner) Check(ctx context.Context, identifiers []apisecret.Identifier) CheckResult {
-	work, cancel := reserve(ctx, len(identifiers))
+	work, cancel := Reserve(ctx, len(identifiers))
 	defer cancel()
 	var (
 		client *segura.Client

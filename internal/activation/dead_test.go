@@ -68,7 +68,7 @@ func TestRun_endsTheTriesUnderWayWhereNobodyIsThere(t *testing.T) {
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true}, attemptTimeout(3*time.Second))
 	w.runner.Concurrency, w.runner.Patience, w.runner.Retry = 4, 0, segura.Retry{MaxAttempts: 2}
 	w.Fail(callsFor(1003), seguratest.Hang(), -1)
-	w.Fail(enableCalls, seguratest.ResetStream(), -1)
+	w.Fail(enableCalls, seguratest.CloseConnection(), -1)
 
 	result := w.enable(t.Context(), 1003, 1000, 1001, 1002)
 
@@ -82,7 +82,7 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]seguratest.Fault{
 		"silent":          seguratest.Hang(), // and tried for as long as an attempt may take
-		"reset":           seguratest.ResetStream(),
+		"reset":           seguratest.CloseConnection(),
 		"its token":       seguratest.TokenRefused(seguratest.RefusedByGateway),
 		"out of order":    seguratest.Gateway503(),
 		"gateway timeout": seguratest.Gateway504(),
@@ -127,7 +127,7 @@ func TestRun_isNotEndedWhereAnybodyReplies(t *testing.T) {
 	w.runner.Concurrency = 1
 	w.runner.Patience = 0
 	w.runner.Retry = segura.Retry{MaxAttempts: 1}
-	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(r seguratest.Request) bool { return r.Identifier%2 == 0 }}, seguratest.ResetStream(), -1)
+	w.Fail(seguratest.Match{Kind: seguratest.KindEnable, When: func(r seguratest.Request) bool { return r.Identifier%2 == 0 }}, seguratest.CloseConnection(), -1)
 	w.Fail(enableCalls, seguratest.Gateway503(), -1)
 
 	result := w.enable(t.Context(), span(1000, 1039)...)
@@ -143,8 +143,8 @@ func TestRun_hasAllAttemptsForTheIdentifierAfterAFailedOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
 	w.runner.Concurrency = 1
-	w.Fail(callsFor(1000), seguratest.ResetStream(), -1)
-	w.Fail(callsFor(1001), seguratest.ResetStream(), 3)
+	w.Fail(callsFor(1000), seguratest.CloseConnection(), -1)
+	w.Fail(callsFor(1001), seguratest.CloseConnection(), 3)
 
 	result := w.enable(t.Context(), 1000, 1001, 1002)
 

@@ -47,7 +47,7 @@ type Runner struct {
 // Run carries out a request. It always returns an item for each identifier, in
 // their order, and it does so before ctx ends.
 func (r *Runner) Run(ctx context.Context, request apisecret.Request, origin telemetry.Origin) apisecret.Result {
-	work, cancel := reserve(ctx, len(request.Identifiers))
+	work, cancel := Reserve(ctx, len(request.Identifiers))
 	defer cancel()
 	calls := make([]Call, len(request.Identifiers))
 	for at, i := range request.Identifiers {
@@ -119,7 +119,9 @@ const (
 	reserveForItem  = 300 * time.Microsecond // with the CPU share of 128 MB
 )
 
-func reserve(ctx context.Context, items int) (context.Context, context.CancelFunc) {
+// Reserve returns a context that ends so much before the invocation's, for a reply
+// with so many items.
+func Reserve(ctx context.Context, items int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)

@@ -131,7 +131,7 @@ func TestRun_repeatsACallAgainstTransientFaultsOnly(t *testing.T) {
 		{"502", again(seguratest.Gateway502(), 1), done(5, apisecret.Enabled, 2)},
 		{"503 three times", again(seguratest.Gateway503(), 3), done(5, apisecret.Enabled, 4)},
 		{"503 four times", again(seguratest.Gateway503(), 4), failed(5, 4, apisecret.UpstreamError, true)},
-		{"one after another", []seguratest.Fault{seguratest.Gateway504(), seguratest.CutShort(), seguratest.ResetStream()}, done(5, apisecret.Enabled, 4)},
+		{"one after another", []seguratest.Fault{seguratest.Gateway504(), seguratest.CutShort(), seguratest.CloseConnection()}, done(5, apisecret.Enabled, 4)},
 		{"the last one tells", []seguratest.Fault{seguratest.Gateway503(), seguratest.Gateway503(), seguratest.Gateway503(), seguratest.Gateway504()}, failed(5, 4, apisecret.UpstreamTimeout, true)},
 		{"final after transient", []seguratest.Fault{seguratest.Gateway503(), seguratest.NotFound1005()}, failed(5, 2, apisecret.NotFound, false)},
 		{"a lost reply", []seguratest.Fault{seguratest.ResetMidBody().AfterApplying()}, done(5, apisecret.AlreadyEnabled, 2)},

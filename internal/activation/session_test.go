@@ -278,7 +278,7 @@ func TestEnable_tellsTheFaultOfTheTokenCall(t *testing.T) {
 		{seguratest.Gateway503(), failed(5, 0, apisecret.UpstreamError, true), 503, 4},
 		{seguratest.GatewayForbiddenIP403(), failed(5, 0, apisecret.AccessDenied, false), 403, 1},
 		{seguratest.TokenMissing(), failed(5, 0, apisecret.UnexpectedResponse, false), 200, 1},
-		{seguratest.ResetStream(), failed(5, 0, apisecret.UpstreamUnreachable, true), 0, 4},
+		{seguratest.CloseConnection(), failed(5, 0, apisecret.UpstreamUnreachable, true), 0, 4},
 	} {
 		t.Run(row.fault.String(), func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,8 @@ func ParseIdentifier(text string) (Identifier, error) {
 // String returns the identifier in plain digits.
 func (i Identifier) String() string { return strconv.FormatInt(int64(i), 10) }
 
-// decodeIdentifier reads a JSON number in plain digits or a JSON string of them.
-func decodeIdentifier(value json.RawMessage) (Identifier, error) {
+// ReadIdentifier reads a JSON number in plain digits or a JSON string of them.
+func ReadIdentifier(value json.RawMessage) (Identifier, error) {
 	if text, ok := strictjson.String(value); ok {
 		return ParseIdentifier(text)
 	}

@@ -20,6 +20,14 @@ const (
 	Disable Action = "disable"
 )
 
+// Opposite returns the action that undoes this one.
+func (a Action) Opposite() Action {
+	if a == Disable {
+		return Enable
+	}
+	return Disable
+}
+
 // MaxIdentifiers is how many identifiers a request may have; a door may take fewer.
 const MaxIdentifiers = 10_000
 
@@ -97,7 +105,7 @@ func (f Form) readField(d *Document, name Field, value json.RawMessage) (err err
 	case FieldIdentifier:
 		d.Single = true
 		d.Identifiers = make([]Identifier, 1)
-		if d.Identifiers[0], err = decodeIdentifier(value); err != nil {
+		if d.Identifiers[0], err = ReadIdentifier(value); err != nil {
 			return fmt.Errorf("identifier is %w", err)
 		}
 	case FieldIdentifiers:
@@ -131,7 +139,7 @@ func (f Form) decodeIdentifiers(value json.RawMessage) ([]Identifier, error) {
 	list := make([]Identifier, 0, len(elements))
 	seen := make(map[Identifier]bool, len(elements))
 	for at, element := range elements {
-		i, err := decodeIdentifier(element)
+		i, err := ReadIdentifier(element)
 		if err != nil {
 			return nil, fmt.Errorf("identifiers[%d] is %w", at, err)
 		}

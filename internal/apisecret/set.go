@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -59,7 +58,7 @@ func parseSpan(text string) (span, error) {
 
 func merge(written []span) []span {
 	spans := slices.Clone(written)
-	sort.Slice(spans, func(a, b int) bool { return spans[a].first < spans[b].first })
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	merged := spans[:1]
 	for _, next := range spans[1:] {
 		previous := &merged[len(merged)-1]

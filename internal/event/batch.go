@@ -96,12 +96,8 @@ func readRow(row json.RawMessage) (apisecret.Identifier, error) {
 		return 0, errors.New("it has no column identifier")
 	}
 	value := columns[at].Value
-	text, isText := strictjson.String(value)
-	if !isText {
-		text = string(value)
-	}
-	i, err := apisecret.ParseIdentifier(text)
-	switch {
+	i, err := apisecret.ReadIdentifier(value)
+	switch _, isText := strictjson.String(value); {
 	case err != nil:
 		return 0, fmt.Errorf("identifier is %w", err)
 	case !isText && i > maxExactNumber:

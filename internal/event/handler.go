@@ -54,15 +54,15 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	defer func() {
 		if p := recover(); p != nil {
 			activation.LogPanic(ctx, h.Log, p)
-			reply, err = nil, h.functionError(ctx, InternalError, apisecret.NewError(apisecret.InternalError, "").Message)
+			reply, err = nil, Fail(ctx, h.Log, InternalError, apisecret.NewError(apisecret.InternalError, "").Message)
 		}
 	}()
 	document, origin, err := h.open(payload)
 	switch {
 	case err != nil:
-		return nil, h.functionError(ctx, InvalidRequest, err.Error())
+		return nil, Fail(ctx, h.Log, InvalidRequest, err.Error())
 	case document.Check:
-		return h.check(ctx, document.Identifiers)
+		return Checked(ctx, h.Log, h.Runner.Check(ctx, document.Identifiers))
 	}
 	result := h.Runner.Run(ctx, document.Request, origin)
 	if result.Outcome() == apisecret.Succeeded {
@@ -72,11 +72,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	if result.Retryable() {
 		kind = TransientError
 	}
-	return nil, h.functionError(ctx, kind, string(result.Document(maxError-errorOverhead, escaped)))
-}
-
-func (h *Handler) check(ctx context.Context, identifiers []apisecret.Identifier) ([]byte, error) {
-	return Checked(ctx, h.Log, h.Runner.Check(ctx, identifiers))
+	return nil, Fail(ctx, h.Log, kind, string(result.Document(maxError-errorOverhead, escaped)))
 }
 
 // Checked returns a self-check's document, or the function error that it ends in, and
@@ -126,20 +122,15 @@ func Open(payload []byte, allowed []string) (Opened, error) {
 	return opened, nil
 }
 
-// Fail logs that the invocation ends in a function error of the kind, and returns it.
-func Fail(ctx context.Context, log *slog.Logger, kind, message string) error {
-	return (&Handler{Log: log}).functionError(ctx, kind, message)
-}
-
-// functionError logs that the invocation ends in an error, without the document,
-// and returns the error. It is returned by value and unwrapped, since the
+// Fail logs that the invocation ends in a function error of the kind, without the
+// document, and returns the error. It is returned by value and unwrapped, since the
 // runtime library takes the type from it only then.
-func (h *Handler) functionError(ctx context.Context, kind, message string) error {
+func Fail(ctx context.Context, log *slog.Logger, kind, message string) error {
 	attributes := []any{"errorType", kind}
 	if kind == InvalidRequest {
 		attributes = append(attributes, "cause", message)
 	}
-	h.Log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
+	log.ErrorContext(ctx, "the invocation ended in a function error", attributes...)
 	return messages.InvokeResponse_Error{Type: kind, Message: message}
 }
 

@@ -48,7 +48,7 @@ func BenchmarkDoor_Invoke(b *testing.B) {
 // benchDoor is a door before a server that does next to nothing.
 func benchDoor(b *testing.B) *event.Handler {
 	b.Helper()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := `{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false,"error_code":0,"detail":"","mensagem":"Api secret activated successfully","erro":false,"cod_erro":0}}`
 		if strings.HasSuffix(r.URL.Path, "/token") {
 			body = `{"token_type":"Bearer","expires_in":3600,"access_token":"` + strings.Repeat("t", 700) + `"}`
@@ -56,8 +56,6 @@ func benchDoor(b *testing.B) *event.Handler {
 		w.Header().Set("X-Kong-Request-Id", "c68301a56463ee37394b609510cade69")
 		_, _ = io.WriteString(w, body)
 	}))
-	server.EnableHTTP2 = true
-	server.StartTLS()
 	b.Cleanup(server.Close)
 	client, err := segura.New(segura.Credentials{
 		BaseURL: server.URL, ClientID: "client", ClientSecret: segura.Hide("client-secret"),

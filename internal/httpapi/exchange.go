@@ -15,12 +15,6 @@ import (
 	"segura-enable/internal/telemetry"
 )
 
-// Response is what API Gateway and function URLs turn into an HTTP response.
-type Response = response
-
-// Problem is a body of application/problem+json.
-type Problem = problem
-
 // Request is an HTTP request to a collection of paths.
 type Request struct {
 	Method   string
@@ -30,7 +24,7 @@ type Request struct {
 }
 
 // Read takes a request to the collection out of the payload, or says why it is
-// refused. A stage or a base path mapping may have put a prefix in front of the path.
+// refused.
 func Read(payload []byte, collection string) (Request, *Problem) {
 	var e envelope
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -40,28 +34,40 @@ func Read(payload []byte, collection string) (Request, *Problem) {
 	if !ok {
 		return Request{}, notServed()
 	}
-	var segments []string
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return Request{}, NoSuchPath()
-		}
-		if segment != "" {
-			segments = append(segments, segment)
-		}
-	}
-	at := slices.Index(segments, collection)
-	if at < 0 {
+	segments, ok := below(path, collection)
+	if !ok {
 		return Request{}, NoSuchPath()
+	}
+	return Request{Method: method, Segments: segments, Caller: e.caller(), envelope: e}, nil
+}
+
+func notServed() *Problem {
+	return invalid(http.StatusBadRequest, "This is not an event of an API Gateway REST API, an API Gateway HTTP API or a Lambda function URL.")
+}
+
+// below returns the segments of the path behind the collection's. A stage, a base path
+// mapping or a {proxy+} resource may have put a prefix in front of it. Repeated and
+// trailing slashes mean nothing: a function URL ends in one.
+func below(path, collection string) ([]string, bool) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, false
+	}
+	segments := slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
+	at := slices.Index(segments, collection)
+	if at < 0 || slices.Contains(segments, ".") || slices.Contains(segments, "..") {
+		return nil, false
 	}
 	rest := segments[at+1:]
 	for len(rest) > 0 && rest[0] == collection { // a stage or a mapping of the same name
 		rest = rest[1:]
 	}
-	return Request{Method: method, Segments: rest, Caller: e.caller(), envelope: e}, nil
+	return rest, true
 }
 
 // NoSuchPath is the problem of a path that nothing is at.
-func NoSuchPath() *Problem { return invalid(http.StatusNotFound, "There is nothing at this path.") }
+func NoSuchPath() *Problem {
+	return invalid(http.StatusNotFound, "There is nothing at this path. Use POST /api-secrets/{identifier}/enable, POST /api-secrets/enable, the same with disable, or, where the stack has windows, /windows and the paths below it.")
+}
 
 // Body returns the request's body, of bounded size, or says why it is refused.
 func (r *Request) Body() ([]byte, *Problem) { return r.envelope.body() }
@@ -105,15 +111,12 @@ func WrongMethod(allowed string) *Problem {
 	return p
 }
 
-// ProblemOf returns the problem of a failure.
-func ProblemOf(failure *apisecret.Error) *Problem { return problemFor(failure) }
-
 // Text returns the problem as JSON text; id is the invocation's.
-func (p *problem) Text(id string) []byte { return []byte(p.render(id).Body) }
+func (p *Problem) Text(id string) []byte { return []byte(p.render(id).Body) }
 
 // JSON returns a response with a JSON document.
 func JSON(status int, document []byte) Response {
-	return Response{StatusCode: status, Headers: contentType("application/json"), Body: string(document)}
+	return Response{StatusCode: status, Headers: map[string]string{"Content-Type": "application/json"}, Body: string(document)}
 }
 
 // Reply carries out an invocation that answer answers, or refuses with a problem. It
@@ -122,7 +125,7 @@ func Reply(ctx context.Context, log *slog.Logger, answer func() (Response, *Prob
 	defer func() {
 		if p := recover(); p != nil {
 			activation.LogPanic(ctx, log, p)
-			reply = strictjson.Encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "")).render(telemetry.RequestID(ctx))))
+			reply = strictjson.Encode(finish(ctx, ProblemOf(apisecret.NewError(apisecret.InternalError, "")).render(telemetry.RequestID(ctx))))
 		}
 	}()
 	response, problem := answer()

@@ -18,8 +18,11 @@ import (
 // MaxIdentifiers is how many identifiers one HTTP request may hold.
 const MaxIdentifiers = 100
 
-// maxResult bounds a response's body, escaping included, in bytes.
-const maxResult = 200 << 10
+// MaxResult bounds a response's body as Escaped measures it, in bytes.
+const MaxResult = 200 << 10
+
+// Escaped returns the length of text inside a JSON string, where a body is.
+func Escaped(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) }
 
 // Handler handles HTTP requests. It may be used by several goroutines at once.
 type Handler struct {
@@ -28,8 +31,8 @@ type Handler struct {
 	Log       *slog.Logger
 }
 
-// response is what API Gateway and function URLs turn into an HTTP response.
-type response struct {
+// Response is what API Gateway and function URLs turn into an HTTP response.
+type Response struct {
 	StatusCode      int               `json:"statusCode"`
 	Headers         map[string]string `json:"headers"`
 	Body            string            `json:"body"`
@@ -37,56 +40,50 @@ type response struct {
 }
 
 // Invoke implements lambda.Handler; its error is always nil.
-func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, _ error) {
+func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
-	defer func() {
-		if p := recover(); p != nil {
-			activation.LogPanic(ctx, h.Log, p)
-			reply = strictjson.Encode(finish(ctx, problemFor(apisecret.NewError(apisecret.InternalError, "")).render(telemetry.RequestID(ctx))))
-		}
-	}()
-	return strictjson.Encode(finish(ctx, h.answer(ctx, payload))), nil
+	return Reply(ctx, h.Log, func() (Response, *Problem) { return h.answer(ctx, payload) }), nil
 }
 
 // answer carries out the request in the payload.
-func (h *Handler) answer(ctx context.Context, payload []byte) response {
-	call, problem := open(payload)
+func (h *Handler) answer(ctx context.Context, payload []byte) (Response, *Problem) {
+	r, problem := Read(payload, collection)
 	if problem != nil {
-		h.Log.WarnContext(ctx, "the HTTP request was refused", "status", problem.Status, "cause", problem.Detail)
-		return problem.render(telemetry.RequestID(ctx))
+		return Response{}, problem
 	}
-	result := h.Runner.Run(ctx, call.request, telemetry.Origin{Source: "api", Caller: call.caller})
-	if !call.request.Single {
-		return several(result)
+	request, problem := r.request()
+	if problem != nil {
+		return Response{}, problem
 	}
-	return one(result.Items[0], telemetry.RequestID(ctx))
+	result := h.Runner.Run(ctx, request, telemetry.Origin{Source: "api", Caller: r.Caller})
+	if !request.Single {
+		return several(result), nil
+	}
+	return one(result.Items[0], telemetry.RequestID(ctx)), nil
 }
 
 // one answers for one identifier, with the item or a problem; id is the request's.
-func one(item apisecret.Item, id string) response {
+func one(item apisecret.Item, id string) Response {
 	if item.Error == nil {
-		return response{StatusCode: http.StatusOK, Headers: contentType("application/json"), Body: string(strictjson.Encode(item))}
+		return JSON(http.StatusOK, strictjson.Encode(item))
 	}
-	problem := problemFor(item.Error)
+	problem := ProblemOf(item.Error)
 	problem.Identifier = item.Identifier
 	return problem.render(id)
 }
 
 // several answers for several identifiers, with the result document.
-func several(result apisecret.Result) response {
+func several(result apisecret.Result) Response {
 	status := http.StatusOK
 	if result.Outcome() != apisecret.Succeeded {
 		status = http.StatusMultiStatus
 	}
-	body := result.Document(maxResult, func(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) })
-	return response{StatusCode: status, Headers: contentType("application/json"), Body: string(body)}
+	return JSON(status, result.Document(MaxResult, Escaped))
 }
 
-func contentType(value string) map[string]string { return map[string]string{"Content-Type": value} }
-
 // finish sets the headers that every response has.
-func finish(ctx context.Context, r response) response {
+func finish(ctx context.Context, r Response) Response {
 	r.Headers["Cache-Control"] = "no-store"
 	r.Headers["X-Request-Id"] = telemetry.RequestID(ctx)
 	return r

@@ -33,10 +33,10 @@ func TestInvoke_servesBothActionsInEveryEnvelope(t *testing.T) {
 		{rest("POST", "/api-secrets/enable", `{"identifier":"5"}`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
 		{rest("POST", "/api-secrets/enable", `{"identifiers":[5]}`), `{"outcome":"succeeded","requested":1,"enabled":1,"already_enabled":0,"failed":0,"results":[{"identifier":5,"outcome":"enabled","attempts":1}]}`, "enable/5"},
 		{rest("POST", "/api-secrets/disable", `{"identifiers":[6]}`), `{"outcome":"succeeded","requested":1,"disabled":1,"already_disabled":0,"failed":0,"results":[{"identifier":6,"outcome":"disabled","attempts":1}]}`, "disable/6"},
-		{http2("POST", "/api-secrets/5/enable", ""), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
-		{with(http2("POST", "/api-secrets/5/enable", ""), "body:null"), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{httpAPI("POST", "/api-secrets/5/enable", ""), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
+		{with(httpAPI("POST", "/api-secrets/5/enable", ""), "body:null"), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
 		{with(rest("POST", "/api-secrets/5/enable", ""), `version:"1.0"`), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
-		{http2("POST", "/api-secrets/disable", `{"identifier":6,"reason":"x"}`), `{"identifier":6,"outcome":"disabled","attempts":1}`, "disable/6"},
+		{httpAPI("POST", "/api-secrets/disable", `{"identifier":6,"reason":"x"}`), `{"identifier":6,"outcome":"disabled","attempts":1}`, "disable/6"},
 		{with(rest("POST", "/api-secrets/enable", ""), "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(`{"identifier":5}`)))), `{"identifier":5,"outcome":"enabled","attempts":1}`, "enable/5"},
 	} {
 		w := newWorld(t, seguratest.Options{})
@@ -147,7 +147,7 @@ func TestInvoke_findsTheRouteBehindAPrefixOnly(t *testing.T) {
 		"/api-secrets/5/enable\n":                         notFound,
 		"https://x/api-secrets/5/enable":                  notFound,
 	} {
-		for name, payload := range map[string]string{"REST": rest("POST", path, ""), "HTTP": http2("POST", path, "")} {
+		for name, payload := range map[string]string{"REST": rest("POST", path, ""), "HTTP": httpAPI("POST", path, "")} {
 			w.Reset()
 
 			got := w.invoke(t, payload)
@@ -249,7 +249,7 @@ func TestInvoke_refusesWhatStandsInAPathForAnIdentifier(t *testing.T) {
 func TestInvoke_allowsPostOnly(t *testing.T) {
 	w := newWorld(t, seguratest.Options{})
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "Post", "POST ", "X"} {
-		for _, payload := range []string{rest(method, "/api-secrets/5/enable", ""), http2(method, "/api-secrets/enable", `{"identifier":5}`)} {
+		for _, payload := range []string{rest(method, "/api-secrets/5/enable", ""), httpAPI(method, "/api-secrets/enable", `{"identifier":5}`)} {
 			if got := w.invoke(t, payload); got.StatusCode != 405 || got.Headers["Allow"] != "POST" || got.problem(t).Code != "invalid_request" {
 				t.Errorf("%s: got %d, Allow: %q, %s", method, got.StatusCode, got.Headers["Allow"], got.Body)
 			}
@@ -397,12 +397,12 @@ func TestInvoke_servesNoOtherEvents(t *testing.T) {
 	payloads := slices.Concat(slices.Collect(maps.Values(activationtest.Foreign)), slices.Collect(maps.Values(activationtest.ForeignHTTP)))
 	payloads = append(payloads,
 		"", " ", "null", "5", `"x"`, "[]", "{}", "{", "\xff", `{"version":"2.0"}`, `{"version":5}`,
-		with(http2("POST", "/api-secrets/5/enable", ""), `version:"3.0"`),
-		with(http2("POST", "/api-secrets/5/enable", ""), `version:"1.0"`),
+		with(httpAPI("POST", "/api-secrets/5/enable", ""), `version:"3.0"`),
+		with(httpAPI("POST", "/api-secrets/5/enable", ""), `version:"1.0"`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `version:"2.0"`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:x"}}`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `type:"REQUEST"`, `methodArn:"arn:aws:execute-api:x"`),
-		with(http2("POST", "/api-secrets/5/enable", ""), `type:"REQUEST"`, `routeArn:"arn:aws:execute-api:x"`),
+		with(httpAPI("POST", "/api-secrets/5/enable", ""), `type:"REQUEST"`, `routeArn:"arn:aws:execute-api:x"`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `headers:[]`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `body:{"reason":"x"}`),
 		with(rest("POST", "/api-secrets/5/enable", ""), `path:["/api-secrets/5/enable"]`),
@@ -460,16 +460,16 @@ func TestInvoke_auditsWhoCalled(t *testing.T) {
 		"REST, Cognito":           {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"identity":{"userArn":null},"authorizer":{"claims":{"sub":"cognito-sub","email":"x"}}}`), "cognito-sub"},
 		"REST, Lambda authorizer": {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"authorizer":{"principalId":"principal","integrationLatency":3}}`), "principal"},
 		"REST, its context":       {with(rest("POST", "/api-secrets/5/enable", ""), `requestContext:{"authorizer":{"principalId":"principal","sub":"subject"}}`), "subject"},
-		"HTTP, IAM":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:aws:iam::1:user/b"}}}`), "arn:aws:iam::1:user/b"},
-		"HTTP, JWT":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":"jwt-sub"},"scopes":null}}}`), "jwt-sub"},
-		"HTTP, Lambda authorizer": {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"sub":"lambda-sub"}}}`), "lambda-sub"},
-		"HTTP, its principal":     {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"principalId":"lambda-principal"}}}`), "lambda-principal"},
-		"nobody asked":            {http2("POST", "/api-secrets/5/enable", ""), ""},
-		"no object":               {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":"sub"}`), ""},
-		"no text":                 {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":5}}}}`), ""},
-		"null":                    {with(http2("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":null}`), ""},
+		"HTTP, IAM":               {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:aws:iam::1:user/b"}}}`), "arn:aws:iam::1:user/b"},
+		"HTTP, JWT":               {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":"jwt-sub"},"scopes":null}}}`), "jwt-sub"},
+		"HTTP, Lambda authorizer": {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"sub":"lambda-sub"}}}`), "lambda-sub"},
+		"HTTP, its principal":     {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"lambda":{"principalId":"lambda-principal"}}}`), "lambda-principal"},
+		"nobody asked":            {httpAPI("POST", "/api-secrets/5/enable", ""), ""},
+		"no object":               {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":"sub"}`), ""},
+		"no text":                 {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":{"jwt":{"claims":{"sub":5}}}}`), ""},
+		"null":                    {with(httpAPI("POST", "/api-secrets/5/enable", ""), `requestContext:{"http":{"method":"POST"},"authorizer":null}`), ""},
 		"a header is no proof":    {with(rest("POST", "/api-secrets/5/enable", ""), `headers:{"X-Caller":"forged","X-Amzn-Principal":"forged","Authorization":"forged"}`), ""},
-		"nor is the query":        {with(http2("POST", "/api-secrets/5/enable", ""), `queryStringParameters:{"userArn":"forged","caller":"forged"}`, `rawQueryString:"caller=forged"`), ""},
+		"nor is the query":        {with(httpAPI("POST", "/api-secrets/5/enable", ""), `queryStringParameters:{"userArn":"forged","caller":"forged"}`, `rawQueryString:"caller=forged"`), ""},
 	} {
 		w := newWorld(t, seguratest.Options{})
 
@@ -505,7 +505,7 @@ func TestInvoke_answersAFailureOfOneWithAProblem(t *testing.T) {
 		{seguratest.Gateway502(), 502, apisecret.UpstreamInvalidResponse, "5", 0},
 		{seguratest.Gateway504(), 504, apisecret.UpstreamTimeout, "5", 0},
 		{seguratest.PasswordActivated(), 502, apisecret.UnexpectedResponse, "", 0},
-		{seguratest.ResetStream(), 502, apisecret.UpstreamUnreachable, "5", 0},
+		{seguratest.CloseConnection(), 502, apisecret.UpstreamUnreachable, "5", 0},
 		{seguratest.TokenRefused(seguratest.RefusedByGateway), 502, apisecret.AuthenticationFailed, "", 0},
 	} {
 		w := newWorld(t, seguratest.Options{})
@@ -610,7 +610,7 @@ func FuzzInvoke(f *testing.F) {
 	w.door.Runner.Allowed, _ = apisecret.ParseSet("5-8,100-105")
 	for _, seed := range []string{
 		rest("POST", "/api-secrets/5/enable", ""), rest("POST", "/prod/api-secrets/enable", `{"identifiers":[5,"6",7,100,200]}`), rest("GET", "/api-secrets/5/enable", ""),
-		http2("POST", "/api-secrets/6/disable", `{"reason":"x"}`), http2("POST", "/api-secrets/disable", `{"identifier":6}`),
+		httpAPI("POST", "/api-secrets/6/disable", `{"reason":"x"}`), httpAPI("POST", "/api-secrets/disable", `{"identifier":6}`),
 		with(rest("POST", "/api-secrets/enable", ""), "isBase64Encoded:true", "body:"+quote(base64.StdEncoding.EncodeToString([]byte(`{"identifier":5}`)))),
 		`{"identifier":5}`, `{"version":"2.0"}`, `[]`, `null`, ``, `{"path":"/api-secrets/5/enable","httpMethod":"POST"}`,
 		`{"PATH":"/api-secrets/5/enable","HTTPMethod":"POST","path":"/api-secrets/6/enable"}`, `{"path":"/api-secrets/5/enable","httpMethod":"POST","body":"{\"identifier\":6}"}`,

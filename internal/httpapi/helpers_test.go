@@ -99,8 +99,8 @@ func rest(method, path, body string) string {
 	return `{"resource":"/{proxy+}","path":` + quote(path) + `,"httpMethod":` + quote(method) + `,"headers":null,"multiValueHeaders":null,"requestContext":{"stage":"prod"},"body":` + quote(body) + `,"isBase64Encoded":false}`
 }
 
-// http2 is the event of an API Gateway HTTP API or a function URL.
-func http2(method, path, body string) string {
+// httpAPI is the event of an API Gateway HTTP API or a function URL.
+func httpAPI(method, path, body string) string {
 	return `{"version":"2.0","routeKey":"$default","rawPath":` + quote(path) + `,"headers":{},"requestContext":{"http":{"method":` + quote(method) + `,"path":"/other"}},"body":` + quote(body) + `,"isBase64Encoded":false}`
 }
 
@@ -122,4 +122,4 @@ func with(event string, members ...string) string {
 }
 
 // fronts make the events of the two payload formats.
-var fronts = map[string]func(method, path, body string) string{"payload format 1.0": rest, "payload format 2.0": http2}
+var fronts = map[string]func(method, path, body string) string{"payload format 1.0": rest, "payload format 2.0": httpAPI}

@@ -11,12 +11,8 @@ import (
 	"segura-enable/internal/strictjson"
 )
 
-// invalidRequest is the code of a request that cannot be understood. It belongs
-// to this door, not to an identifier.
-const invalidRequest apisecret.Code = "invalid_request"
-
-// problem is a body of application/problem+json (RFC 9457).
-type problem struct {
+// Problem is a body of application/problem+json (RFC 9457).
+type Problem struct {
 	Type       string               `json:"type"`
 	Title      string               `json:"title"`
 	Status     int                  `json:"status"`
@@ -65,13 +61,13 @@ var answers = map[apisecret.Code]struct {
 	apisecret.WindowsUnavailable:      {http.StatusServiceUnavailable, "Windows unavailable"},
 }
 
-// problemFor returns the problem of a failure.
-func problemFor(failure *apisecret.Error) *problem {
+// ProblemOf returns the problem of a failure.
+func ProblemOf(failure *apisecret.Error) *Problem {
 	answer, ok := answers[failure.Code]
 	if !ok {
 		answer.status, answer.title = http.StatusBadGateway, "Segura could not be used"
 	}
-	p := &problem{
+	p := &Problem{
 		Title: answer.title, Status: answer.status, Detail: failure.Message,
 		Code: failure.Code, Retryable: failure.Retryable, SeguraCode: failure.SeguraCode,
 	}
@@ -82,17 +78,17 @@ func problemFor(failure *apisecret.Error) *problem {
 }
 
 // invalid returns the problem of a request that cannot be understood.
-func invalid(status int, detail string) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: invalidRequest}
+func invalid(status int, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: apisecret.InvalidRequest}
 }
 
 // render returns the problem as a response; id is the request's.
-func (p *problem) render(id string) response {
+func (p *Problem) render(id string) Response {
 	p.Type = typePrefix + string(p.Code)
 	if id != "" {
 		p.Instance = "urn:uuid:" + id
 	}
-	r := response{StatusCode: p.Status, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: string(strictjson.Encode(p))}
+	r := Response{StatusCode: p.Status, Headers: map[string]string{"Content-Type": "application/problem+json"}, Body: string(strictjson.Encode(p))}
 	if p.retryAfter > 0 {
 		r.Headers["Retry-After"] = strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds())))
 	}

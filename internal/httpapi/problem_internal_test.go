@@ -7,7 +7,7 @@ import (
 )
 
 // How each code looks over HTTP: the one table.
-func TestProblemFor_hasAStatusForEveryCode(t *testing.T) {
+func TestProblemOf_hasAStatusForEveryCode(t *testing.T) {
 	for code, want := range map[apisecret.Code]int{
 		apisecret.NotFound:                404,
 		apisecret.AccessDenied:            403,
@@ -28,7 +28,7 @@ func TestProblemFor_hasAStatusForEveryCode(t *testing.T) {
 			failure := apisecret.NewError(code, "sentence")
 			failure.Retryable = retryable
 
-			got := problemFor(failure).render("id")
+			got := ProblemOf(failure).render("id")
 
 			if got.StatusCode != want || (got.Headers["Retry-After"] != "") != retryable {
 				t.Errorf("%s, retryable %t: got %d with Retry-After %q, want %d", code, retryable, got.StatusCode, got.Headers["Retry-After"], want)
@@ -40,7 +40,7 @@ func TestProblemFor_hasAStatusForEveryCode(t *testing.T) {
 func TestRender_isWordedAsPromised(t *testing.T) {
 	failure := apisecret.NewError(apisecret.NotFound, "No <such> API secret & no other.")
 	failure.SeguraCode, failure.HTTPStatus, failure.UpstreamRequestID = 1005, 400, "kong"
-	p := problemFor(failure)
+	p := ProblemOf(failure)
 	p.Identifier = apisecret.MaxIdentifier
 
 	got := p.render("8f5d3b1c-0000-4000-8000-000000000001").Body

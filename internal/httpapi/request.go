@@ -7,8 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-
-	"segura-enable/internal/apisecret"
 )
 
 // maxBody bounds a request's body, in bytes.
@@ -49,46 +47,6 @@ type requestContext struct {
 	ELB        json.RawMessage `json:"elb"` // of an Application Load Balancer, whose event is not served
 }
 
-// call is an accepted HTTP request.
-type call struct {
-	request apisecret.Request
-	caller  string
-}
-
-// open takes the request out of the payload, or says why it is refused.
-func open(payload []byte) (call, *problem) {
-	var e envelope
-	if err := json.Unmarshal(payload, &e); err != nil {
-		return call{}, notServed()
-	}
-	method, path, ok := e.methodAndPath()
-	if !ok {
-		return call{}, notServed()
-	}
-	to, ok := routeOf(path)
-	if !ok {
-		return call{}, invalid(http.StatusNotFound, "There is nothing at this path. Use POST /api-secrets/{identifier}/enable, POST /api-secrets/enable, or the same with disable.")
-	}
-	if method != http.MethodPost {
-		refusal := invalid(http.StatusMethodNotAllowed, "Use POST.")
-		refusal.allow = http.MethodPost
-		return call{}, refusal
-	}
-	body, refusal := e.body()
-	if refusal != nil {
-		return call{}, refusal
-	}
-	request, err := to.read(body)
-	if err != nil {
-		return call{}, invalid(http.StatusBadRequest, "The request cannot be understood: "+err.Error()+".")
-	}
-	return call{request, e.caller()}, nil
-}
-
-func notServed() *problem {
-	return invalid(http.StatusBadRequest, "This is not an event of an API Gateway REST API, an API Gateway HTTP API or a Lambda function URL.")
-}
-
 func (e *envelope) methodAndPath() (method, path string, ok bool) {
 	switch e.Version {
 	case "2.0":
@@ -101,7 +59,7 @@ func (e *envelope) methodAndPath() (method, path string, ok bool) {
 }
 
 // body returns the body, decoded and of bounded size, or says why it is refused.
-func (e *envelope) body() ([]byte, *problem) {
+func (e *envelope) body() ([]byte, *Problem) {
 	if e.Body == nil || *e.Body == "" {
 		return nil, nil
 	}

@@ -3,8 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"net/http"
 
 	"segura-enable/internal/apisecret"
 )
@@ -19,27 +18,30 @@ type route struct {
 	text   string // that identifier, not yet read
 }
 
-// routeOf finds the route of a path that a stage, a base path mapping or a
-// {proxy+} resource may have put a prefix in front of. The path ends with the
-// route, and the collection's name stands in no other place: behind a prefix
-// such as api-secrets/5/ that an IAM policy allows, nothing else is reached. Repeated
-// and trailing slashes mean nothing: a function URL ends in one.
-func routeOf(path string) (route, bool) {
-	if !strings.HasPrefix(path, "/") {
-		return route{}, false
+// request returns what is asked for, or says why it is refused.
+func (r *Request) request() (apisecret.Request, *Problem) {
+	to, ok := routeOf(r.Segments)
+	if !ok {
+		return apisecret.Request{}, NoSuchPath()
 	}
-	segments := slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
-	if slices.Contains(segments, ".") || slices.Contains(segments, "..") {
-		return route{}, false
+	if r.Method != http.MethodPost {
+		return apisecret.Request{}, WrongMethod(http.MethodPost)
 	}
-	at := slices.Index(segments, collection)
-	if at < 0 {
-		return route{}, false
+	body, problem := r.Body()
+	if problem != nil {
+		return apisecret.Request{}, problem
 	}
-	rest := segments[at+1:]
-	for len(rest) > 0 && rest[0] == collection { // a stage or a mapping of the same name
-		rest = rest[1:]
+	request, err := to.read(body)
+	if err != nil {
+		return apisecret.Request{}, Invalid(err.Error())
 	}
+	return request, nil
+}
+
+// routeOf finds the route of a path's segments. The path ends with the route, and the
+// collection's name stands in no other place: behind a prefix such as api-secrets/5/
+// that an IAM policy allows, nothing else is reached.
+func routeOf(rest []string) (route, bool) {
 	if len(rest) == 0 {
 		return route{}, false
 	}

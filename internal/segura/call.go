@@ -22,12 +22,7 @@ type Answer struct {
 // secret", whose word for it is to activate and to deactivate. Both are
 // idempotent, so that a call may be repeated after any fault.
 func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Identifier, t *Token) (Answer, *apisecret.Error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.access().addresses.call(action, i), http.NoBody)
-	if err != nil {
-		return Answer{}, apisecret.NewError(apisecret.InternalError, "")
-	}
-	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
-	r, fault := c.send(ctx, request, maxBody)
+	r, fault := c.call(ctx, http.MethodPost, c.access().addresses.call(action, i), t, maxBody)
 	if fault != nil {
 		return Answer{}, fault
 	}
@@ -40,6 +35,18 @@ func (c *Client) Do(ctx context.Context, action apisecret.Action, i apisecret.Id
 	return Answer{}, withQuote(fault, message, requestID)
 }
 
+// call sends a request without a body, with the token unless that is nil.
+func (c *Client) call(ctx context.Context, method, address string, t *Token, most int64) (reply, *apisecret.Error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	if err != nil {
+		return reply{}, apisecret.NewError(apisecret.InternalError, "")
+	}
+	if t != nil {
+		request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
+	}
+	return c.send(ctx, request, most)
+}
+
 // Connect opens a new connection to the base URL and sends one HEAD; any reply
 // is a success.
 func (c *Client) Connect(ctx context.Context) *apisecret.Error {
@@ -47,11 +54,7 @@ func (c *Client) Connect(ctx context.Context) *apisecret.Error {
 	config.ClientSessionCache = nil
 	fresh := &Client{options: c.options, access: c.access, transport: newTransport(config, c.options), certificateAsked: c.certificateAsked}
 	fresh.transport.DisableKeepAlives = true
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.access().addresses.base.String(), http.NoBody)
-	if err != nil {
-		return apisecret.NewError(apisecret.InternalError, "")
-	}
-	_, fault := fresh.send(ctx, request, maxBody)
+	_, fault := fresh.call(ctx, http.MethodHead, c.access().addresses.base.String(), nil, maxBody)
 	if fault != nil && fault.Code == apisecret.UnexpectedResponse {
 		fault.Message = "What answers at base_url does not speak HTTP. Check base_url in the AWS secret, and what answers there."
 	}

@@ -154,9 +154,8 @@ func newTransport(config *tls.Config, o Options) *http.Transport {
 }
 
 // send sends a request and reads its reply, up to so many bytes, within one attempt's
-// timeout.
-// Redirects are replies like any other. The fault says that there was no reply;
-// one that came is for the caller to judge.
+// timeout. Redirects are replies like any other. The fault says that there was no
+// reply; one that came is for the caller to judge.
 func (c *Client) send(ctx context.Context, request *http.Request, most int64) (reply, *apisecret.Error) {
 	c.dropStaleConnections()
 	attempt, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)

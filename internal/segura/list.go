@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/strictjson"
 )
 
 // maxList bounds the reply with the list of API secrets, in bytes.
@@ -20,12 +19,7 @@ const maxList = 16 << 20
 // Source: Segura's page "GET | List all API secrets". Nobody has said whether disabled
 // ones are listed.
 func (c *Client) List(ctx context.Context, t *Token) (map[apisecret.Identifier]bool, *apisecret.Error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.access().addresses.list, http.NoBody)
-	if err != nil {
-		return nil, apisecret.NewError(apisecret.InternalError, "")
-	}
-	request.Header.Set("Authorization", "Bearer "+t.value.Reveal())
-	r, fault := c.send(ctx, request, maxList)
+	r, fault := c.call(ctx, http.MethodGet, c.access().addresses.list, t, maxList)
 	if fault != nil {
 		return nil, aboutList(fault)
 	}
@@ -57,11 +51,7 @@ func readList(r reply) (map[apisecret.Identifier]bool, bool) {
 	}
 	listed := make(map[apisecret.Identifier]bool, len(*body.Listed))
 	for _, entry := range *body.Listed {
-		text, ok := strictjson.String(entry["identifier"])
-		if !ok {
-			text = string(entry["identifier"])
-		}
-		if i, err := apisecret.ParseIdentifier(text); err == nil {
+		if i, err := apisecret.ReadIdentifier(entry["identifier"]); err == nil {
 			listed[i] = isSet(entry["can_write"])
 		}
 	}

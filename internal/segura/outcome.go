@@ -73,10 +73,7 @@ func isContradicted(action apisecret.Action, c content) bool {
 	if c.flagged {
 		return true
 	}
-	opposite := stateWord(apisecret.Disable)
-	if action == apisecret.Disable {
-		opposite = stateWord(apisecret.Enable)
-	}
+	opposite := stateWord(action.Opposite())
 	for _, text := range c.others {
 		if text == c.message {
 			continue

@@ -43,9 +43,9 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // content is what a reply says, whichever generation of Segura or of the gateway
-// in front of it wrote it; the zero value says nothing. The pages "POST | Enable API secret" of versions 3.32
-// to 4 show several forms of the same envelope; the gateway has its own, in JSON
-// and in plain text.
+// in front of it wrote it; the zero value says nothing. The pages "POST | Enable API
+// secret" of versions 3.32 to 4 show several forms of the same envelope; the gateway
+// has its own, in JSON and in plain text.
 type content struct {
 	enveloped bool     // Segura's envelope with a message in it, rather than the gateway's reply
 	cutShort  bool     // JSON that ends before it is complete
@@ -70,10 +70,7 @@ type content struct {
 // text is not readable, and says nothing.
 func readContent(body []byte) content {
 	text := bytes.TrimSpace(bytes.TrimPrefix(bytes.ToValidUTF8(body, []byte("\uFFFD")), []byte("\uFEFF")))
-	switch {
-	case len(text) == 0:
-		return content{}
-	case text[0] == '[':
+	if len(text) == 0 || text[0] == '[' {
 		return content{}
 	}
 	if outer, ok := object(text); ok {

@@ -133,7 +133,6 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 		{"drips", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.SlowDrip(50*time.Millisecond), -1) }, []verdict{transient(apisecret.UpstreamTimeout, 200), timedOut}, "in time", false},
 		{"reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"closed", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, []verdict{unreachable(true)}, "closed", false},
-		{"stream reset", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetStream(), -1) }, []verdict{unreachable(true)}, "No connection", false},
 		{"cut short", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutShort(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
 		{"cut after the JSON", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutAfterJSON(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},
 		{"cut chunked", func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CutChunked(), -1) }, []verdict{transient(apisecret.UpstreamInvalidResponse, 200)}, "", true},

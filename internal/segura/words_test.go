@@ -128,18 +128,11 @@ func (w *writer) claims(o map[string]any, action apisecret.Action) {
 	}
 	switch {
 	case w.spoils():
-		o[oneOf(w.Rand, "detail", "error_description")] = oneOf(w.Rand, append(contraries, stateWord(opposite(action)))...)
+		o[oneOf(w.Rand, "detail", "error_description")] = oneOf(w.Rand, append(contraries, stateWord(action.Opposite()))...)
 	case w.IntN(3) == 0:
 		o["detail"] = oneOf(w.Rand, harmless...)
 	}
 	o[oneOf(w.Rand, "error_code", "cod_erro", "tenant", "response_time")] = oneOf[any](w.Rand, 0, 1005, "default", nil)
-}
-
-func opposite(action apisecret.Action) apisecret.Action {
-	if action == apisecret.Enable {
-		return apisecret.Disable
-	}
-	return apisecret.Enable
 }
 
 // Of replies that are made of a success's words and of others, of fields that say so

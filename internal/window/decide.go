@@ -166,7 +166,7 @@ func (a Actor) choose(v View, t Target, now Instant, w *Window, chosen map[Targe
 	switch {
 	case len(w.Marks) >= maxMarks:
 		return false
-	case tried && (!unsettled || v.underWay(opposite(t.Action), t.Identifier, now)):
+	case tried && (!unsettled || v.underWay(t.Action.Opposite(), t.Identifier, now)):
 		return false
 	case !chosen[t] && len(chosen) >= a.Limit:
 		return false
@@ -194,13 +194,6 @@ func (v View) PlanGuard(now Instant, a Actor, guarded []apisecret.Identifier) *W
 		return nil
 	}
 	return &w
-}
-
-func opposite(action apisecret.Action) apisecret.Action {
-	if action == apisecret.Enable {
-		return apisecret.Disable
-	}
-	return apisecret.Enable
 }
 
 func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) bool {
@@ -263,7 +256,7 @@ func (v View) Decide(now Instant, actor string) ([]Call, Outcomes) {
 					continue
 				}
 				if calls[t] == nil {
-					calls[t] = &Call{Target: t, Settles: !v.underWay(opposite(t.Action), t.Identifier, now)}
+					calls[t] = &Call{Target: t, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
 					order = append(order, t)
 				}
 				calls[t].add(w)

@@ -8,18 +8,15 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"time"
 
 	"segura-enable/internal/activation"
+	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
 	"segura-enable/internal/httpapi"
 	"segura-enable/internal/strictjson"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
 )
-
-// maxReply bounds a document in a reply, in bytes, escaping included.
-const maxReply = 200 << 10
 
 // Handler handles events and HTTP requests alike. It may be used by several goroutines
 // at once.
@@ -36,7 +33,7 @@ type Handler struct {
 func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err error) {
 	ctx, end := h.Telemetry.Begin(ctx)
 	defer end()
-	ctx, cancel := reserve(ctx)
+	ctx, cancel := activation.Reserve(ctx, 0) // also where the table does not answer at all
 	defer cancel()
 	if isHTTP(payload) {
 		return httpapi.Reply(ctx, h.Log, func() (httpapi.Response, *httpapi.Problem) { return h.serve(ctx, payload) }), nil
@@ -44,22 +41,10 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	defer func() {
 		if p := recover(); p != nil {
 			activation.LogPanic(ctx, h.Log, p)
-			reply, err = nil, event.Fail(ctx, h.Log, event.InternalError, "Internal error. Report it as a bug, with the log of this invocation.")
+			reply, err = nil, event.Fail(ctx, h.Log, event.InternalError, apisecret.NewError(apisecret.InternalError, "").Message)
 		}
 	}()
 	return h.handle(ctx, payload)
-}
-
-// reserveForReply is kept of an invocation's time for the reply, the log and the metrics,
-// also where the table does not answer at all.
-const reserveForReply = 500 * time.Millisecond
-
-func reserve(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-min(reserveForReply, time.Until(deadline)/2)))
 }
 
 // isHTTP reports whether the payload has the context of an HTTP request.
@@ -75,7 +60,7 @@ func isHTTP(payload []byte) bool {
 func document(r window.Result) []byte {
 	shown := r.Window.Show(window.Now(), r.Closed)
 	text := strictjson.Encode(shown)
-	for step := 0; escaped(text) > maxReply && shorten(&shown, step); step++ {
+	for step := 0; httpapi.Escaped(text) > httpapi.MaxResult && shorten(&shown, step); step++ {
 		text = strictjson.Encode(shown)
 	}
 	return text
@@ -102,9 +87,6 @@ func shorten(w *window.Shown, step int) bool {
 	}
 	return true
 }
-
-// escaped returns the length of text inside a JSON string.
-func escaped(text []byte) int { return len(strictjson.Encode(string(text))) - len(`""`) }
 
 // problemOf returns a window's problem as HTTP has it.
 func problemOf(p *window.Problem) *httpapi.Problem {

@@ -19,6 +19,7 @@ import (
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
+	"segura-enable/internal/httpapi"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
 	"segura-enable/simulated/dynamodb"
@@ -300,8 +301,8 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 	if err := json.Unmarshal(text, &shown); err != nil || len(shown.Identifiers) != maxIdentifiers || shown.Identifiers[0].Error.Code != apisecret.UpstreamInvalidResponse {
 		t.Errorf("got %v and %d identifiers: %.300s", err, len(shown.Identifiers), text)
 	}
-	if size := escaped(text); size > maxReply {
-		t.Errorf("got %d bytes, want at most %d", size, maxReply)
+	if size := httpapi.Escaped(text); size > httpapi.MaxResult {
+		t.Errorf("got %d bytes, want at most %d", size, httpapi.MaxResult)
 	}
 	if w.Leases[0].Fault.HTTPStatus != 502 {
 		t.Error("the window itself was shortened")

@@ -156,10 +156,10 @@ func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 		return httpapi.Response{}, problemOf(fault)
 	}
 	p := page{Windows: []json.RawMessage{}}
-	room := maxReply - roomForNext
+	room := httpapi.MaxResult - roomForNext
 	for at, one := range list {
 		text := document(one)
-		if room -= escaped(text) + 1; room < 0 && at > 0 {
+		if room -= httpapi.Escaped(text) + 1; room < 0 && at > 0 {
 			last := list[at-1].Window
 			more = &q
 			more.After, more.AfterEnd = last.ID, last.Until

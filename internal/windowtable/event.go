@@ -1,8 +1,6 @@
 package windowtable
 
 import (
-	"strconv"
-
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"segura-enable/internal/window"
@@ -35,7 +33,7 @@ func tell(i item, one *window.Window, isClosed bool) {
 	}
 	identifiers := make([]string, min(len(one.Leases), maxTold))
 	for at := range identifiers {
-		identifiers[at] = strconv.FormatInt(int64(one.Leases[at].Identifier), 10)
+		identifiers[at] = one.Leases[at].Identifier.String()
 	}
 	i["event"] = &types.AttributeValueMemberM{Value: item{
 		"state":       text(string(state)),

@@ -47,6 +47,17 @@ type errorDocument struct {
 	ErrorMessage string `json:"errorMessage"`
 }
 
+// Emulated is an invocation of an emulator of the Runtime API that is not ours, which
+// tells a function error by its document alone.
+func Emulated(payload []byte) Invocation {
+	inv := Invocation{Payload: payload}
+	var fault struct{ ErrorType, ErrorMessage *string }
+	if json.Unmarshal(payload, &fault) == nil && fault.ErrorType != nil && fault.ErrorMessage != nil {
+		inv.FunctionError, inv.ErrorType, inv.ErrorMessage = true, *fault.ErrorType, *fault.ErrorMessage
+	}
+	return inv
+}
+
 // InvokeOption changes one invocation.
 type InvokeOption func(*invocation)
 

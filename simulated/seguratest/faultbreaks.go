@@ -83,9 +83,6 @@ func CloseConnection() Fault {
 	})
 }
 
-// ResetStream ends this request, and with it the connection, without a byte.
-func ResetStream() Fault { return breaking("reset stream", func(*exchange) { abort() }) }
-
 // Drain is the faithful answer and the end of the connection after it.
 func Drain() Fault {
 	return replying("drain", (*exchange).answer).WithHeader("Connection", "close")

@@ -98,7 +98,6 @@ func TestFail_breaksTheConversation(t *testing.T) {
 		{fault: seguratest.ResetConnection(), want: "connection reset", noStatus: true},
 		{fault: seguratest.ResetMidBody(), want: "connection reset"},
 		{fault: seguratest.CloseConnection(), want: "EOF", noStatus: true},
-		{fault: seguratest.ResetStream(), want: "EOF", noStatus: true},
 		{fault: seguratest.CutShort(), want: "unexpected EOF"},
 		{fault: seguratest.CutAfterJSON(), want: "unexpected EOF"},
 		{fault: seguratest.CutChunked(), want: "unexpected EOF"},

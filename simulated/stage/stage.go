@@ -335,3 +335,13 @@ func (s *Stack) Close() error {
 	}
 	return errors.Join(faults...)
 }
+
+// FreeAddress is an address of this machine that nobody listens on, for a program that
+// is not told which one it got.
+func FreeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free address: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}

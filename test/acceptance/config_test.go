@@ -28,10 +28,10 @@ func TestBootstraps_needNothingOfTheirSurroundings(t *testing.T) {
 	}
 }
 
-// The variables that this project defines.
+// The variables that this project defines, those of windows left out.
 var variables = []string{
 	"SEGURA_SECRET_ID", "SEGURA_CREDENTIALS_TTL", "SEGURA_ATTEMPT_TIMEOUT", "SEGURA_MAX_ATTEMPTS", "SEGURA_MAX_CONCURRENCY",
-	"SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES",
+	"SEGURA_ALLOWED_IDENTIFIERS", "SEGURA_DEFAULT_IDENTIFIERS", "SEGURA_ALLOWED_EVENT_SOURCES", "SEGURA_MAX_CALLS_PER_SECOND",
 }
 
 // initLine checks that a failed init left one line, which names these variables
@@ -59,6 +59,7 @@ func TestConfiguration_allFaultsAreToldAtOnce(t *testing.T) {
 	env := map[string]string{
 		"SEGURA_SECRET_ID": unset, "SEGURA_CREDENTIALS_TTL": "soon", "SEGURA_ATTEMPT_TIMEOUT": "-1s", "SEGURA_MAX_ATTEMPTS": "0",
 		"SEGURA_MAX_CONCURRENCY": "many", "SEGURA_ALLOWED_IDENTIFIERS": "7-5", "SEGURA_DEFAULT_IDENTIFIERS": "x", "SEGURA_ALLOWED_EVENT_SOURCES": "a,,b",
+		"SEGURA_MAX_CALLS_PER_SECOND": "0",
 	}
 	for _, function := range []string{api, event} {
 		w := start(t, setup{function: function, env: env, initFails: true})
@@ -67,7 +68,7 @@ func TestConfiguration_allFaultsAreToldAtOnce(t *testing.T) {
 	delete(env, "SEGURA_SECRET_ID")
 	delete(env, "SEGURA_ALLOWED_IDENTIFIERS")
 	w := start(t, setup{env: env, initFails: true})
-	w.initLine("six of eight", slices.Sorted(maps.Keys(env))...)
+	w.initLine("seven of nine", slices.Sorted(maps.Keys(env))...)
 }
 
 func TestConfiguration_ofTheAWSSDKThatCannotBeUsedFailsInitToo(t *testing.T) {

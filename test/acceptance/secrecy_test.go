@@ -369,7 +369,7 @@ var everyFault = []seguratest.Fault{
 	seguratest.GatewayNoRoute404(), seguratest.GiantBody(2), seguratest.GzipBomb(2), seguratest.HTML(200), seguratest.HTML(502),
 	seguratest.Hang(), seguratest.HangMidBody(), seguratest.InvalidClient401(), seguratest.NotAuthorized(401), seguratest.NotFound1005(), seguratest.NotHTTP(),
 	seguratest.PasswordActivated(), seguratest.PortugueseException500(), seguratest.Redirect(302, "https://example.com"), seguratest.Redirect(307, "/"),
-	seguratest.ResetConnection(), seguratest.ResetMidBody(), seguratest.ResetStream(), seguratest.SlowDrip(100 * time.Millisecond),
+	seguratest.ResetConnection(), seguratest.ResetMidBody(), seguratest.SlowDrip(100 * time.Millisecond),
 	seguratest.TokenRefused(seguratest.RefusedAuthentication), seguratest.TokenRefused(seguratest.RefusedInactiveAs200), seguratest.Unexpected500(),
 }
 

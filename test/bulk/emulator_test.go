@@ -9,7 +9,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,12 +41,8 @@ func startEmulator(ctx context.Context, python, dir string) (*emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := stage.FreeAddress(ctx)
 	if err != nil {
-		return nil, err
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
 		return nil, err
 	}
 	_, port, _ := strings.Cut(address, ":")

@@ -260,7 +260,7 @@ func (w *world) judgeAttempts(x *round) {
 		n, known := reported[key]
 		most := n
 		if x.weather.with(w.lingering).wire || x.weather.freeze > 0 || x.lag > w.config.attemptTimeout/4 {
-			most = 2 * n // a call on a connection that turns out closed is no attempt, and is repeated once; a late machine misses pings
+			most = 2 * n // a call on a connection that turns out closed is no attempt, and is repeated once; on a late machine, one may have idled for too long
 		}
 		if known && len(calls) > most { // or it is of an earlier invocation
 			w.report(x, nil, "calls for one identifier never exceed the attempts", "%s %d: %d attempts reported, %d calls seen", key.kind, key.identifier, n, len(calls))

@@ -169,35 +169,24 @@ func start(t *testing.T, bootstrap string, env map[string]string) *emulator {
 }
 
 func (e *emulator) invoke(ctx context.Context, event []byte) (runtimeapi.Invocation, error) {
-	var inv runtimeapi.Invocation
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(event))
 	if err != nil {
-		return inv, err
+		return runtimeapi.Invocation{}, err
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
-		return inv, err
+		return runtimeapi.Invocation{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if inv.Payload, err = io.ReadAll(response.Body); err != nil {
-		return inv, err
-	}
-	// The emulator tells a function error by its document alone.
-	var fault struct{ ErrorType, ErrorMessage *string }
-	if json.Unmarshal(inv.Payload, &fault) == nil && fault.ErrorType != nil && fault.ErrorMessage != nil {
-		inv.FunctionError, inv.ErrorType, inv.ErrorMessage = true, *fault.ErrorType, *fault.ErrorMessage
-	}
-	return inv, nil
+	payload, err := io.ReadAll(response.Body)
+	return runtimeapi.Emulated(payload), err
 }
 
-// free is an address of this machine that nobody listens on.
 func free(t *testing.T) string {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := stage.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return address
 }

@@ -3,7 +3,6 @@ package soak
 import (
 	"bytes"
 	"cmp"
-
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"

@@ -5,35 +5,21 @@
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
-skipped=$root/.bin/skipped
 
-mkdir -p "$root/.bin" || exit 1
-# Of the other checks' lines, none is touched.
-if [ -f "$skipped" ]; then
-	grep -v '^e2e: ' "$skipped" >"$skipped.new"
-	mv "$skipped.new" "$skipped" || exit 1
-	[ -s "$skipped" ] || rm -f "$skipped"
-fi
-
-skip() {
-	echo
-	echo "!!! SKIPPED: the template was NOT deployed to an emulator: $1"
-	[ -n "${2:-}" ] && tail -n 5 "$2" | sed 's/^/!!!   /'
-	echo "!!! Run 'make e2e E2E=required' where the tools can be had."
-	[ "${E2E:-}" = required ] && exit 1
-	echo "e2e: $1" >>"$skipped"
-	exit 0
-}
+check='e2e' undone="the template was NOT deployed to an emulator"
+instead='make e2e E2E=required' required=${E2E:-}
+. "$root/tools/skip.sh"
 
 [ "$(uname -sm)" = 'Linux x86_64' ] || skip "its packages are pinned for Linux on x86_64"
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || skip "Python 3.11 is not here (PYTHON=${PYTHON:-python3})"
 for program in aws curl bash; do
 	command -v "$program" >/dev/null || skip "$program is not here"
 done
+log=$root/.bin/venv.log
 reason=$(sh "$root/tools/sam/venv.sh" ministack 2>&1 >&3) 3>&1
 status=$?
 if [ "$status" -eq 3 ]; then
-	skip "$reason" "$root/.bin/venv.log"
+	skip "$reason"
 elif [ "$status" -ne 0 ]; then
 	echo "$reason"
 	exit "$status"

@@ -19,6 +19,7 @@ import limits
 import readme
 import windows
 from deployed import Deployed
+from release import Release
 from surroundings import Surroundings
 from table import Failure, Table, eventually, require
 
@@ -68,7 +69,7 @@ def delete(table, main):
 
 
 def go_through(table, around):
-    main = Deployed(around, "segura-enable")
+    main, release = Deployed(around, "segura-enable"), Release(around)
     readme.deploy(table, around)
     # What takes its time, which the rest of this fills.
     stubborn = windows.Stubborn(table, around, main)
@@ -82,6 +83,7 @@ def go_through(table, around):
     events.bulk(table, around, main)
     events.queue(table, around, main)
     windows.drive(table, around, main)
+    release.drive(table)
     update(table, main)
     beyond.drive(table)
     schedules.drive(table, "at")

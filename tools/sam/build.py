@@ -17,7 +17,9 @@ GO_ARCH = {"arm64": "arm64", "x86_64": "amd64"}
 
 
 def copy_source(target):
-    shutil.copytree(stacks.ROOT, target, ignore=shutil.ignore_patterns(".git", ".venv", ".bin", ".aws-sam", "build", "dist"))
+    """Copies the repository, without what is made in it: tools/dist is source."""
+    made = {".git", ".venv", ".bin", ".aws-sam", "build", "dist"}
+    shutil.copytree(stacks.ROOT, target, ignore=lambda folder, names: made if Path(folder) == stacks.ROOT else set())
 
 
 def sam_build(folder, architecture):

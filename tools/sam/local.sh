@@ -124,27 +124,9 @@ fi
 
 # --- what is needed -------------------------------------------------------------
 
-# Of the other checks' lines in .bin/skipped, none is touched.
-forget() {
-	if [ -f "$bin/skipped" ]; then
-		grep -v '^sam local: ' "$bin/skipped" >"$bin/skipped.new"
-		mv "$bin/skipped.new" "$bin/skipped" || exit 1
-		[ -s "$bin/skipped" ] || rm -f "$bin/skipped"
-	fi
-}
-
-skip() {
-	echo
-	echo "!!! SKIPPED: sam local was NOT run: $1"
-	if [ -s "$WORK/log" ]; then tail -n 15 "$WORK/log" | sed 's/^/!!!   /'; fi
-	echo "!!! Run 'make sam-local SAM_LOCAL=required' where it can be run."
-	if [ "${SAM_LOCAL:-}" = required ]; then
-		echo "!!! SAM_LOCAL=required: this is a failure."
-		exit 1
-	fi
-	echo "sam local: $1" >>"$bin/skipped"
-	exit 0
-}
+check='sam local' undone='the events were NOT sent through sam local'
+instead='make sam-local SAM_LOCAL=required' required=${SAM_LOCAL:-}
+. "$root/tools/skip.sh"
 
 # With its namespace for processes, everything that `inside` started ends at once.
 clean_up() {
@@ -187,14 +169,13 @@ install() {
 }
 
 WORK=$(mktemp -d) || exit 1
+log=$WORK/log
 CGROUP=segura-enable-$$
 export WORK CGROUP
 trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mkdir -p "$bin" || exit 1
-forget
 
 # The SAM CLI keeps notes, and asks for newer versions of itself; here, neither
 # leaves this folder. A variable of `make sam-local` is none of `sam build`'s make.

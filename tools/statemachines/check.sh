@@ -8,29 +8,18 @@ set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 here=$root/tools/statemachines
-skipped=$root/.bin/skipped
 log=$root/.bin/statemachines.log
 python=${PYTHON:-python3}
 npm=${NPM:-npm}
 failed=0
 
-mkdir -p "$root/.bin" || exit 1
+check='state machines' instead='make check-statemachines STATEMACHINES=required' required=${STATEMACHINES:-}
+. "$root/tools/skip.sh"
 : >"$log" || exit 1
-# Of the other checks' lines, none is touched.
-if [ -f "$skipped" ]; then
-	grep -v '^state machines: ' "$skipped" >"$skipped.new"
-	mv "$skipped.new" "$skipped" || exit 1
-	[ -s "$skipped" ] || rm -f "$skipped"
-fi
 
-# $1: what was not done; $2: why
+# $1: what was not done; $2: why. The other part is done all the same.
 unavailable() {
-	echo
-	echo "!!! SKIPPED: $1: $2"
-	tail -n 5 "$log" | sed 's/^/!!!   /'
-	echo "!!! Run 'make check-statemachines STATEMACHINES=required' where it can be had."
-	[ "${STATEMACHINES:-}" = required ] && failed=1
-	echo "state machines: $1: $2" >>"$skipped"
+	(undone=$1 && skip "$2") || failed=1
 	return 1
 }
 

@@ -286,15 +286,3 @@ func (a *samAPI) post(ctx context.Context, request apiRequest) (runtimeapi.Invoc
 		Payload: payload, Duration: time.Since(begin), Logs: a.output.linesFrom(from),
 	}, err
 }
-
-// freePort is a port of this machine that nobody listens on.
-func freePort(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
-}

@@ -64,19 +64,14 @@ func (c *samCLI) invoke(ctx context.Context, function, event string) (runtimeapi
 	if err := command.Run(); err != nil {
 		return runtimeapi.Invocation{}, stderr.explain("sam local invoke", err)
 	}
-	inv := runtimeapi.Invocation{
-		Payload: bytes.TrimSpace(stdout.Bytes()), Duration: time.Since(begin), Logs: stderr.linesFrom(0),
-	}
+	inv := runtimeapi.Emulated(bytes.TrimSpace(stdout.Bytes()))
+	inv.Duration, inv.Logs = time.Since(begin), stderr.linesFrom(0)
 	if !json.Valid(inv.Payload) {
 		silence := errNotStarted
 		if slices.ContainsFunc(inv.Logs, func(line string) bool { return strings.HasPrefix(line, started) }) {
 			silence = errNoAnswer
 		}
 		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", silence, inv.Payload))
-	}
-	var fault struct{ ErrorType, ErrorMessage *string }
-	if json.Unmarshal(inv.Payload, &fault) == nil && fault.ErrorType != nil && fault.ErrorMessage != nil {
-		inv.FunctionError, inv.ErrorType, inv.ErrorMessage = true, *fault.ErrorType, *fault.ErrorMessage
 	}
 	return inv, nil
 }
@@ -90,14 +85,14 @@ type samAPI struct {
 
 // startAPI starts it, and waits until it listens.
 func (c *samCLI) startAPI(ctx context.Context) (*samAPI, error) {
-	port, err := freePort(ctx)
+	address, err := stage.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	address := net.JoinHostPort("127.0.0.1", port)
+	host, port, _ := strings.Cut(address, ":")
 	api := &samAPI{url: "http://" + address}
 	ctx, cancel := context.WithCancel(ctx)
-	command := c.command(ctx, &api.output, "start-api", "--host", "127.0.0.1", "--port", port)
+	command := c.command(ctx, &api.output, "start-api", "--host", host, "--port", port)
 	if err := command.Start(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("sam local start-api: %w", err)

@@ -19,9 +19,6 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-// windowsPath is what the function for windows answers, and all below it.
-const windowsPath = "/windows"
-
 // What is served besides the API: no API of the functions begins like this.
 const (
 	statesPath = "/_local/api-secrets"
@@ -168,11 +165,7 @@ func (s *endpoint) states() []stateEntry {
 func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	function := stage.API
-	if r.URL.Path == windowsPath || strings.HasPrefix(r.URL.Path, windowsPath+"/") {
-		function = stage.Window
-	}
-	x, err := s.runner.stack.Send(r.Context(), function, event)
+	x, err := s.runner.stack.Send(r.Context(), stage.FunctionFor(event), event)
 	if err != nil {
 		s.line(r, http.StatusInternalServerError, err.Error())
 		return x, err
@@ -230,8 +223,8 @@ func (s *endpoint) introduce() {
 		"curl -X POST " + s.url + "/api-secrets/5/enable",
 		"curl -X POST " + s.url + "/api-secrets/5/disable",
 		"curl -X POST " + s.url + "/api-secrets/enable -H 'Content-Type: application/json' -d '{\"identifiers\": [5, 6, 7, 8]}'",
-		"curl -X POST " + s.url + windowsPath + " -H 'Content-Type: application/json' -d '{\"identifiers\": [5], \"for\": \"PT1M\"}'",
-		"curl " + s.url + windowsPath,
+		"curl -X POST " + s.url + "/windows -H 'Content-Type: application/json' -d '{\"identifiers\": [5], \"for\": \"PT1M\"}'",
+		"curl " + s.url + "/windows",
 		"curl " + s.url + statesPath,
 		"curl -X POST " + s.url + resetPath,
 	} {
