@@ -154,8 +154,7 @@ func newTransport(config *tls.Config, o Options) *http.Transport {
 }
 
 // send sends a request and reads its reply, up to so many bytes, within one attempt's
-// timeout.
-// Redirects are replies like any other. The fault says that there was no reply;
+// timeout. Redirects are replies like any other. The fault says that there was no reply;
 // one that came is for the caller to judge.
 func (c *Client) send(ctx context.Context, request *http.Request, most int64) (reply, *apisecret.Error) {
 	c.dropStaleConnections()
@@ -170,6 +169,9 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		c.transport.CloseIdleConnections() // the others are probably as dead as this one
+		if over.replied.Load() {
+			return reply{}, headerFault(ctx, attempt, err)
+		}
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)
@@ -178,6 +180,9 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 		return reply{}, apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 	r := reply{status: response.StatusCode, header: response.Header}
+	if r.status == http.StatusSwitchingProtocols {
+		return r, nil // what follows is no body, and reading it would not end with the attempt
+	}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, most)); err != nil {
 		r.incomplete = readFault(ctx, attempt)
 	}
