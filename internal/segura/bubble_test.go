@@ -494,6 +494,8 @@ func TestDo_takesAMalformedReplyForOne(t *testing.T) {
 		"no HTTP\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 twohundred OK\r\n\r\n": apisecret.UnexpectedResponse,
 		"HTTP/1.1 200 OK\r\nno header\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\ntls: unsupported protocol version\r\n\r\n": apisecret.UnexpectedResponse,
 		"HTTP/1.1 200 OK\r\n failed to parse certificate from server\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nprotocol version not supported\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": apisecret.UpstreamInvalidResponse,
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n": apisecret.UnexpectedResponse,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n": apisecret.UnexpectedResponse, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n": apisecret.UnexpectedResponse,
 	} {
 		inBubble(t, Options{}, func(t *testing.T, u *upstream) {
 			u.plays(func(w http.ResponseWriter, _ *http.Request) {
@@ -513,6 +515,30 @@ func TestDo_takesAMalformedReplyForOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What follows a change of protocols is a connection, which knows of no attempt's limit.
+func TestDo_waitsForNothingBehindAChangeOfProtocols(t *testing.T) {
+	inBubble(t, Options{AttemptTimeout: 3 * time.Second}, func(t *testing.T, u *upstream) {
+		u.plays(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+			_ = conn.SetReadDeadline(time.Now().Add(time.Hour))
+			_, _ = conn.Read(make([]byte, 1))
+			_ = conn.Close()
+		})
+		began := time.Now()
+
+		_, fault := u.client.Do(t.Context(), apisecret.Enable, 5, &Token{value: Hide("token"), expires: time.Now().Add(time.Hour)})
+
+		if took := time.Since(began); fault == nil || fault.Code != apisecret.UnexpectedResponse || fault.HTTPStatus != 101 || took > 3*time.Second {
+			t.Errorf("got %+v after %v, want unexpected_response with 101 within the attempt's limit", fault, took)
+		}
+	})
 }
 
 // Where one connection broke, the idle ones beside it are not trusted either.

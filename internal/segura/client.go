@@ -169,6 +169,9 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		c.transport.CloseIdleConnections() // the others are probably as dead as this one
+		if over.replied.Load() {
+			return reply{}, headerFault(ctx, attempt, err)
+		}
 		return reply{}, c.sendFault(ctx, attempt, c.withAlert(attempt, request, err))
 	}
 	c.replied.Store(true)
@@ -177,6 +180,9 @@ func (c *Client) send(ctx context.Context, request *http.Request, most int64) (r
 		return reply{}, apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 	r := reply{status: response.StatusCode, header: response.Header}
+	if r.status == http.StatusSwitchingProtocols {
+		return r, nil // what follows is no body, and reading it would not end with the attempt
+	}
 	if r.body, err = io.ReadAll(io.LimitReader(response.Body, most)); err != nil {
 		r.incomplete = readFault(ctx, attempt)
 	}

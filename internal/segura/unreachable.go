@@ -23,11 +23,8 @@ import (
 // all our own, because Go's name hosts and certificates, which the AWS secret
 // holds. ctx is the caller's, attempt the one with the attempt's limit.
 func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.Error {
-	var (
-		timeout net.Error
-		network *net.OpError // whose text may hold a host's name
-	)
-	switch text := err.Error(); {
+	var timeout net.Error
+	switch {
 	case ctx.Err() != nil:
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
@@ -38,20 +35,26 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 		fault := unreachable(c.rejected(err))
 		fault.Retryable = false
 		return fault
-	case endsWithinHeader(text) || errors.Is(err, io.ErrUnexpectedEOF) && strings.Contains(text, "HTTP/1.x transport connection broken"):
-		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
-	case !errors.As(err, &network) && (strings.Contains(text, "malformed") || strings.Contains(text, "headers exceeded")):
-		return apisecret.NewError(apisecret.UnexpectedResponse, "")
 	default:
 		return unreachable(describe(err))
 	}
+}
+
+// headerFault judges an error of the transport after a reply had begun: it ends within
+// its header, or that is not to be understood.
+func headerFault(ctx, attempt context.Context, err error) *apisecret.Error {
+	var network net.Error
+	if ctx.Err() != nil || attempt.Err() != nil || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || endsWithinHeader(err.Error()) {
+		return readFault(ctx, attempt)
+	}
+	return apisecret.NewError(apisecret.UnexpectedResponse, "")
 }
 
 // endsWithinHeader knows a reply that ends within its status line, the name of a
 // header or a line break by what net/http calls malformed in it.
 var endsWithinHeader = regexp.MustCompile(`malformed HTTP (response "(H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.\d)"|status code "\d{0,2}")|malformed MIME header(: missing colon: "[\w-]+"| line: .*\\r"$)`).MatchString
 
-// readFault judges an error in the middle of a reply's body.
+// readFault judges an error in the middle of a reply.
 func readFault(ctx, attempt context.Context) *apisecret.Error {
 	switch {
 	case ctx.Err() != nil:

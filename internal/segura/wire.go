@@ -11,8 +11,8 @@ import (
 // wire is a connection that knows whether anything came over it since a request
 // was written. A gateway that has lost count, or that somebody made lose it, may
 // send a reply too many; net/http drops it as unsolicited unless the next request
-// is quicker, and takes it for that one's reply then. A reply of which nothing came
-// after its request is no reply to it.
+// is quicker, and takes it for that one's reply then. A reply whose first byte came
+// before its request is no reply to it.
 type wire struct {
 	net.Conn
 	by atomic.Pointer[exchange] // whose request it carries; nil: none yet
@@ -52,6 +52,8 @@ type exchange struct {
 	wire    atomic.Pointer[wire]
 	written atomic.Bool
 	came    atomic.Bool // anything since it was written
+	replied atomic.Bool // something came that is taken for the reply
+	early   atomic.Bool // and its first byte was there before the request was written
 }
 
 // watch returns a context for one request that tells the exchange its wire.
@@ -63,25 +65,37 @@ func (e *exchange) watch(ctx context.Context) context.Context {
 			}
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
-			connection := info.Conn
-			if secured, ok := connection.(*tls.Conn); ok {
-				connection = secured.NetConn()
-			}
-			if w, ok := connection.(*wire); ok {
+			if w, ok := undermost(info.Conn).(*wire); ok {
 				e.written.Store(false)
 				e.came.Store(false)
 				e.wire.Store(w)
 				w.by.Store(e)
 			}
 		},
+		GotFirstResponseByte: func() {
+			e.early.Store(!e.came.Load())
+			e.replied.Store(true)
+		},
 	})
+}
+
+// undermost returns the connection below TLS, of which there are two layers where the
+// proxy speaks TLS too.
+func undermost(connection net.Conn) net.Conn {
+	for {
+		secured, ok := connection.(*tls.Conn)
+		if !ok {
+			return connection
+		}
+		connection = secured.NetConn()
+	}
 }
 
 // isStale reports whether the reply was there before its request, and closes the
 // connection then, on which replies and requests are out of step.
 func (e *exchange) isStale() bool {
 	w := e.wire.Load()
-	if w == nil || e.came.Load() {
+	if w == nil || !e.early.Load() {
 		return false
 	}
 	_ = w.Close()

@@ -3,8 +3,8 @@ package segura
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,17 +24,20 @@ func pipe(t *testing.T) (*wire, net.Conn) {
 	return &wire{Conn: ours}, theirs
 }
 
-func begin(t *testing.T, w net.Conn) *exchange {
+// begin begins a request over the wire; replied says that the transport takes what it
+// read for the beginning of its reply.
+func begin(t *testing.T, w net.Conn) (e *exchange, replied func()) {
 	t.Helper()
-	var e exchange
-	httptrace.ContextClientTrace(e.watch(t.Context())).GotConn(httptrace.GotConnInfo{Conn: w})
-	return &e
+	e = &exchange{}
+	trace := httptrace.ContextClientTrace(e.watch(t.Context()))
+	trace.GotConn(httptrace.GotConnInfo{Conn: w})
+	return e, trace.GotFirstResponseByte
 }
 
 func TestWire_takesNothingThatWasThereBeforeTheRequestForItsReply(t *testing.T) {
 	w, theirs := pipe(t)
 	go func() { _, _ = theirs.Write([]byte("unasked")) }()
-	e := begin(t, w)
+	e, replied := begin(t, w)
 	if n, err := w.Read(make([]byte, 16)); n == 0 {
 		t.Fatal(err)
 	}
@@ -42,6 +45,7 @@ func TestWire_takesNothingThatWasThereBeforeTheRequestForItsReply(t *testing.T) 
 	if _, err := w.Write([]byte("request")); err != nil {
 		t.Fatal(err)
 	}
+	replied()
 
 	got := e.isStale()
 
@@ -57,7 +61,7 @@ func TestWire_takesNothingThatWasThereBeforeTheRequestForItsReply(t *testing.T) 
 func TestWire_takesWhatCameAfterTheRequestForItsReply(t *testing.T) {
 	w, theirs := pipe(t)
 	for range 2 { // requests over the same connection
-		e := begin(t, w)
+		e, replied := begin(t, w)
 		go func() {
 			_, _ = theirs.Read(make([]byte, 16))
 			_, _ = theirs.Write([]byte("reply"))
@@ -68,11 +72,14 @@ func TestWire_takesWhatCameAfterTheRequestForItsReply(t *testing.T) {
 		if _, err := w.Read(make([]byte, 16)); err != nil {
 			t.Fatal(err)
 		}
+		replied()
 		if e.isStale() {
 			t.Error("got a stale reply, want one that came after its request")
 		}
 	}
-	if begin(t, nil).isStale() {
+	e, replied := begin(t, nil)
+	replied()
+	if e.isStale() {
 		t.Error("a connection that is no wire of ours was found stale")
 	}
 }
@@ -109,11 +116,13 @@ func (s *scripted) SetDeadline(time.Time) error      { return nil }
 func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
 
-// The reply that nobody asked for comes when the transport waits for one already
-// and has sent nothing yet, which is when it takes it for the next request's.
-func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
-	const body = `{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false}}`
-	success := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+// success is a whole reply.
+const success = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 98\r\n\r\n" +
+	`{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false}}`
+
+// scriptedClient returns a client of a server that answers the first request with success.
+func scriptedClient(t *testing.T) (*Client, *scripted) {
+	t.Helper()
 	client, err := New(Credentials{BaseURL: "https://segura.example.com", ClientID: "id", ClientSecret: Hide("secret")},
 		Options{UserAgent: "test", AttemptTimeout: time.Minute, Connections: 1})
 	if err != nil {
@@ -121,28 +130,54 @@ func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
 	}
 	server := &scripted{says: make(chan string), closed: make(chan struct{}), reply: success}
 	client.transport.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return &wire{Conn: server}, nil }
-	token := newToken("token", 0)
-	if answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault != nil || answer.Outcome != apisecret.Enabled {
-		t.Fatalf("the first call: got %v, %v", answer, fault)
-	}
-	taken := make(chan struct{})
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		WroteHeaders:         func() { server.says <- success; <-taken },
-		GotFirstResponseByte: func() { close(taken) },
-	})
+	return client, server
+}
 
-	answer, fault := client.Do(ctx, apisecret.Enable, 6, token)
+// Through a proxy that speaks TLS, the wire is below two layers of it.
+func TestExchange_knowsTheWireBelowTheProxysTLSToo(t *testing.T) {
+	w, _ := pipe(t)
 
-	if fault == nil || fault.Code != apisecret.UpstreamInvalidResponse || !fault.Retryable {
-		t.Errorf("got %v and %v, want no success: that reply was to no request", answer, fault)
-	}
-	select {
-	case <-server.closed:
-	default:
-		t.Error("the connection is open still, with replies and requests out of step")
+	e, _ := begin(t, tls.Client(tls.Client(w, &tls.Config{MinVersion: tls.VersionTLS12}), &tls.Config{MinVersion: tls.VersionTLS12}))
+
+	if e.wire.Load() != w {
+		t.Error("got no wire, want the one below both layers: no reply would be found stale")
 	}
 }
 
+// The reply that nobody asked for comes when the transport waits for one already
+// and has sent nothing yet, which is when it takes it for the next request's; all of
+// it, or its beginning, with the rest behind the request.
+func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
+	for _, part := range []int{1, 40, len(success) - 1, len(success)} {
+		early, late := success[:part], success[part:]
+		client, server := scriptedClient(t)
+		token := newToken("token", 0)
+		if answer, fault := client.Do(t.Context(), apisecret.Enable, 5, token); fault != nil || answer.Outcome != apisecret.Enabled {
+			t.Fatalf("the first call: got %v, %v", answer, fault)
+		}
+		taken := make(chan struct{})
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			WroteHeaders:         func() { server.says <- early; <-taken },
+			GotFirstResponseByte: func() { close(taken) },
+			WroteRequest: func(httptrace.WroteRequestInfo) {
+				if late != "" {
+					server.says <- late
+				}
+			},
+		})
+
+		answer, fault := client.Do(ctx, apisecret.Enable, 6, token)
+
+		if fault == nil || fault.Code != apisecret.UpstreamInvalidResponse || !fault.Retryable {
+			t.Errorf("%d bytes early: got %v and %v, want no success: that reply was to no request", part, answer, fault)
+		}
+		select {
+		case <-server.closed:
+		default:
+			t.Errorf("%d bytes early: the connection is open still, with replies and requests out of step", part)
+		}
+	}
+}
 func TestDo_takesAReplyThatEndsWithinItsHeaderForAnInvalidOne(t *testing.T) {
 	const header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	for end := 1; end <= len(header); end++ {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
@@ -86,8 +87,12 @@ type command struct {
 	checked []apisecret.Identifier // of the self-check
 }
 
-// readCommand reads a document. In a detail other fields are ignored, and only what
-// opens, extends or closes a window is taken.
+// inDetails are the fields that are read in a detail: what opens, extends or closes a
+// window.
+var inDetails = []string{"window", "extend", "close", "idempotency_key"}
+
+// readCommand reads a document. In a detail other fields are somebody else's, unless
+// they are ours in other letter case.
 func readCommand(data []byte, inDetail bool) (c command, err error) {
 	members, err := strictjson.Object(data)
 	if err != nil {
@@ -95,28 +100,32 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 	}
 	var reason *string
 	for _, m := range members {
+		if inDetail && !slices.Contains(inDetails, m.Name) {
+			if slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) }) {
+				return command{}, unknownField(m)
+			}
+			continue
+		}
 		does := true
-		switch {
-		case m.Name == "window":
+		switch m.Name {
+		case "window":
 			c.open, err = window.ReadRequest(m.Value, maxIdentifiers)
-		case m.Name == "extend":
+		case "extend":
 			c.extend, err = window.ReadExtending(m.Value, true)
-		case m.Name == "close":
+		case "close":
 			c.close, err = window.ReadEnder(m.Value, true)
-		case m.Name == "idempotency_key":
+		case "reconcile", "close_all":
+			err = readTrue(m)
+		case "check":
+			return readCheck(data)
+		case "idempotency_key":
 			does = false
 			c.key, err = readKey(m.Value)
-		case inDetail: // somebody else's
-			does = false
-		case m.Name == "reconcile", m.Name == "close_all":
-			err = readTrue(m)
-		case m.Name == "check":
-			return readCheck(data)
-		case m.Name == "reason":
+		case "reason":
 			does, reason = false, new(string)
 			*reason, err = apisecret.ReadReason(m.Value)
 		default:
-			err = fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
+			return command{}, unknownField(m)
 		}
 		if err != nil {
 			return command{}, fmt.Errorf("%s: %w", strictjson.Quote(m.Name), err)
@@ -126,6 +135,10 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		}
 	}
 	return c, c.complete(reason)
+}
+
+func unknownField(m strictjson.Member) error {
+	return fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 }
 
 // readCheck reads the wish for a self-check.

@@ -283,6 +283,27 @@ func TestOpen_refusesAnIdempotencyKeyThatIsEmpty(t *testing.T) {
 	}
 }
 
+// In a detail, what is not ours is ignored, but not what is ours in other letter case: a
+// key that is not taken for one has a second delivery open a second window.
+func TestInvoke_ignoresNothingInADetailThatIsAFieldInOtherLetterCase(t *testing.T) {
+	h, s, _ := newHandler(t)
+	send := func(detail string) string {
+		return h.send(t, `{"detail-type":"x","source":"com.example","detail":`+detail+`}`)
+	}
+	const asked = `"window":{"identifiers":[5],"for":"PT1H"}`
+	for _, field := range []string{`"Idempotency_Key":"k"`, `"IDEMPOTENCY_KEY":null`, `"Close":{"id":"x"}`, `"Window":{}`, `"eXtend":1`} {
+		if got := send(`{` + asked + `,` + field + `}`); !strings.Contains(got, "unknown field") || s.calls > 0 {
+			t.Errorf("%s: got %s and %d calls, want no window", field, got, s.calls)
+		}
+	}
+
+	got := send(`{` + asked + `,"Reconcile":true,"reason":7,"identifiers":[6]}`)
+
+	if !strings.Contains(got, `"state":"open"`) {
+		t.Errorf("with the fields of others: got %s, want a window", got)
+	}
+}
+
 func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 	now := window.Now()
 	w := window.Opened(window.NewID(time.Now()), now, now+60, make([]apisecret.Identifier, maxIdentifiers))
