@@ -113,6 +113,7 @@ func (t *Telemetry) Audit(ctx context.Context, e Entry) {
 	}
 	if failure := e.Item.Error; failure != nil {
 		text("code", string(failure.Code))
+		text("cause", failure.Message)
 		e.HTTPStatus, e.UpstreamRequest, e.UpstreamMessage = failure.HTTPStatus, failure.UpstreamRequestID, failure.UpstreamMessage
 		count("segura_code", failure.SeguraCode)
 	}

@@ -74,14 +74,14 @@ func TestAudit_hasTheKeysThatOperatorsSearchFor(t *testing.T) {
 	}{
 		{full, map[string]any{
 			"source": "event", "action": "disable", "identifier": float64(apisecret.MaxIdentifier), "outcome": "failed", "attempts": 3.0, "duration_ms": 1234.0,
-			"code": "not_found", "http_status": 400.0, "segura_code": 1005.0, "upstream_request_id": "kong-1", "upstream_message": "1005: Api secret not found",
+			"code": "not_found", "cause": "sentence for the caller", "http_status": 400.0, "segura_code": 1005.0, "upstream_request_id": "kong-1", "upstream_message": "1005: Api secret not found",
 			"reason": "CHG0012345", "caller": "arn:aws:events:eu-west-1:1:rule/x", "event_source": "aws.events", "event_id": "e-1", "execution": "arn:aws:states:eu-west-1:1:execution:bulk:x",
 		}},
 		{success, map[string]any{
 			"source": "api", "action": "enable", "identifier": 5.0, "outcome": "enabled", "attempts": 1.0, "duration_ms": 0.0,
 			"http_status": 200.0, "upstream_request_id": "kong-2", "upstream_message": "Api secret activated",
 		}},
-		{bare, map[string]any{"source": "api", "action": "enable", "identifier": 5.0, "outcome": "failed", "attempts": 0.0, "duration_ms": 0.0, "code": "not_allowed"}},
+		{bare, map[string]any{"source": "api", "action": "enable", "identifier": 5.0, "outcome": "failed", "attempts": 0.0, "duration_ms": 0.0, "code": "not_allowed", "cause": "x"}},
 	} {
 		lines := written(t, telemetry.Options{Format: "JSON"}, func(tm *telemetry.Telemetry) { tm.Audit(invoked(t), row.entry) })
 

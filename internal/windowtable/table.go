@@ -21,12 +21,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/logging"
@@ -60,11 +62,18 @@ func NewDynamoDB(ctx context.Context, attemptTimeout time.Duration) (*dynamodb.C
 	client := awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 32
 	})
-	settings, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
+	settings, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}), config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
-	return dynamodb.NewFromConfig(settings), nil
+	dynamo := dynamodb.NewFromConfig(settings)
+	// The SDK takes an endpoint that it then cannot call.
+	if endpoint := aws.ToString(dynamo.Options().BaseEndpoint); endpoint != "" {
+		if u, err := url.Parse(endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+			return nil, errors.New("AWS configuration: AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL is not a URL with https:// and a host")
+		}
+	}
+	return dynamo, nil
 }
 
 // The partitions and the fixed sort keys.

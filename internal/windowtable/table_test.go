@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -339,5 +340,18 @@ func TestCreate_isRefusedWhereTheWindowDoesNotFitAnItem(t *testing.T) {
 
 	if err := table.Create(t.Context(), w, nil); err == nil {
 		t.Error("DynamoDB would refuse it")
+	}
+}
+
+func TestNewDynamoDB_refusesAnEndpointThatTheSDKCannotCall(t *testing.T) {
+	t.Setenv("AWS_REGION", "eu-west-1")
+	for endpoint, want := range map[string]bool{"": true, "http://127.0.0.1:1": true, "127.0.0.1:1": false, "dynamodb.example.com": false, "https://": false, "ftp://x": false} {
+		t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+
+		_, err := windowtable.NewDynamoDB(t.Context(), time.Second)
+
+		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "AWS_ENDPOINT_URL_DYNAMODB") {
+			t.Errorf("%q: got %v", endpoint, err)
+		}
 	}
 }
