@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +77,41 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	}
 	w.secrets.ClearFaults()
 	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
+}
+
+// A token is looked for in all that Segura says, and so is taken apart; a list of API
+// secrets has up to 16 MiB.
+func TestMemory_isBoundWhateverSeguraReplies(t *testing.T) {
+	t.Parallel()
+	var token strings.Builder
+	for random := rand.New(rand.NewPCG(1, 2)); token.Len() < 250<<10; {
+		fmt.Fprintf(&token, "%x", random.Uint64())
+	}
+	entry := `{"identifier":"1","name":"` + strings.Repeat("x", 50) + `","a":1,"b":1,"c":1,"d":1,"can_view":true,"can_write":true},`
+	for name, row := range map[string]struct {
+		kind  seguratest.Kind
+		reply seguratest.Fault
+		times int
+	}{
+		"a token of 250 KiB":        {seguratest.KindToken, seguratest.TokenReply(`{"access_token":"` + token.String() + `"}`), 8},
+		"a failed one of 250 KiB":   {seguratest.KindToken, seguratest.ReplyJSON(400, `{"access_token":"`+token.String()+`"}`), 8},
+		"15 MiB of a list":          {seguratest.KindList, seguratest.ReplyJSON(200, `{"api_secret_on_list":[`+strings.Repeat(entry, 15<<20/len(entry))+`{}]}`), 2},
+		"15 MiB of nothing, listed": {seguratest.KindList, seguratest.ReplyJSON(200, `{"api_secret_on_list":[`+strings.Repeat(`{},`, 5<<20)+`{}]}`), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{segura: anyIdentifier})
+			w.segura.Fail(seguratest.Match{Kind: row.kind}, row.reply, -1)
+
+			for range row.times {
+				w.raw([]byte(`{"check":true,"identifiers":[5]}`))
+			}
+
+			if got := w.function.MaxRSS() >> 20; got >= 80 {
+				t.Errorf("got %d MiB of memory, want under 80", got)
+			}
+		})
+	}
 }
 
 func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
