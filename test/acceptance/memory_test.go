@@ -18,19 +18,23 @@ const payloadSize = 6_000_000
 func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 	t.Parallel()
 	const most = 128 << 20 // the smallest function that there is
+	fields := distinctFields(payloadSize - 1000)
 	documents := map[string]string{
 		"5 MiB of one identifier":           `{"identifiers":[` + strings.Repeat("5,", 5<<19) + `5]}`,
 		"5 MiB of strings of digits":        `{"identifiers":[` + strings.Repeat(`"5",`, 5<<18) + `5]}`,
 		"5 MiB of long identifiers":         `{"identifiers":[` + strings.Repeat("9223372036854775807,", 5<<20/20) + `5]}`,
 		"6 MB of a reason":                  `{"identifier":5,"reason":"` + strings.Repeat("x", payloadSize) + `"}`,
 		"6 MB of escapes":                   `{"identifier":5,"reason":"` + strings.Repeat(`\u00e9`, payloadSize/6) + `"}`,
-		"6 MB of fields":                    `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
+		"6 MB of one field":                 `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
+		"6 MB of fields":                    `{` + fields + `"identifier":5}`,
+		"6 MB of columns":                   `{"Items":[{` + fields + `"identifier":5}]}`,
 		"6 MB of white space":               strings.Repeat(" ", payloadSize) + `{`,
 		"6 MB of brackets":                  `{"identifiers":` + strings.Repeat("[", payloadSize),
 		"6 MB of one number":                `{"identifier":` + strings.Repeat("9", payloadSize) + `}`,
 		"6 MB of a field's name":            `{"` + strings.Repeat("x", payloadSize) + `":5}`,
 		"6 MB that are no UTF-8":            `{"identifier":"` + strings.Repeat("\xf0", payloadSize) + `"}`,
 		"an envelope around 5 MiB":          eventBridge("com.example", `{"identifiers":[`+strings.Repeat("5,", 5<<19)+`5]}`),
+		"an envelope around 6 MB of fields": eventBridge("com.example", `{`+fields+`"identifier":0}`),
 		"an envelope with 6 MB beside it":   strings.Replace(eventBridge("com.example", `{"identifier":0}`), `{`, `{"other":"`+strings.Repeat("x", payloadSize)+`",`, 1),
 		"an envelope around a string of it": eventBridge("aws.scheduler", `"`+strings.Repeat("{", payloadSize)+`"`),
 	}
@@ -62,6 +66,15 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// distinctFields are so many bytes of members with names of their own.
+func distinctFields(size int) string {
+	var b strings.Builder
+	for n := 0; b.Len() < size; n++ {
+		fmt.Fprintf(&b, `"%d":1,`, n)
+	}
+	return b.String()
 }
 
 func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
