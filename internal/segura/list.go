@@ -1,6 +1,7 @@
 package segura
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -42,18 +43,51 @@ func aboutList(fault *apisecret.Error) *apisecret.Error {
 	return fault
 }
 
+// readList reads entry by entry: of a long list, there would be no room for all members
+// of all of them.
 func readList(r reply) (map[apisecret.Identifier]bool, bool) {
-	var body struct {
-		Listed *[]map[string]json.RawMessage `json:"api_secret_on_list"`
-	}
-	if r.status != http.StatusOK || r.incomplete != nil || json.Unmarshal(r.body, &body) != nil || body.Listed == nil {
+	if r.status != http.StatusOK || r.incomplete != nil || !json.Valid(r.body) {
 		return nil, false
 	}
-	listed := make(map[apisecret.Identifier]bool, len(*body.Listed))
-	for _, entry := range *body.Listed {
-		if i, err := apisecret.ReadIdentifier(entry["identifier"]); err == nil {
-			listed[i] = isSet(entry["can_write"])
+	entries := json.NewDecoder(bytes.NewReader(r.body))
+	if !enterArray(entries, "api_secret_on_list") {
+		return nil, false
+	}
+	listed := map[apisecret.Identifier]bool{}
+	for entries.More() {
+		var entry struct {
+			Identifier json.RawMessage `json:"identifier"`
+			CanWrite   json.RawMessage `json:"can_write"`
+		}
+		if entries.Decode(&entry) != nil {
+			return nil, false
+		}
+		if i, err := apisecret.ReadIdentifier(entry.Identifier); err == nil {
+			listed[i] = isSet(entry.CanWrite)
 		}
 	}
 	return listed, true
+}
+
+// enterArray reads an object up to the first element of the array that is its member of
+// that name, and reports whether there is one.
+func enterArray(decoder *json.Decoder, name string) bool {
+	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
+		return false
+	}
+	for decoder.More() {
+		found, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		if found == name {
+			opening, err := decoder.Token()
+			return err == nil && opening == json.Delim('[')
+		}
+		var other json.RawMessage
+		if decoder.Decode(&other) != nil {
+			return false
+		}
+	}
+	return false
 }

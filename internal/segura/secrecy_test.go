@@ -403,6 +403,8 @@ func TestToken_quotesNothingOfWhatItSent(t *testing.T) {
 		seguratest.Reply(502, "text/plain", markedSecret+"\n"+markedSecret),
 		seguratest.TokenReply(`{"access_token":"unusable token ` + markedTenant + ` ","message":"unusable token ` + markedTenant + ` "}`),
 		seguratest.ReplyJSON(400, `{"error":"x","error_description":"there is a token-that-somebody-else-was-given"}`),
+		seguratest.ReplyJSON(400, `{"error":"token-that-somebody-else-was-given"}`),
+		seguratest.Reply(500, "text/html", `<html><title>token-that-somebody-else-was-given</title></html>`),
 		seguratest.ReplyJSON(202, `{"access_token":"token-of-a-202-reply","message":"token-of-a-202-reply"}`),
 	} {
 		server.ClearFaults()

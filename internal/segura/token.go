@@ -179,8 +179,12 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
 		fault = refused
 	}
-	said.message = maskOpaque(said.message)
-	said.oauthDescription = maskOpaque(said.oauthDescription)
+	if len(token) > longestToken {
+		return nil, fault // of which nothing is quoted: to look for all of it takes more memory than there may be
+	}
+	for _, text := range []*string{&said.message, &said.oauthDescription, &said.oauthError, &said.title} {
+		*text = maskOpaque(*text)
+	}
 	if said.members == nil && r.status/100 == 2 {
 		said = content{requestID: said.requestID, title: said.title} // what is no JSON may be a token
 	}
@@ -204,10 +208,14 @@ func maskOpaque(text string) string {
 	})
 }
 
+// longestToken is how many bytes a token has at most: nginx, and Kong with it, takes no
+// header of more than 8 KiB (large_client_header_buffers).
+const longestToken = 8 << 10
+
 // isBearer reports whether the token can be sent as a Bearer token: RFC 6750 allows
 // it no white space or control characters, which could forge a header.
 func isBearer(value, kind string) bool {
-	return value != "" && (kind == "" || strings.EqualFold(kind, "Bearer")) &&
+	return value != "" && len(value) <= longestToken && (kind == "" || strings.EqualFold(kind, "Bearer")) &&
 		!strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 

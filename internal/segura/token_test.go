@@ -101,6 +101,8 @@ func TestToken_readsEveryReply(t *testing.T) {
 		{"an access_token with line breaks", seguratest.TokenWithLineBreaks(), unexpected(200), false},
 		{"an access_token with a space", seguratest.TokenReply(`{"access_token":"a b"}`), unexpected(200), false},
 		{"an access_token that is not ASCII", seguratest.TokenReply(`{"access_token":"tokén"}`), unexpected(200), false},
+		{"an access_token as long as a header may be", seguratest.TokenReply(`{"access_token":"` + strings.Repeat("t", 8<<10) + `"}`), got, false},
+		{"a longer access_token", seguratest.TokenReply(`{"access_token":"` + strings.Repeat("t", 8<<10+1) + `"}`), unexpected(200), false},
 		{"an error beside the token", seguratest.TokenReply(`{"access_token":"a","error":"temporarily_unavailable"}`), unexpected(200), false},
 		{"a query string", seguratest.Reply(200, "application/x-www-form-urlencoded", "access_token=a%20b"), unexpected(200), false},
 		{"a web page", seguratest.HTML(200), unexpected(200), false},

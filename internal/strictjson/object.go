@@ -16,7 +16,12 @@ var (
 	ErrNotUTF8   = errors.New("it is not valid UTF-8")
 	ErrNotJSON   = errors.New("it is not valid JSON")
 	ErrNotObject = errors.New("it is not a JSON object")
+	ErrTooMany   = errors.New("it has more fields than any event can have")
 )
+
+// maxMembers bounds the memory that an object takes: more than fit into the 256 KiB of
+// an event, and far fewer than into the 6 MB of an invocation.
+const maxMembers = 50_000
 
 // RepeatedError is the error of an object that has a name twice.
 type RepeatedError struct{ Name string }
@@ -57,6 +62,9 @@ func Object(data []byte) ([]Member, error) {
 		}
 		if seen[member.Name] {
 			return nil, &RepeatedError{member.Name}
+		}
+		if len(members) == maxMembers {
+			return nil, ErrTooMany
 		}
 		seen[member.Name] = true
 		members = append(members, member)

@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,24 @@ func TestObject_keepsNamesValuesAndOrder(t *testing.T) {
 	same := func(a, b strictjson.Member) bool { return a.Name == b.Name && string(a.Value) == string(b.Value) }
 	if err != nil || !slices.EqualFunc(got, want, same) {
 		t.Errorf("%s: got %s and %v, want %s", data, got, err, want)
+	}
+}
+
+// 256 KiB hold some 30,000 members; an invocation of 6 MB holds enough to take all memory.
+func TestObject_refusesMoreMembersThanAnEventCanHave(t *testing.T) {
+	object := func(members int) []byte {
+		var b strings.Builder
+		for n := range members {
+			fmt.Fprintf(&b, `,"%d":1`, n)
+		}
+		return []byte(`{` + b.String()[1:] + `}`)
+	}
+
+	got, err := strictjson.Object(object(50_000))
+	_, refusal := strictjson.Object(object(50_001))
+
+	if len(got) != 50_000 || err != nil || !errors.Is(refusal, strictjson.ErrTooMany) {
+		t.Errorf("got %d members and %v, then %v; want all of 50,000 and none of one more", len(got), err, refusal)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
+	"segura-enable/internal/httpapi"
 	"segura-enable/internal/strictjson"
 	"segura-enable/internal/telemetry"
 	"segura-enable/internal/window"
@@ -58,7 +59,7 @@ func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
 		}
 		return nil, event.Fail(ctx, h.Log, kind, string(problemOf(fault).Text(telemetry.RequestID(ctx))))
 	}
-	return document(result), nil
+	return document(result, httpapi.MaxResult), nil
 }
 
 // report carries out a reconcile and leaves its metrics.
@@ -91,21 +92,31 @@ type command struct {
 // window.
 var inDetails = []string{"window", "extend", "close", "idempotency_key"}
 
-// readCommand reads a document. In a detail other fields are somebody else's, unless
-// they are ours in other letter case.
+// ours returns a detail's members that are no one else's. One that is ours but for its
+// letter case is an error.
+func ours(members []strictjson.Member) (list []strictjson.Member, _ error) {
+	for _, m := range members {
+		switch {
+		case slices.Contains(inDetails, m.Name):
+			list = append(list, m)
+		case slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) }):
+			return nil, unknownField(m)
+		}
+	}
+	return list, nil
+}
+
+// readCommand reads a document.
 func readCommand(data []byte, inDetail bool) (c command, err error) {
 	members, err := strictjson.Object(data)
+	if err == nil && inDetail {
+		members, err = ours(members)
+	}
 	if err != nil {
 		return command{}, err
 	}
 	var reason *string
 	for _, m := range members {
-		if inDetail && !slices.Contains(inDetails, m.Name) {
-			if slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) }) {
-				return command{}, unknownField(m)
-			}
-			continue
-		}
 		does := true
 		switch m.Name {
 		case "window":

@@ -55,12 +55,12 @@ func isHTTP(payload []byte) bool {
 	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil
 }
 
-// document returns a window as JSON text of bounded size, shortened where it would not
-// fit.
-func document(r window.Result) []byte {
+// document returns a window as JSON text of at most so many bytes, escaping included,
+// shortened where it would not fit.
+func document(r window.Result, most int) []byte {
 	shown := r.Window.Show(window.Now(), r.Closed)
 	text := strictjson.Encode(shown)
-	for step := 0; httpapi.Escaped(text) > httpapi.MaxResult && shorten(&shown, step); step++ {
+	for step := 0; httpapi.Escaped(text) > most && shorten(&shown, step); step++ {
 		text = strictjson.Encode(shown)
 	}
 	return text

@@ -316,7 +316,7 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 		w.Additions = append(w.Additions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
 	}
 
-	text := document(window.Result{Window: w})
+	text := document(window.Result{Window: w}, httpapi.MaxResult)
 
 	var shown window.Shown
 	if err := json.Unmarshal(text, &shown); err != nil || len(shown.Identifiers) != maxIdentifiers || shown.Identifiers[0].Error.Code != apisecret.UpstreamInvalidResponse {
@@ -327,6 +327,33 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 	}
 	if w.Leases[0].Fault.HTTPStatus != 502 {
 		t.Error("the window itself was shortened")
+	}
+}
+
+func TestList_aPageFitsWhereOneWindowFillsIt(t *testing.T) {
+	h, _, _ := newHandler(t)
+	now := window.Now()
+	w := window.Opened(window.NewID(time.Now()), now-60, now+3600, make([]apisecret.Identifier, 2000))
+	for at := range w.Leases {
+		w.Leases[at] = window.Lease{Identifier: math.MaxInt64 - apisecret.Identifier(at), Standing: window.Enabled, At: now}
+	}
+	for at := range 20 { // what may be left out
+		w.Leases[at].Fault = &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("x", 64)}
+	}
+	w.OpenedBy = "x"
+	w.OpenedBy += strings.Repeat("x", httpapi.MaxResult-httpapi.Escaped(document(window.Result{Window: w}, httpapi.MaxResult)))
+	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
+		t.Fatal(err)
+	}
+
+	reply := h.send(t, `{"version":"2.0","rawPath":"/windows","requestContext":{"http":{"method":"GET"}}}`)
+
+	var response struct{ Body string }
+	if err := json.Unmarshal([]byte(reply), &response); err != nil || !strings.Contains(response.Body, w.ID) {
+		t.Fatalf("got %v: %.200s", err, reply)
+	}
+	if got := httpapi.Escaped([]byte(response.Body)); got > httpapi.MaxResult || got < httpapi.MaxResult-8<<10 {
+		t.Errorf("got a page of %d bytes, want nearly %d and no more", got, httpapi.MaxResult)
 	}
 }
 

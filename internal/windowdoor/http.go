@@ -60,7 +60,7 @@ func answer(result window.Result, fault *window.Problem) (httpapi.Response, *htt
 	if fault != nil {
 		return httpapi.Response{}, problemOf(fault)
 	}
-	return httpapi.JSON(http.StatusOK, document(result)), nil
+	return httpapi.JSON(http.StatusOK, document(result, httpapi.MaxResult)), nil
 }
 
 // read returns the request's body, read.
@@ -105,7 +105,7 @@ func (h *Handler) open(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 	if fault != nil || !result.New {
 		return answer(result, fault)
 	}
-	response := httpapi.JSON(http.StatusCreated, document(result))
+	response := httpapi.JSON(http.StatusCreated, document(result, httpapi.MaxResult))
 	response.Headers["Location"] = "/windows/" + result.Window.ID
 	return response, nil
 }
@@ -143,8 +143,8 @@ type page struct {
 	Next    string            `json:"next,omitempty"`
 }
 
-// roomForNext is kept of a page for what is not a window, in bytes.
-const roomForNext = 1 << 10
+// roomForPage is kept of a page for what is not a window, in bytes.
+const roomForPage = 1 << 10
 
 func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
 	q, problem := query(r)
@@ -156,9 +156,9 @@ func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 		return httpapi.Response{}, problemOf(fault)
 	}
 	p := page{Windows: []json.RawMessage{}}
-	room := httpapi.MaxResult - roomForNext
+	room := httpapi.MaxResult - roomForPage
 	for at, one := range list {
-		text := document(one)
+		text := document(one, httpapi.MaxResult-roomForPage)
 		if room -= httpapi.Escaped(text) + 1; room < 0 && at > 0 {
 			last := list[at-1].Window
 			more = &q

@@ -1,13 +1,16 @@
 package windowtable_test
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
 	"segura-enable/test/windowtest"
@@ -121,5 +124,72 @@ func TestTable_leavesNoEventOfTheGuard(t *testing.T) {
 
 	if got := told(t, table, "live", window.GuardID); got != nil {
 		t.Errorf("got %v", got)
+	}
+}
+
+// scales take every write, and note the size of the largest item.
+//
+// Source: DynamoDB's page "DynamoDB item sizes and formats".
+type scales struct {
+	windowtable.API
+	largest int
+}
+
+func (s *scales) TransactWriteItems(_ context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	for _, one := range in.TransactItems {
+		if one.Put != nil {
+			s.largest = max(s.largest, sizeOf(&types.AttributeValueMemberM{Value: one.Put.Item}))
+		}
+	}
+	return &dynamodb.TransactWriteItemsOutput{}, nil
+}
+
+func sizeOf(value types.AttributeValue) int {
+	size := 3
+	switch value := value.(type) {
+	case *types.AttributeValueMemberS:
+		return len(value.Value)
+	case *types.AttributeValueMemberN:
+		return len(value.Value)
+	case *types.AttributeValueMemberNS:
+		for _, one := range value.Value {
+			size += 1 + len(one)
+		}
+	case *types.AttributeValueMemberM:
+		for name, one := range value.Value {
+			size += 1 + len(name) + sizeOf(one)
+		}
+	}
+	return size
+}
+
+// A window that no item holds would never end: everything that a window can have is in
+// this one, and its end is told to the readers of the stream too.
+func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
+	const arn = 2048 // characters that AWS allows one
+	wide, long := strings.Repeat("\u0001", apisecret.MaxReason), strings.Repeat("a", arn)
+	w := window.Window{
+		ID: strings.Repeat("X", 26), From: 1_764_000_000, Until: 1_764_000_000, CreatedAt: 1_764_000_000, Reason: wide, OpenedBy: long,
+		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Ending{At: 1_764_000_000, By: long, Reason: wide},
+		Extended: window.MaxExtensions, Extension: strings.Repeat("x", 26), Version: 1_000_000, Due: 1,
+	}
+	list := make([]apisecret.Identifier, 1000)
+	for at := range list {
+		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)
+		w.Leases = append(w.Leases, window.Lease{
+			Identifier: list[at], Standing: window.Enabled, At: 1_764_000_000, Begun: true, Landed: true, Undone: true, Off: true, Told: 1_764_000_000,
+			Fault: &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 9999, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("a", 64)},
+		})
+	}
+	for range 5 { // and no more: Actor.choose
+		w.Marks = append(w.Marks, window.Mark{Actor: strings.Repeat("x", 26), Kind: apisecret.Disable, LandBy: 1_764_000_000, Identifiers: list})
+	}
+	scales := &scales{}
+	table := &windowtable.Table{DynamoDB: scales}
+
+	err := table.Replace(t.Context(), w, nil, nil)
+
+	if err != nil || scales.largest < 390<<10 || scales.largest > 400<<10 {
+		t.Errorf("got %v and %d bytes, want nearly the %d that an item has at most", err, scales.largest, 400<<10)
 	}
 }

@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -16,19 +18,23 @@ const payloadSize = 6_000_000
 func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 	t.Parallel()
 	const most = 128 << 20 // the smallest function that there is
+	fields := distinctFields(payloadSize - 1000)
 	documents := map[string]string{
 		"5 MiB of one identifier":           `{"identifiers":[` + strings.Repeat("5,", 5<<19) + `5]}`,
 		"5 MiB of strings of digits":        `{"identifiers":[` + strings.Repeat(`"5",`, 5<<18) + `5]}`,
 		"5 MiB of long identifiers":         `{"identifiers":[` + strings.Repeat("9223372036854775807,", 5<<20/20) + `5]}`,
 		"6 MB of a reason":                  `{"identifier":5,"reason":"` + strings.Repeat("x", payloadSize) + `"}`,
 		"6 MB of escapes":                   `{"identifier":5,"reason":"` + strings.Repeat(`\u00e9`, payloadSize/6) + `"}`,
-		"6 MB of fields":                    `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
+		"6 MB of one field":                 `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
+		"6 MB of fields":                    `{` + fields + `"identifier":5}`,
+		"6 MB of columns":                   `{"Items":[{` + fields + `"identifier":5}]}`,
 		"6 MB of white space":               strings.Repeat(" ", payloadSize) + `{`,
 		"6 MB of brackets":                  `{"identifiers":` + strings.Repeat("[", payloadSize),
 		"6 MB of one number":                `{"identifier":` + strings.Repeat("9", payloadSize) + `}`,
 		"6 MB of a field's name":            `{"` + strings.Repeat("x", payloadSize) + `":5}`,
 		"6 MB that are no UTF-8":            `{"identifier":"` + strings.Repeat("\xf0", payloadSize) + `"}`,
 		"an envelope around 5 MiB":          eventBridge("com.example", `{"identifiers":[`+strings.Repeat("5,", 5<<19)+`5]}`),
+		"an envelope around 6 MB of fields": eventBridge("com.example", `{`+fields+`"identifier":0}`),
 		"an envelope with 6 MB beside it":   strings.Replace(eventBridge("com.example", `{"identifier":0}`), `{`, `{"other":"`+strings.Repeat("x", payloadSize)+`",`, 1),
 		"an envelope around a string of it": eventBridge("aws.scheduler", `"`+strings.Repeat("{", payloadSize)+`"`),
 	}
@@ -62,6 +68,15 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 	}
 }
 
+// distinctFields are so many bytes of members with names of their own.
+func distinctFields(size int) string {
+	var b strings.Builder
+	for n := 0; b.Len() < size; n++ {
+		fmt.Fprintf(&b, `"%d":1,`, n)
+	}
+	return b.String()
+}
+
 func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
@@ -75,6 +90,41 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	}
 	w.secrets.ClearFaults()
 	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
+}
+
+// A token is looked for in all that Segura says, and so is taken apart; a list of API
+// secrets has up to 16 MiB.
+func TestMemory_isBoundWhateverSeguraReplies(t *testing.T) {
+	t.Parallel()
+	var token strings.Builder
+	for random := rand.New(rand.NewPCG(1, 2)); token.Len() < 250<<10; {
+		fmt.Fprintf(&token, "%x", random.Uint64())
+	}
+	entry := `{"identifier":"1","name":"` + strings.Repeat("x", 50) + `","a":1,"b":1,"c":1,"d":1,"can_view":true,"can_write":true},`
+	for name, row := range map[string]struct {
+		kind  seguratest.Kind
+		reply seguratest.Fault
+		times int
+	}{
+		"a token of 250 KiB":        {seguratest.KindToken, seguratest.TokenReply(`{"access_token":"` + token.String() + `"}`), 8},
+		"a failed one of 250 KiB":   {seguratest.KindToken, seguratest.ReplyJSON(400, `{"access_token":"`+token.String()+`"}`), 8},
+		"15 MiB of a list":          {seguratest.KindList, seguratest.ReplyJSON(200, `{"api_secret_on_list":[`+strings.Repeat(entry, 15<<20/len(entry))+`{}]}`), 2},
+		"15 MiB of nothing, listed": {seguratest.KindList, seguratest.ReplyJSON(200, `{"api_secret_on_list":[`+strings.Repeat(`{},`, 5<<20)+`{}]}`), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{segura: anyIdentifier})
+			w.segura.Fail(seguratest.Match{Kind: row.kind}, row.reply, -1)
+
+			for range row.times {
+				w.raw([]byte(`{"check":true,"identifiers":[5]}`))
+			}
+
+			if got := w.function.MaxRSS() >> 20; got >= 80 {
+				t.Errorf("got %d MiB of memory, want under 80", got)
+			}
+		})
+	}
 }
 
 func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
