@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func LoadWindows(getenv func(string) string) (Windows, error) {
 		RetentionDays: r.count("SEGURA_WINDOW_RETENTION_DAYS", 400, maxRetention),
 		Guarded:       r.list("SEGURA_GUARDED_IDENTIFIERS"),
 	}
-	if n := len(w.Table); n < 3 || n > maxTableARN || !tableName.MatchString(w.Table) {
+	if n := len(w.Table); n < 3 || n > maxTableARN || !isTableName(w.Table) {
 		r.fault("SEGURA_WINDOWS_TABLE", "%q is not the name or ARN of the DynamoDB table of windows, which is required", w.Table)
 	}
 	return w, errors.Join(r.faults...)
@@ -103,11 +102,18 @@ var parameters = map[string]string{
 // string where there is none. Messages that name the one name the other.
 func Parameter(variable string) string { return parameters[variable] }
 
-// maxTableARN is how long TableName may be in DynamoDB's API reference, and tableName
-// what it may hold. (A counted repetition would be compiled to that many copies.)
+// maxTableARN is how long TableName may be in DynamoDB's API reference.
 const maxTableARN = 1024
 
-var tableName = regexp.MustCompile(`^(arn:[a-zA-Z0-9:/_.-]+|[a-zA-Z0-9_.-]+)$`)
+// isTableName reports whether the text is, by its characters, what that page takes as
+// TableName: a name, or an ARN.
+func isTableName(text string) bool {
+	allowed := "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+	if strings.HasPrefix(text, "arn:") {
+		allowed += ":/"
+	}
+	return strings.Trim(text, allowed) == ""
+}
 
 // reader collects the faults.
 type reader struct {

@@ -34,9 +34,6 @@ func mend(field, value string) (_ string, mended bool) {
 	}
 }
 
-// flattened is a block of PEM whose lines may be joined by spaces or by nothing.
-var flattened = regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END [A-Z0-9 ]+-----`)
-
 // escapes are line breaks that were written as two characters each.
 var escapes = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", `\r`, "\n")
 
@@ -47,6 +44,8 @@ func mendPEM(text string) string {
 	if readable == strings.Count(text, "-----BEGIN ") {
 		return text
 	}
+	// A block whose lines may be joined by spaces or by nothing.
+	flattened := regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END [A-Z0-9 ]+-----`)
 	whole := flattened.ReplaceAllStringFunc(escapes.Replace(text), func(block string) string {
 		parts := flattened.FindStringSubmatch(block)
 		if strings.Contains(parts[2], ":") {

@@ -106,11 +106,10 @@ func readEmbedded(text []byte) (content, bool) {
 	return c, true
 }
 
-var titleElement = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-
-// readTitle returns the title of an HTML page, on one line.
+// readTitle returns the title of an HTML page, on one line. Its expression is compiled
+// here, as others that faults alone need: a cold start would pay for it.
 func readTitle(page []byte) string {
-	if found := titleElement.FindSubmatch(page); found != nil {
+	if found := regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`).FindSubmatch(page); found != nil {
 		return strings.Join(strings.Fields(html.UnescapeString(string(found[1]))), " ")
 	}
 	return ""

@@ -196,11 +196,9 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 // may be a token.
 const longestWord = 24
 
-var word = regexp.MustCompile(`\S+`)
-
 // maskOpaque returns the text with what may be a token masked.
 func maskOpaque(text string) string {
-	return word.ReplaceAllStringFunc(text, func(one string) string {
+	return regexp.MustCompile(`\S+`).ReplaceAllStringFunc(text, func(one string) string {
 		if utf8.RuneCountInString(one) > longestWord {
 			return redacted
 		}

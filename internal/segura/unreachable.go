@@ -52,7 +52,9 @@ func headerFault(ctx, attempt context.Context, err error) *apisecret.Error {
 
 // endsWithinHeader knows a reply that ends within its status line, the name of a
 // header or a line break by what net/http calls malformed in it.
-var endsWithinHeader = regexp.MustCompile(`malformed HTTP (response "(H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.\d)"|status code "\d{0,2}")|malformed MIME header(: missing colon: "[\w-]+"| line: .*\\r"$)`).MatchString
+func endsWithinHeader(text string) bool {
+	return regexp.MustCompile(`malformed HTTP (response "(H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.\d)"|status code "\d{0,2}")|malformed MIME header(: missing colon: "[\w-]+"| line: .*\\r"$)`).MatchString(text)
+}
 
 // readFault judges an error in the middle of a reply.
 func readFault(ctx, attempt context.Context) *apisecret.Error {
