@@ -70,11 +70,11 @@ func TestRun_hasNoMoreCallsInFlightThanAllowed(t *testing.T) {
 	for _, concurrency := range []int{1, 3} {
 		w := newWorld(t, seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 5 * time.Millisecond}})
 		w.runner.Concurrency = concurrency
+		all := make(chan struct{})
+		w.Fail(enableCalls, seguratest.Normally().Until(all), concurrency) // the first ones, each until all of them are there
 		for i := range int64(30) { // calls that are repeated count too
 			w.Fail(callsFor(1000+i), seguratest.Gateway502(), 1)
 		}
-		all := make(chan struct{})
-		w.Fail(enableCalls, seguratest.Normally().Until(all), concurrency)
 		go func() {
 			defer close(all)
 			_ = w.Await(t.Context(), seguratest.KindEnable, concurrency)
