@@ -72,7 +72,7 @@ func TestRun_hasNoMoreCallsInFlightThanAllowed(t *testing.T) {
 		w.runner.Concurrency = concurrency
 		all := make(chan struct{})
 		w.Fail(enableCalls, seguratest.Normally().Until(all), concurrency) // the first ones, each until all of them are there
-		for i := range int64(30) { // calls that are repeated count too
+		for i := range int64(30) {                                         // calls that are repeated count too
 			w.Fail(callsFor(1000+i), seguratest.Gateway502(), 1)
 		}
 		go func() {
