@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -57,14 +58,18 @@ type secretTexts struct {
 }
 
 func newSecretTexts(secrets ...string) *secretTexts {
-	t := &secretTexts{windows: map[uint64]struct{}{}}
+	var all []string
+	size := 0
 	for _, secret := range secrets {
 		for _, form := range forms(secret) {
-			t.add(form)
-			if bare, _ := bareText(form); bare != form {
-				t.add(bare)
-			}
+			bare, _ := bareText(form)
+			all = append(all, form, bare)
+			size += len(form)
 		}
+	}
+	t := &secretTexts{windows: make(map[uint64]struct{}, size)}
+	for _, text := range slices.Compact(all) {
+		t.add(text)
 	}
 	return t
 }
