@@ -23,6 +23,7 @@ GO     ?= go
 PYTHON ?= python3
 LINT   := $(GO) tool -modfile=tools/go.mod golangci-lint
 LOCAL  := .bin/segura-local
+SUPERVISE := .bin/supervise
 ROOMS  := functions internal simulated test tools examples
 
 # $(call title,WORDS) starts a section of a long output.
@@ -41,9 +42,9 @@ run: $(LOCAL) ## Send the sample events through the local stack; EVENT=events/x.
 	@exec $(LOCAL) run $(if $(EVENT),'$(EVENT)')
 
 .PHONY: sam-local
-sam-local: ## Send them through sam local, in containers; EVENT=events/x.json: one, SAM_LOCAL=required: fail where it cannot run
+sam-local: $(SUPERVISE) ## Send them through sam local, in containers; EVENT=events/x.json: one, SAM_LOCAL=required: fail where it cannot run
 	$(call title,sam local)
-	@exec env GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' sh tools/sam/local.sh
+	@GO='$(GO)' PYTHON='$(PYTHON)' SAM_LOCAL='$(SAM_LOCAL)' EVENT='$(EVENT)' exec $(SUPERVISE) sh tools/sam/local.sh
 
 .PHONY: serve
 serve: $(LOCAL) ## Keep the local stack up behind http://127.0.0.1:3000; PORT=8080: another port
@@ -60,6 +61,12 @@ $(LOCAL): need-go
 	@echo 'Compiling what stands in for AWS and Segura on this machine.'
 	@echo 'The first time, that takes a minute or two, and the network for 4 MB of modules.'
 	@mkdir -p .bin && GOTMPDIR='$(CURDIR)/.bin' CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./simulated/cmd/segura-local
+
+# What takes long and starts programs is run by this, so that it, too, ends with make
+# and leaves nothing.
+.PHONY: $(SUPERVISE)
+$(SUPERVISE): need-go
+	@mkdir -p .bin && GOTMPDIR='$(CURDIR)/.bin' CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./test/supervise
 
 # An older Go than 1.21 would say that go.mod is damaged.
 GO_NEEDED := $(shell sed -n 's/^go //p' go.mod)
@@ -190,17 +197,17 @@ invoke-remote: ## Send an event to the deployed function that it is for; EVENT=e
 # Of chaos and soak it is a few seconds: see make chaos and make soak for more. What is
 # tested in bulk and rie needs an emulator: see make check-statemachines and check-rie.
 .PHONY: test
-test: need-go ## Run every test, on this machine alone, with the race detector; RACE=: without it
+test: $(SUPERVISE) ## Run every test, on this machine alone, with the race detector; RACE=: without it
 	$(call title,test)
 	@$(if $(RACE),:,printf '!!! SKIPPED: the race detector: no C compiler with its headers here\n')
-	$(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/rie -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
-	$(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
-	cd tools/deploy && $(GO) test -count=1 ./...
+	exec $(SUPERVISE) $(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v -e /test/bulk -e /test/rie -e /test/acceptance -e /test/bench -e /test/chaos -e /test/soak -e /test/windows)
+	exec $(SUPERVISE) $(GO) test -count=1 -p 1 ./test/acceptance ./test/bench ./test/chaos ./test/soak ./test/windows
+	cd tools/deploy && exec ../../$(SUPERVISE) $(GO) test -count=1 ./...
 
 .PHONY: e2e
-e2e: ## Deploy the template to an emulator of AWS that is not ours as the README says, use it and delete it; E2E=required: fail where it cannot be had
+e2e: $(SUPERVISE) ## Deploy the template to an emulator of AWS that is not ours as the README says, use it and delete it; E2E=required: fail where it cannot be had
 	$(call title,e2e)
-	@PYTHON='$(PYTHON)' E2E='$(E2E)' sh tools/e2e/check.sh
+	@PYTHON='$(PYTHON)' E2E='$(E2E)' exec $(SUPERVISE) sh tools/e2e/check.sh
 
 # Faults at random, world after world; a failure names the command that runs its
 # world again. It compiles Go's standard library once more, for a clock to be moved.
@@ -208,29 +215,24 @@ SEED        ?=
 INVOCATIONS ?= 3000
 
 .PHONY: chaos
-chaos: ## Run the functions among random faults; INVOCATIONS=3000, SEED=n: of the first world, which is the only one with INVOCATIONS=1
-	$(GO) test -count=1 -timeout 0 -v $(if $(filter 1,$(INVOCATIONS)),-run '^TestChaos$$') ./test/chaos -args -chaos.invocations='$(INVOCATIONS)' $(if $(SEED),-chaos.seed='$(SEED)')
+chaos: $(SUPERVISE) ## Run the functions among random faults; INVOCATIONS=3000, SEED=n: of the first world, which is the only one with INVOCATIONS=1
+	exec $(SUPERVISE) $(GO) test -count=1 -timeout 0 -v $(if $(filter 1,$(INVOCATIONS)),-run '^TestChaos$$') ./test/chaos -args -chaos.invocations='$(INVOCATIONS)' $(if $(SEED),-chaos.seed='$(SEED)')
 
 DURATION ?= 30m
 
 .PHONY: soak
-soak: ## Run the functions for DURATION=30m and see whether anything grows; Linux
-	$(GO) test -count=1 -timeout 0 -v ./test/soak -args -soak.duration='$(DURATION)'
+soak: $(SUPERVISE) ## Run the functions for DURATION=30m and see whether anything grows; Linux
+	exec $(SUPERVISE) $(GO) test -count=1 -timeout 0 -v ./test/soak -args -soak.duration='$(DURATION)'
 
 # One after the other; what fails is written to the package's testdata/fuzz, which
 # make test reads from then on.
 FUZZTIME ?= 10m
 
 .PHONY: fuzz
-fuzz: need-go ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: those whose names begin so
+fuzz: $(SUPERVISE) ## Fuzz every target for FUZZTIME=10m; FUZZ=FuzzParse: those whose names begin so
 	@grep -rqE --include='*_test.go' 'func Fuzz$(patsubst Fuzz%,%,$(FUZZ))' $(ROOMS) || \
 		{ echo 'There is no fuzz target $(FUZZ). There are:' $$(grep -rhoE --include='*_test.go' 'func Fuzz\w+' $(ROOMS) | cut -c6-) >&2; exit 2; }
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz$(patsubst Fuzz%,%,$(FUZZ))' "$$package" | grep '^Fuzz' || true); do \
-			printf '\n==> %s %s\n' "$$package" "$$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$package"; \
-		done; \
-	done
+	@GO='$(GO)' exec $(SUPERVISE) sh tools/fuzz.sh 'Fuzz$(patsubst Fuzz%,%,$(FUZZ))' '$(FUZZTIME)'
 
 # The machine should have nothing else to do. The tables and the plot go to
 # test/bench, from where docs/performance.md takes them.
@@ -238,14 +240,14 @@ RUNS  ?= 40
 BENCH ?=
 
 .PHONY: bench
-bench: ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, BENCH=whole or shares: one part
+bench: $(SUPERVISE) ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, BENCH=whole or shares: one part
 	$(call title,bench)
-	CGO_ENABLED=0 $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -only '$(BENCH)' -python '$(PYTHON),.venv/bin/python' -out test/bench
+	CGO_ENABLED=0 exec $(SUPERVISE) $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -only '$(BENCH)' -python '$(PYTHON),.venv/bin/python' -out test/bench
 
 # Compare two outputs with benchstat (golang.org/x/perf).
 .PHONY: bench-go
-bench-go: ## Go benchmarks of the hot pieces
-	@$(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/segura ./internal/telemetry ./internal/event
+bench-go: $(SUPERVISE) ## Go benchmarks of the hot pieces
+	@exec $(SUPERVISE) $(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/segura ./internal/telemetry ./internal/event
 
 .PHONY: fmt
 fmt: ## Format the Go code
@@ -285,9 +287,9 @@ check-vet: ## go vet: as developed, as deployed, and for macOS
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
 
 .PHONY: check-lint
-check-lint: ## golangci-lint (.golangci.yml); the first build of it takes minutes
+check-lint: $(SUPERVISE) ## golangci-lint (.golangci.yml); the first build of it takes minutes
 	$(call title,golangci-lint)
-	$(LINT) run ./...
+	exec $(SUPERVISE) $(LINT) run ./...
 	@set -e; for module in dist deploy; do (set -x; cd tools/$$module && $(GO) tool -modfile=../go.mod golangci-lint run --config ../../.golangci.yml ./...); done
 
 .PHONY: check-licences
@@ -309,21 +311,21 @@ check-build: ## The functions for both architectures
 
 # After check-vuln, which begins the list of what was skipped.
 .PHONY: check-template
-check-template: ## template.yaml and openapi.yaml, as resolved stacks, and examples/; TEMPLATE=required: fail where the tools cannot be had
+check-template: $(SUPERVISE) ## template.yaml and openapi.yaml, as resolved stacks, and examples/; TEMPLATE=required: fail where the tools cannot be had
 	$(call title,template)
 	$(GO) test -count=1 ./test/facts
-	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' sh tools/sam/check.sh check.py
+	@PYTHON='$(PYTHON)' TEMPLATE='$(TEMPLATE)' exec $(SUPERVISE) sh tools/sam/check.sh check.py
 	$(GO) test -count=1 -run Python ./test/examples
 
 .PHONY: check-statemachines
-check-statemachines: ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had
+check-statemachines: $(SUPERVISE) ## The state machine by a validator and an emulator that are not ours; STATEMACHINES=required: fail where it cannot be had
 	$(call title,state machines)
-	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' sh tools/statemachines/check.sh
+	@GO='$(GO)' PYTHON='$(PYTHON)' STATEMACHINES='$(STATEMACHINES)' exec $(SUPERVISE) sh tools/statemachines/check.sh
 
 .PHONY: check-rie
-check-rie: ## The functions behind AWS's own emulator of the Runtime API; RIE=required: fail where it cannot be had
+check-rie: $(SUPERVISE) ## The functions behind AWS's own emulator of the Runtime API; RIE=required: fail where it cannot be had
 	$(call title,AWS runtime interface emulator)
-	@GO='$(GO)' RIE='$(RIE)' sh tools/rie/check.sh
+	@GO='$(GO)' RIE='$(RIE)' exec $(SUPERVISE) sh tools/rie/check.sh
 
 .PHONY: facts
 facts: ## Write tools/sam/facts.json anew: what the template has to agree with of the code
