@@ -116,23 +116,25 @@ func reportOf(t *testing.T, x execution) (r report) {
 
 // csv is a list of the identifiers from one to another.
 func csv(from, to int) string {
-	var list strings.Builder
-	list.WriteString("owner,identifier\n")
-	for i := from; i <= to; i++ {
-		_, _ = fmt.Fprintf(&list, "\"one, or another\",%d\n", i)
-	}
-	return list.String()
+	return "owner,identifier\n" + rows("\"one, or another\",%d\n", from, to)
 }
 
-func jsonLines(from, to int) string {
+func rows(format string, from, to int) string {
 	var list strings.Builder
 	for i := from; i <= to; i++ {
-		_, _ = fmt.Fprintf(&list, "{\"owner\": null, \"identifier\": %d}\n", i)
+		fmt.Fprintf(&list, format, i)
 	}
 	return list.String()
 }
 
 func input(key string) string { return `{"key":"` + key + `","action":"enable"}` }
+
+// enable has a list enabled.
+func enable(t *testing.T, s settings, key, list string) execution {
+	t.Helper()
+	aws.put(t, key, list)
+	return aws.execute(t, definition(t, s), input(key))
+}
 
 // stored is what the machine keeps of a batch.
 type stored struct {
@@ -193,16 +195,16 @@ func enabled(segura *seguratest.Server) (all []int64) {
 }
 
 func TestBulk_enablesEveryRowAndReports(t *testing.T) {
+	lines := rows("{\"owner\": null, \"identifier\": %d}\n", 101, 300)
 	for _, row := range []struct{ key, list string }{
 		{"lists/all.csv", csv(101, 300)},
 		{"lists/crlf.csv", strings.ReplaceAll(csv(101, 300), "\n", "\r\n")},
-		{"lists/all.jsonl", jsonLines(101, 300)},
-		{"lists/crlf.jsonl", strings.ReplaceAll(jsonLines(101, 300), "\n", "\r\n")},
+		{"lists/all.jsonl", lines},
+		{"lists/crlf.jsonl", strings.ReplaceAll(lines, "\n", "\r\n")},
 	} {
 		segura := start(t, 300)
-		aws.put(t, row.key, row.list)
 
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 2}), input(row.key))
+		x := enable(t, settings{batch: 80, concurrency: 2}, row.key, row.list)
 
 		got, want := reportOf(t, x), report{Rows: 200, Changed: 200, FailedByCode: map[string]int{}, Results: "s3://lists/results/" + x.Name + "/"}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -220,9 +222,8 @@ func TestBulk_enablesEveryRowAndReports(t *testing.T) {
 func TestBulk_takesTenThousandRows(t *testing.T) {
 	const n = 10_000
 	segura := start(t, n)
-	aws.put(t, "lists/many.csv", csv(1, n))
 
-	x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 4}), input("lists/many.csv"))
+	x := enable(t, settings{batch: 80, concurrency: 4}, "lists/many.csv", csv(1, n))
 
 	got := fmt.Sprint(reportOf(t, x))
 	want := fmt.Sprint(report{n, n - 3, 1, 2, map[string]int{"not_found": 1, "access_denied": 1}, 0, "s3://lists/results/" + x.Name + "/"})
@@ -264,9 +265,8 @@ func TestBulk_isDoneWithABatchWhoseFailuresArePermanent(t *testing.T) {
 func TestBulk_repeatsABatchUntilTransientFailuresPass(t *testing.T) {
 	segura := start(t, 20)
 	segura.Fail(seguratest.Match{Kind: seguratest.KindEnable, Identifier: 12}, seguratest.Gateway502(), 3)
-	aws.put(t, "lists/some.csv", csv(9, 20))
 
-	x := aws.execute(t, definition(t, settings{batch: 4, concurrency: 1}), input("lists/some.csv"))
+	x := enable(t, settings{batch: 4, concurrency: 1}, "lists/some.csv", csv(9, 20))
 
 	if got := reportOf(t, x); got.Rows != 12 || got.Changed+got.Unchanged != 12 || got.Failed != 0 || segura.CountFor(seguratest.KindEnable, 12) != 4 {
 		t.Errorf("got %+v after %d calls for 12, want all rows after 4", got, segura.CountFor(seguratest.KindEnable, 12))
@@ -309,9 +309,8 @@ func TestBulk_failsWhereABatchGoesOnFailingAndDoesTheRestWhenResumed(t *testing.
 func TestBulk_saysHowManyRowsOfToleratedBatchesItHasNotTried(t *testing.T) {
 	segura := start(t, 20)
 	segura.Fail(seguratest.Match{Kind: seguratest.KindEnable, Identifier: 12}, seguratest.Gateway502(), 1<<30)
-	aws.put(t, "lists/some.csv", csv(9, 20))
 
-	x := aws.execute(t, definition(t, settings{batch: 4, concurrency: 1, tolerated: 50}), input("lists/some.csv"))
+	x := enable(t, settings{batch: 4, concurrency: 1, tolerated: 50}, "lists/some.csv", csv(9, 20))
 
 	if got := reportOf(t, x); got.Rows != 12 || got.Changed != 8 || got.NotTried != 4 {
 		t.Errorf("got %+v, want 8 of 12 rows, and 4 not tried", got)
@@ -323,9 +322,7 @@ func TestBulk_succeedsWithAnEmptyList(t *testing.T) {
 	for _, row := range []struct{ key, list string }{
 		{"lists/empty.csv", "identifier\n"}, {"lists/nothing.csv", ""}, {"lists/empty.jsonl", ""},
 	} {
-		aws.put(t, row.key, row.list)
-
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(row.key))
+		x := enable(t, settings{batch: 80, concurrency: 1}, row.key, row.list)
 
 		if got := reportOf(t, x); got.Rows != 0 || got.Changed+got.Unchanged+got.Failed+got.NotTried != 0 {
 			t.Errorf("%s: got %+v, want nothing of nothing", row.key, got)
@@ -352,9 +349,7 @@ func TestBulk_refusesABatchWithARowThatItCannotRead(t *testing.T) {
 		{"lists/column.jsonl", "{\"identifier\":5}\n{\"id\":9}\n", "row 2 of the batch, Items[1]: it has no column identifier"},
 		{"lists/number.jsonl", "5\n", "it is not a JSON object"},
 	} {
-		aws.put(t, row.key, row.list)
-
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(row.key))
+		x := enable(t, settings{batch: 80, concurrency: 1}, row.key, row.list)
 
 		if x.Status != "FAILED" || x.Error != "States.ExceedToleratedFailureThreshold" {
 			t.Errorf("%s: got %s %s %s, want it failed", row.key, x.Status, x.Error, x.Output)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"segura-enable/internal/apisecret"
@@ -54,10 +55,10 @@ func observe(t *testing.T) facts {
 	return f
 }
 
-// response is what API Gateway gets.
+// response is what API Gateway gets, with its body read.
 type response struct {
-	StatusCode int
-	Body       string
+	status int
+	body   map[string]any
 }
 
 // ask sends an HTTP request of a known caller; change may spoil it first.
@@ -70,16 +71,26 @@ func (d *doors) ask(ctx context.Context, t *testing.T, path, body string, change
 	if change != nil {
 		change(request)
 	}
+	return serve(ctx, t, d.http, request)
+}
+
+func serve(ctx context.Context, t *testing.T, door lambda.Handler, request map[string]any) response {
+	t.Helper()
 	payload, err := json.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := d.http.Invoke(ctx, payload)
+	reply, err := door.Invoke(ctx, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r response
-	decode(t, reply, &r)
+	var answer struct {
+		StatusCode int
+		Body       string
+	}
+	decode(t, reply, &answer)
+	r := response{status: answer.StatusCode}
+	decode(t, []byte(answer.Body), &r.body)
 	return r
 }
 
@@ -93,7 +104,7 @@ func (d *doors) routes(t *testing.T) []string {
 	var served []string
 	for _, action := range constants(t, "apisecret", "Action") {
 		for written, path := range map[string]string{"/api-secrets/{identifier}/": "/api-secrets/5/", "/api-secrets/": "/api-secrets/"} {
-			if d.ask(invoked(t), t, path+action, `{"reason":"x"}`, nil).StatusCode != http.StatusNotFound {
+			if d.ask(invoked(t), t, path+action, `{"reason":"x"}`, nil).status != http.StatusNotFound {
 				served = append(served, written+action)
 			}
 		}
@@ -107,7 +118,7 @@ func (d *doors) successes(t *testing.T) []int {
 	d.Runner.Allowed, _ = apisecret.ParseSet("5")
 	partly := d.ask(invoked(t), t, "/api-secrets/enable", `{"identifiers":[5,6]}`, nil)
 	d.Runner.Allowed = apisecret.Set{}
-	return unique([]int{well.StatusCode, partly.StatusCode})
+	return unique([]int{well.status, partly.status})
 }
 
 // readProblems reads what each code and each refusal looks like over HTTP.
@@ -117,7 +128,7 @@ func (d *doors) readProblems(t *testing.T, f *facts) {
 	var all []map[string]any
 	for _, code := range slices.DeleteFunc(constants(t, "apisecret", "Code"), func(code string) bool { return !isIdentifiers(code) }) {
 		d.Source.Gives, d.Source.Fault = nil, filled(apisecret.Code(code))
-		body := bodyOf(t, d.ask(invoked(t), t, "/api-secrets/5/enable", "", nil))
+		body := d.ask(invoked(t), t, "/api-secrets/5/enable", "", nil).body
 		if body["code"] != code {
 			t.Fatalf("a failure of the code %s is answered with %v", code, body)
 		}
@@ -129,8 +140,8 @@ func (d *doors) readProblems(t *testing.T, f *facts) {
 		all = append(all, body)
 	}
 	for _, refused := range d.refused(t) {
-		f.Refusals = append(f.Refusals, refused.StatusCode)
-		all = append(all, bodyOf(t, refused))
+		f.Refusals = append(f.Refusals, refused.status)
+		all = append(all, refused.body)
 	}
 	f.Refusals = unique(f.Refusals)
 	f.Problem.Members = keys(all...)
@@ -287,13 +298,6 @@ func (d *doors) readLines(t *testing.T, f *facts) {
 		}
 	}
 	f.AuditKeys = keys(audits...)
-}
-
-func bodyOf(t *testing.T, r response) map[string]any {
-	t.Helper()
-	var body map[string]any
-	decode(t, []byte(r.Body), &body)
-	return body
 }
 
 func decode(t *testing.T, text []byte, into any) {
