@@ -42,43 +42,52 @@ func (r *Report) page(command, how string, tables [][2]string) string {
 // row is one of a table.
 func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
+// head is a table's first row and the line below it: all columns but the first are figures.
+func head(cells ...string) string {
+	return row(cells...) + "|---" + strings.Repeat("|---:", len(cells)-1) + "|\n"
+}
+
 // peers is a row for each thing measured and a column for each contender.
 func (r *Report) peers() string {
-	head, rule := []string{""}, "|---|"
-	for _, c := range r.Contenders {
-		head, rule = append(head, c.title), rule+"---:|"
+	took := func(what string) func(contender) string {
+		return func(c contender) string { return ms(r.median(figure{what, c.name, 0}).took) }
 	}
-	table := row(head...) + rule + "\n"
-	took := func(s sample) string { return ms(s.took) }
-	rss := func(s sample) string { return mib(s.rss) }
-	for _, line := range []struct {
-		title, what string
-		show        func(sample) string
+	rss := func(what string) func(contender) string {
+		return func(c contender) string { return mib(r.median(figure{what, c.name, 0}).rss) }
+	}
+	runs := len(r.samples[figure{initial, ours, 0}])
+	rows := []struct {
+		title string
+		show  func(contender) string
 	}{
-		{fmt.Sprintf("init (%d runs)", len(r.samples[figure{initial, ours, 0}])), initial, took},
-		{"first invocation", first, took},
-		{"**both**", both, took},
-		{"CPU time of both", both, func(s sample) string { return ms(s.cpu) }},
-		{"peak memory", both, rss},
-		{fmt.Sprintf("init, upstreams at %s (%d runs)", slow, len(r.samples[figure{slowly + initial, ours, 0}])), slowly + initial, took},
-		{"first invocation then", slowly + first, took},
-		{"**both**", slowly + both, took},
-		{"warm invocation", warm, took},
-		{fmt.Sprintf("%d identifiers, Segura at %s", batchSize, slowCalls.call), batch, took},
-		{"10,000 identifiers, no latency", many, took},
-		{"peak memory then", many, rss},
-	} {
-		cells := []string{line.title}
+		{fmt.Sprintf("init (%d runs)", runs), took(initial)},
+		{"first invocation", took(first)},
+		{"**both**", took(both)},
+		{"CPU time of both", func(c contender) string { return ms(r.median(figure{both, c.name, 0}).cpu) }},
+		{"peak memory", rss(both)},
+		{fmt.Sprintf("init, upstreams at %s (%d runs)", slow, runs), took(slowly + initial)},
+		{"first invocation then", took(slowly + first)},
+		{"**both**", took(slowly + both)},
+		{"warm invocation", took(warm)},
+		{fmt.Sprintf("%d identifiers, Segura at %s", batchSize, slowCalls.call), took(batch)},
+		{"10,000 identifiers, no latency", took(many)},
+		{"peak memory then", rss(many)},
+		{"binary", func(c contender) string { return mib(c.size) }},
+		{"zip", func(c contender) string { return mib(c.zipped) }},
+	}
+	titles := []string{""}
+	for _, c := range r.Contenders {
+		titles = append(titles, c.title)
+	}
+	table := head(titles...)
+	for _, one := range rows {
+		cells := []string{one.title}
 		for _, c := range r.Contenders {
-			cells = append(cells, line.show(r.median(figure{line.what, c.name, 0})))
+			cells = append(cells, one.show(c))
 		}
 		table += row(cells...)
 	}
-	binary, zip := []string{"binary"}, []string{"zip"}
-	for _, c := range r.Contenders {
-		binary, zip = append(binary, mib(c.size)), append(zip, mib(c.zipped))
-	}
-	return table + row(binary...) + row(zip...)
+	return table
 }
 
 // String is how the tables write latencies: Secrets Manager, token, call.
@@ -87,11 +96,11 @@ func (l latencies) String() string {
 }
 
 func (r *Report) scaleTable() string {
-	head, rule := []string{"at once"}, "|---:|"
+	titles := []string{"at once"}
 	for _, n := range scaleSizes {
-		head, rule = append(head, thousands(n)), rule+"---:|"
+		titles = append(titles, thousands(n))
 	}
-	table := row(head...) + rule + "\n"
+	table := head(titles...)
 	for _, concurrency := range scaleConcurrency {
 		cells := []string{fmt.Sprint(concurrency)}
 		for _, n := range scaleSizes {
@@ -134,7 +143,7 @@ func cost(memory int, took time.Duration) float64 {
 }
 
 func (r *Report) reconcileTable() string {
-	table := fmt.Sprintf("| memory | nothing due | %s of %s windows end, with 10,000 API secrets |\n|---:|---:|---:|\n", thousands(windowsOver), thousands(liveWindows))
+	table := head("memory", "nothing due", fmt.Sprintf("%s of %s windows end, with 10,000 API secrets", thousands(windowsOver), thousands(liveWindows)))
 	for _, memory := range memories {
 		table += row(thousands(memory)+" MB", r.median(figure{nothing, stage.Window, memory}).String(), r.median(figure{windowEnd, stage.Window, memory}).String())
 	}

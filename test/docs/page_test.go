@@ -43,7 +43,6 @@ func (r *repository) fault(format string, args ...any) {
 }
 
 func (r *repository) read(name string) string {
-	r.t.Helper()
 	content, err := fs.ReadFile(r, name)
 	if err != nil {
 		r.t.Fatal(err)
@@ -58,7 +57,6 @@ func (r *repository) exists(name string) bool {
 
 // pages are those at the top of the repository, in docs and in examples.
 func (r *repository) pages() (all []page) {
-	r.t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
 		names, _ := fs.Glob(r, pattern) // the pattern is well-formed
 		for _, name := range names {
@@ -72,7 +70,6 @@ func (r *repository) pages() (all []page) {
 }
 
 func (r *repository) load(name string) page {
-	r.t.Helper()
 	p := page{name: name, text: r.read(name)}
 	p.prose = block.ReplaceAllString(p.text, "")
 	for _, found := range block.FindAllStringSubmatch(p.text, -1) {
@@ -86,7 +83,6 @@ func (r *repository) load(name string) page {
 
 // goFiles returns the Go files of a package or, for a folder with /..., of all below it.
 func (r *repository) goFiles(dir string) (files []string) {
-	r.t.Helper()
 	top, all := strings.CutSuffix(dir, "...")
 	top = path.Clean(top)
 	err := fs.WalkDir(r, ".", func(file string, entry fs.DirEntry, err error) error {
@@ -105,7 +101,6 @@ func (r *repository) goFiles(dir string) (files []string) {
 }
 
 func (r *repository) testNames(files []string) (names []string) {
-	r.t.Helper()
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			for _, found := range declared.FindAllStringSubmatch(r.read(file), -1) {

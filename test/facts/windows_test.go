@@ -50,10 +50,9 @@ func isIdentifiers(code string) bool {
 
 // windows observes the door to windows. What it logs is the other doors' too, but for
 // metrics of its own.
-func (d *doors) windows(t *testing.T, f *facts) {
-	t.Helper()
-	others := maps.Clone(f.Metrics)
-	table, _ := windowtest.Start(t)
+func (d *doors) windows() {
+	others := maps.Clone(d.Metrics)
+	table, _ := windowtest.Start(d.T)
 	h := &windowdoor.Handler{
 		Windows: &window.Keeper{
 			Table:  table,
@@ -61,41 +60,40 @@ func (d *doors) windows(t *testing.T, f *facts) {
 		},
 		Runner: d.Runner, Telemetry: d.Telemetry, Log: d.Logger,
 	}
-	reply, err := h.Invoke(invoked(t), []byte(`{"window":{"identifiers":[5],"for":"PT1H","reason":"x"}}`))
+	reply, err := h.Invoke(invoked(d.T), []byte(`{"window":{"identifiers":[5],"for":"PT1H","reason":"x"}}`))
 	if err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
 	var shown window.Shown
-	decode(t, reply, &shown)
-	f.Windows = windows{
+	decode(d.T, reply, &shown)
+	d.Windows = windows{
 		Codes: map[string]answer{}, Members: members(reflect.TypeFor[window.Shown]()),
 		IdentifierMembers: members(reflect.TypeFor[window.ShownIdentifier]()), ExtensionMembers: members(reflect.TypeFor[window.ShownExtension]()),
 		ErrorMembers: members(reflect.TypeFor[window.Fault]()),
-		States:       constants(t, "window", "State"), IdentifierStates: constants(t, "window", "Standing"),
-		Routes: windowRoutes(t, h, shown.ID), Metrics: map[string][]string{},
-		Variables: variables(t, func(getenv func(string) string) (any, error) { return config.LoadWindows(getenv) }),
+		States:       constants(d.T, "window", "State"), IdentifierStates: constants(d.T, "window", "Standing"),
+		Routes: windowRoutes(d.T, h, shown.ID), Metrics: map[string][]string{},
+		Variables: variables(d.T, func(getenv func(string) string) (any, error) { return config.LoadWindows(getenv) }),
 	}
 	for _, code := range windowCodes() {
 		p := httpapi.ProblemOf(apisecret.NewError(code, "x"))
-		f.Windows.Codes[string(code)] = answer{p.Retryable, p.Status, p.Title}
+		d.Windows.Codes[string(code)] = answer{p.Retryable, p.Status, p.Title}
 	}
-	if _, err := h.Invoke(invoked(t), []byte(`{"reconcile":true}`)); err != nil {
-		t.Error(err)
+	if _, err := h.Invoke(invoked(d.T), []byte(`{"reconcile":true}`)); err != nil {
+		d.Error(err)
 	}
-	d.readLines(t, f)
-	f.Windows.Event = eventPaths(t, table)
-	for name, dimensions := range f.Metrics {
+	d.readLines()
+	d.Windows.Event = eventPaths(d.T, table)
+	for name, dimensions := range d.Metrics {
 		if others[name] == nil {
-			f.Windows.Metrics[name] = dimensions
+			d.Windows.Metrics[name] = dimensions
 		}
 	}
-	f.Metrics = others
+	d.Metrics = others
 }
 
 // eventPaths returns where the item of a window that was just opened has what the
 // readers of the table's stream are told.
 func eventPaths(t *testing.T, table *windowtable.Table) map[string]string {
-	t.Helper()
 	w := window.Opened("told", window.Now(), window.Now()+60, []apisecret.Identifier{5})
 	if err := table.Create(t.Context(), w, nil); err != nil {
 		t.Fatal(err)
@@ -121,7 +119,6 @@ func eventPaths(t *testing.T, table *windowtable.Table) map[string]string {
 
 // windowRoutes returns the methods that each path is served with.
 func windowRoutes(t *testing.T, h *windowdoor.Handler, id string) map[string][]string {
-	t.Helper()
 	served := map[string][]string{}
 	for _, path := range []string{"/windows", "/windows/{id}", "/windows/{id}/extend", "/windows/{id}/close", "/windows/{id}/reopen"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
