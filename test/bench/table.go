@@ -18,7 +18,7 @@ type table struct {
 	*httptest.Server
 	takes atomic.Int64 // to answer, in nanoseconds
 	mu    sync.Mutex
-	items map[string]attributes // by key
+	items map[string]map[string]attributes // by pk and sk
 }
 
 type attributes map[string]map[string]any
@@ -28,13 +28,11 @@ func (a attributes) text(name string) string {
 	return text
 }
 
-func (a attributes) key() string { return a.text("pk") + "/" + a.text("sk") }
-
 // pageItems are some 1 MB of windows, of which DynamoDB makes a page.
 const pageItems = 400
 
 func startTable() *table {
-	t := &table{items: map[string]attributes{}}
+	t := &table{items: map[string]map[string]attributes{}}
 	t.Server = httptest.NewServer(http.HandlerFunc(t.serve))
 	return t
 }
@@ -72,26 +70,28 @@ func (t *table) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (t *table) apply(c change) {
-	delete(t.items, c.Key.key())
-	if c.Item != nil {
-		t.items[c.Item.key()] = c.Item
+	delete(t.items[c.Key.text("pk")], c.Key.text("sk"))
+	if pk := c.Item.text("pk"); pk != "" {
+		if t.items[pk] == nil {
+			t.items[pk] = map[string]attributes{}
+		}
+		t.items[pk][c.Item.text("sk")] = c.Item
 	}
 }
 
 // page returns the items of a partition, up to :now if that is asked for.
 func (t *table) page(values attributes, after string) map[string]any {
-	now := values.text(":now")
+	pk, now := values.text(":pk"), values.text(":now")
 	page := []attributes{}
-	for _, key := range slices.Sorted(maps.Keys(t.items)) {
-		sk, here := strings.CutPrefix(key, values.text(":pk")+"/")
-		if !here || sk <= after || now != "" && sk > now {
+	for _, sk := range slices.Sorted(maps.Keys(t.items[pk])) {
+		if sk <= after || now != "" && sk > now {
 			continue
 		}
 		if len(page) == pageItems {
 			last := page[pageItems-1]
 			return map[string]any{"Items": page, "LastEvaluatedKey": attributes{"pk": last["pk"], "sk": last["sk"]}}
 		}
-		page = append(page, t.items[key])
+		page = append(page, t.items[pk][sk])
 	}
 	return map[string]any{"Items": page}
 }
