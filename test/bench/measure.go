@@ -67,9 +67,9 @@ func (b *bench) shares(ctx context.Context) error {
 // effort is how often something is measured.
 type effort struct{ starts, again, batches, many int }
 
-// at measures the contenders with one memory; 0: on the whole machine.
+// at measures the contenders with one memory, in MB; 0: on the whole machine.
 func (b *bench) at(ctx context.Context, memory int, e effort) error {
-	log.Printf("memory of %d MB (0: the whole machine)", memory)
+	log.Printf("measuring with %d MB", memory)
 	if err := b.starts(ctx, b.fast, memory, e.starts, "", e.again); err != nil {
 		return err
 	}

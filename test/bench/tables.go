@@ -14,7 +14,7 @@ import (
 func (r *Report) Files() map[string]string {
 	files := map[string]string{}
 	if len(r.samples[figure{batch, ours, 0}]) > 0 {
-		files["RESULTS.md"] = r.page("make bench", "Medians; contenders take turns run by run.", [][2]string{
+		files["RESULTS.md"] = r.page("make bench", " Medians; contenders take turns run by run.", [][2]string{
 			{"peers", r.peers()}, {"targets", targets(r.wholeTargets())}, {"scale", r.scaleTable()},
 		})
 		files["scale.svg"] = r.scalePlot()
@@ -29,7 +29,7 @@ func (r *Report) Files() map[string]string {
 }
 
 func (r *Report) page(command, how string, tables [][2]string) string {
-	text := fmt.Sprintf("# What `%s` measured\n\nMade by `make bench`; do not edit. %s. %s\n", command, r.Machine, how)
+	text := fmt.Sprintf("# What `%s` measured\n\nMade by `make bench`; do not edit. %s.%s\n", command, r.Machine, how)
 	for _, skipped := range r.Skipped {
 		text += fmt.Sprintf("\nSKIPPED: %s.\n", skipped)
 	}
