@@ -137,38 +137,14 @@ func (p page) anchors() []string {
 }
 
 // commands are the arguments of each command of a program that the page tells to
-// run, in a block or in a span.
-func (p page) commands(program string) [][]string {
-	var found [][]string
+// run, in a block or in a span: behind other commands and variables for the program,
+// and before a comment.
+func (p page) commands(program string) (found [][]string) {
+	command := regexp.MustCompile(`(?:^|&&|\|\|?|;)\s*(?:[\w]+=\S*\s+)*` + program + `\s((?:'[^']*'|"[^"]*"|[^;&|#'"])+)`)
 	for _, line := range slices.Concat(p.lines, p.spans) {
-		for _, command := range split(word.FindAllString(line, -1)) {
-			for len(command) > 0 && strings.Contains(command[0], "=") {
-				command = command[1:] // a variable for the program
-			}
-			if len(command) > 1 && command[0] == program {
-				found = append(found, command[1:])
-			}
+		for _, one := range command.FindAllStringSubmatch(line, -1) {
+			found = append(found, word.FindAllString(one[1], -1))
 		}
 	}
 	return found
-}
-
-// split cuts the words of a line into its commands, and leaves out a comment.
-func split(words []string) [][]string {
-	commands := [][]string{nil}
-	for _, w := range words {
-		last := len(commands) - 1
-		switch bare := strings.TrimSuffix(w, ";"); {
-		case strings.HasPrefix(w, "#"):
-			return commands
-		case w == "&&", w == "||", w == "|":
-			commands = append(commands, nil)
-		case bare != w:
-			commands[last] = append(commands[last], bare)
-			commands = append(commands, nil)
-		default:
-			commands[last] = append(commands[last], w)
-		}
-	}
-	return commands
 }
