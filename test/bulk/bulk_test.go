@@ -57,6 +57,8 @@ func run(m *testing.M, python string) int {
 // settings are the operator's.
 type settings struct{ batch, concurrency, tolerated int }
 
+var usual = settings{batch: 80, concurrency: 1}
+
 func definition(t *testing.T, s settings) []byte {
 	t.Helper()
 	root, err := stage.Root()
@@ -172,11 +174,7 @@ func processor(t *testing.T, machine []byte, from string) []byte {
 	}
 	for _, state := range d.States {
 		if _, has := state.ItemProcessor.States[from]; has {
-			text, err := json.Marshal(map[string]any{"StartAt": from, "States": state.ItemProcessor.States})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return text
+			return encoded(t, map[string]any{"StartAt": from, "States": state.ItemProcessor.States})
 		}
 	}
 	t.Fatalf("there is no state %s", from)
@@ -322,7 +320,7 @@ func TestBulk_succeedsWithAnEmptyList(t *testing.T) {
 	for _, row := range []struct{ key, list string }{
 		{"lists/empty.csv", "identifier\n"}, {"lists/nothing.csv", ""}, {"lists/empty.jsonl", ""},
 	} {
-		x := enable(t, settings{batch: 80, concurrency: 1}, row.key, row.list)
+		x := enable(t, usual, row.key, row.list)
 
 		if got := reportOf(t, x); got.Rows != 0 || got.Changed+got.Unchanged+got.Failed+got.NotTried != 0 {
 			t.Errorf("%s: got %+v, want nothing of nothing", row.key, got)
@@ -349,7 +347,7 @@ func TestBulk_refusesABatchWithARowThatItCannotRead(t *testing.T) {
 		{"lists/column.jsonl", "{\"identifier\":5}\n{\"id\":9}\n", "row 2 of the batch, Items[1]: it has no column identifier"},
 		{"lists/number.jsonl", "5\n", "it is not a JSON object"},
 	} {
-		x := enable(t, settings{batch: 80, concurrency: 1}, row.key, row.list)
+		x := enable(t, usual, row.key, row.list)
 
 		if x.Status != "FAILED" || x.Error != "States.ExceedToleratedFailureThreshold" {
 			t.Errorf("%s: got %s %s %s, want it failed", row.key, x.Status, x.Error, x.Output)
@@ -370,7 +368,7 @@ func TestBulk_roundsNoIdentifier(t *testing.T) {
 	for key, want := range map[string]string{"lists/large.csv": "[9007199254740993]", "lists/large.jsonl": "[9007199254740991 9007199254740993]"} {
 		segura.Reset()
 
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(key))
+		x := aws.execute(t, definition(t, usual), input(key))
 
 		if got := reportOf(t, x); got.Changed != got.Rows || fmt.Sprint(enabled(segura)) != want {
 			t.Errorf("%s: got %+v with %v, want %s", key, got, enabled(segura), want)
@@ -390,13 +388,13 @@ func TestBulk_refusesAnInputThatItDoesNotUnderstand(t *testing.T) {
 		`{"key":"results/a.csv","action":"enable"}`, `{"key":"lists/a.xml","action":"enable"}`, `{"key":"lists/.csv","action":"enable"}`,
 		`{"key":"lists/a.csv","action":"enable","reason":1}`, `{"key":"lists/a.csv","action":"enable","reason":"` + strings.Repeat("x", 257) + `"}`,
 	} {
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input)
+		x := aws.execute(t, definition(t, usual), input)
 
 		if x.Status != "FAILED" || x.Error != "Segura.InvalidRequest" {
 			t.Errorf("%s: got %s %s %s, want it refused", input, x.Status, x.Error, x.Cause)
 		}
 	}
-	x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input("lists/no-such.csv"))
+	x := aws.execute(t, definition(t, usual), input("lists/no-such.csv"))
 	if x.Status != "FAILED" || x.Error != "States.ItemReaderFailed" {
 		t.Errorf("no such list: got %s %s %s", x.Status, x.Error, x.Cause)
 	}
