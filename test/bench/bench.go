@@ -12,31 +12,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"segura-enable/simulated/stage"
 )
 
-// Options say how much to measure. The zero value of a count leaves its part out.
+// Options say what to measure, and how often.
 type Options struct {
-	Root   string    // of the repository
-	Python []string  // interpreters; the first one that has boto3 and urllib3 is used
-	Log    io.Writer // where the progress is told
-
-	Runs   int // cold starts of each contender, at each latency; batches of ours
-	Warm   int // warm invocations of each contender
-	Many   int // processes of each contender that get 10,000 identifiers
-	Scale  bool
-	Causes int // cold starts for each of the causes that make one up
-
-	Shares    int // cold starts of each contender with each memory
-	Deadlines int // invocations that run out of time, a multiple of atOnce
+	Python []string // interpreters; the first one that has boto3 and urllib3 is used
+	Runs   int      // cold starts of each contender; of what takes longer, there are fewer
+	Whole  bool     // measure on the whole machine
+	Shares bool     // measure at the CPU shares of some memories
 }
 
-// Latencies of the upstreams where they are slow.
+// Latencies of the upstreams: those of a slow day, and Segura's alone.
 var (
 	slow      = latencies{secret: 20 * time.Millisecond, token: 100 * time.Millisecond, call: 100 * time.Millisecond}
 	slowCalls = latencies{call: 20 * time.Millisecond}
@@ -46,37 +38,28 @@ var (
 const (
 	batchSize = 200
 	manySize  = 10_000
-	peerRuns  = 3 // of what takes a peer seconds: one call after another
 )
 
 // stageMemory bounds what the upstreams may fill with garbage, in bytes.
 const stageMemory = 2 << 30
 
-// Report is what was measured.
-type Report struct {
-	Machine    string
-	Contenders []contender
-	Skipped    []string // what could not be measured, and why
-
-	Cold     map[string][]cold // by contender, upstreams without latency
-	ColdSlow map[string][]cold // at latencies slow
-	Warm     map[string][]time.Duration
-	Batch    map[string][]many // batchSize identifiers at latencies slowCalls
-	Many     map[string][]many // manySize identifiers without latency
-	Scale    []cell
-
-	Causes      []cause
-	PackageInit time.Duration // of this function, by the Go runtime's account
-
-	Shares            map[string][]*atShare // by contender, one for each of memories
-	Reconciled        []reconciled          // one for each of memories
-	Deadlines, Killed int                   // invocations that ran out of time, and those of them that Lambda would kill
+// bench is one run of the bench.
+type bench struct {
+	Options
+	root, dir  string // of the repository, and for what is built
+	bootstraps map[string]string
+	fast, late *upstreams // without latency, and at slowCalls
+	report     *Report
 }
 
 // Run measures. The error is one of a contender that does not do its work.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if runtime.GOOS != "linux" {
-		return nil, errors.New("the bench needs Linux: peak memory and the list of trusted authorities are read and set as Linux has them")
+		return nil, errors.New("the bench needs Linux: CPU time and the list of trusted authorities are read and set as Linux has them")
+	}
+	root, err := stage.Root()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "segura-bench-")
 	if err != nil {
@@ -85,50 +68,31 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the upstreams' garbage waits: see upstreams.start
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(stageMemory))
-	b := &bench{Options: o, dir: dir, report: &Report{Machine: machine()}}
+	b := &bench{Options: o, root: root, dir: dir, report: &Report{
+		Machine: fmt.Sprintf("%s, %s/%s, %d CPUs", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
+	}}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range []struct {
-		name    string
-		wanted  bool
-		measure func(context.Context) error
-	}{
-		{"cold starts", o.Runs > 0, b.coldStarts},
-		{"cold starts with slow upstreams", o.Runs > 0, b.slowColdStarts},
-		{"warm invocations", o.Warm > 0, b.warmInvocations},
-		{fmt.Sprintf("batches of %d", batchSize), o.Runs > 0, b.batches},
-		{fmt.Sprintf("%d identifiers", manySize), o.Many > 0, b.tenThousand},
-		{"causes of a cold start", o.Causes > 0, b.coldStartCauses},
-		{"scale", o.Scale, b.scale},
-		{"CPU shares", o.Shares > 0, b.shares},
-	} {
-		if !part.wanted {
-			continue
-		}
-		began := time.Now()
-		if err := part.measure(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", part.name, err)
-		}
-		b.tell("%s: %.0f s\n", part.name, time.Since(began).Seconds())
+	return b.report, b.measure(ctx)
+}
+
+func (b *bench) measure(ctx context.Context) (err error) {
+	if b.fast, err = b.startUpstreams(ctx, latencies{}); err != nil {
+		return err
 	}
-	return b.report, nil
-}
-
-// bench is one run of the bench.
-type bench struct {
-	Options
-	dir    string // for what is built
-	report *Report
-}
-
-func (b *bench) tell(format string, args ...any) { _, _ = fmt.Fprintf(b.Log, format, args...) }
-
-// path returns one in the folder of what is built.
-func (b *bench) path(elements ...string) string {
-	return filepath.Join(append([]string{b.dir}, elements...)...)
-}
-
-func machine() string {
-	return fmt.Sprintf("%s, %s/%s, %d CPUs", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	defer b.fast.close()
+	if b.late, err = b.startUpstreams(ctx, slowCalls); err != nil {
+		return err
+	}
+	defer b.late.close()
+	if b.Whole {
+		if err := b.whole(ctx); err != nil {
+			return err
+		}
+	}
+	if b.Shares {
+		return b.shares(ctx)
+	}
+	return nil
 }

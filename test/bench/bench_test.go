@@ -4,10 +4,14 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"segura-enable/simulated/stage"
 )
 
 func TestMedian_isTheMiddle(t *testing.T) {
@@ -37,124 +41,106 @@ func TestContender_isBuiltWithTheFlagsOfTheMakefile(t *testing.T) {
 	}
 }
 
-// sample is a report without a Python.
-func sample() *Report {
-	run := func(init, first time.Duration) []cold {
-		return []cold{{init * time.Millisecond, first * time.Millisecond, 9 * time.Millisecond, 12 << 20}}
-	}
+// report is one without a Python.
+func report() *Report {
 	r := &Report{
-		Machine:    "this machine",
+		Machine: "this machine", Skipped: []string{"Python: not here"}, deadlines: 200,
 		Contenders: []contender{{name: hello, title: "hello", size: 6 << 20}, {name: afternoon, title: "afternoon", size: 9 << 20}, {name: ours, title: "ours", size: 10 << 20}},
-		Skipped:    []string{"Python: not here"},
-		Cold:       map[string][]cold{afternoon: run(6, 14), ours: run(16, 2)},
-		ColdSlow:   map[string][]cold{afternoon: run(6, 240), ours: run(140, 101)},
-		Warm:       map[string][]time.Duration{afternoon: {time.Millisecond}, ours: {1100 * time.Microsecond}},
-		Batch:      map[string][]many{ours: {{took: 600 * time.Millisecond}}},
-		Many:       map[string][]many{ours: {{took: time.Second, rss: 20 << 20}}},
-		Causes:     []cause{{"hello", 5 * time.Millisecond, 4 * time.Millisecond}},
+	}
+	add := func(what, who string, memory int, took, cpu float64) {
+		ms := float64(time.Millisecond)
+		r.add(figure{what, who, memory}, sample{time.Duration(took * ms), time.Duration(cpu * ms), 16 << 20})
+	}
+	for _, row := range []struct {
+		what         string
+		theirs, mine float64
+	}{
+		{initial, 6, 16}, {first, 14, 2}, {both, 20, 18}, {slowly + both, 246, 241}, {warm, 1, 1.1}, {batch, 4000, 600}, {many, 3000, 1000},
+	} {
+		add(row.what, afternoon, 0, row.theirs, 9)
+		add(row.what, ours, 0, row.mine, 9)
 	}
 	for _, memory := range memories {
-		one := func(took, cpu time.Duration) []spent {
-			return []spent{{took * time.Millisecond, cpu * time.Millisecond}}
-		}
-		r.Shares = map[string][]*atShare{
-			afternoon: append(r.Shares[afternoon], &atShare{memory, one(90, 8), one(10, 1), one(30, 1), one(5000, 100), one(50_000, 4000)}),
-			ours:      append(r.Shares[ours], &atShare{memory, one(9, 1), one(12, 1), one(28, 1), one(520, 30), one(40_000, 3000)}),
-		}
-		r.Reconciled = append(r.Reconciled, reconciled{memory, spent{5 * time.Millisecond, time.Millisecond}, spent{100 * time.Second, 9 * time.Second}})
+		add(first, ours, memory, 9, 1)
+		add(warm, ours, memory, 12, 1)
+		add(warm, afternoon, memory, 10, 1)
+		add(warmCall, ours, memory, 28, 1)
+		add(batch, ours, memory, 520, 30)
+		add(many, ours, memory, 40_000, 3000)
+		add(nothing, stage.Window, memory, 5, 1)
+		add(windowEnd, stage.Window, memory, 100_000, 9000)
 	}
-	r.Deadlines = 200
 	for _, n := range scaleSizes {
 		for _, concurrency := range scaleConcurrency {
-			c := cell{identifiers: n, concurrency: concurrency}
-			c.took, c.rss = c.ideal(), 16<<20
-			r.Scale = append(r.Scale, c)
+			add(scaled(n, concurrency).what, ours, 0, 10*float64((n+concurrency-1)/concurrency), 1)
 		}
 	}
 	return r
 }
 
-func TestMarkdown_hasTheTablesAndTheVerdicts(t *testing.T) {
-	var out strings.Builder
+func TestFiles_haveTheTablesAndTheVerdicts(t *testing.T) {
+	files := report().Files()
 
-	err := sample().Markdown(&out)
-
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"SKIPPED: Python: not here.",
-		"<!-- peers: begin -->\n| | hello | afternoon | ours |\n",
-		"| **both** | – | 20.00 ms | 18.00 ms |",
-		"| cold start in all, of the afternoon's Go | 1.00 | 0.90 | met |",
-		"| batch of 200, of the ideal | 1.100 | 1.200 | **missed** |",
-		"| 8 | 10.00 ms, 16.0 MiB |",
-		"<!-- scale: end -->\n",
+	for file, all := range map[string][]string{
+		"RESULTS.md": {
+			"SKIPPED: Python: not here.",
+			"<!-- peers: begin -->\n|  | hello | afternoon | ours |\n",
+			"| **both** | – | 20.00 ms | 18.00 ms |",
+			"| cold start in all, of the afternoon's Go | 1.00 | 0.90 | met |",
+			"| batch of 200, of the ideal | 1.100 | 1.200 | **missed** |",
+			"| 8 | 10.00 ms, 16.0 MiB |",
+			"<!-- scale: end -->\n",
+		},
+		"SHARES.md": {
+			"SKIPPED: Python: not here.",
+			// 0.20 and 28 ms of an eighth of a GB; 0.20 and 520 ms of it, by 200.
+			"| 128 MB | ours | 9.00 ms (1.00 ms) | 12.00 ms (1.00 ms) | 28.00 ms (1.00 ms) | 520 ms (30.00 ms) | 40.0 s (3000 ms) | 0.25 | 0.0053 |",
+			"| 1,769 MB | 5.00 ms (1.00 ms) | 100.0 s (9000 ms) |",
+			"| warm invocation at 128 MB, of the afternoon's Go | 1.15 | 1.20 | **missed** |",
+			"| batch of 200 at 128 MB, of the ideal | 1.100 | 1.040 | met |",
+			"seconds | 120 | 100 | met |",
+			"| of 200 invocations at 128 MB that ran out of time, killed | 0 | 0 | met |",
+		},
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("got no %q in\n%s", want, out.String())
+		for _, want := range all {
+			if !strings.Contains(files[file], want) {
+				t.Errorf("got no %q in\n%s", want, files[file])
+			}
 		}
-	}
-	if strings.Contains(out.String(), "of the afternoon's Python |") {
-		t.Errorf("got a target for a peer that was skipped:\n%s", out.String())
+		if strings.Contains(files[file], "of the afternoon's Python |") {
+			t.Errorf("got a target for a peer that was skipped:\n%s", files[file])
+		}
 	}
 }
 
-func TestSharesMarkdown_hasTheTablesAndTheVerdicts(t *testing.T) {
-	var out strings.Builder
+func TestFiles_areThoseOfWhatWasMeasured(t *testing.T) {
+	r := report()
+	delete(r.samples, figure{batch, ours, smallest})
 
-	err := sample().SharesMarkdown(&out)
+	got := slices.Sorted(maps.Keys(r.Files()))
 
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"SKIPPED: Python: not here.",
-		// 0.20 and 28 ms of an eighth of a GB; 0.20 and 520 ms of it, by 200.
-		"| 128 MB | ours | 9.00 ms (1.00 ms) | 12.00 ms (1.00 ms) | 28.00 ms (1.00 ms) | 520 ms (30.00 ms) | 40.0 s (3000 ms) | 0.25 | 0.0053 |",
-		"| 1,769 MB | 5.00 ms (1.00 ms) | 100.0 s (9000 ms) |",
-		"| warm invocation at 128 MB, of the afternoon's Go | 1.15 | 1.20 | **missed** |",
-		"| batch of 200 at 128 MB, of the ideal | 1.100 | 1.040 | met |",
-		"seconds | 120 | 100 | met |",
-		"| of 200 invocations at 128 MB that ran out of time, killed | 0 | 0 | met |",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("got no %q in\n%s", want, out.String())
-		}
+	if want := []string{"RESULTS.md", "scale.svg"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestPlots_areWellFormedAndHaveALineForEachRow(t *testing.T) {
-	for name, row := range map[string]struct {
-		plot func(io.Writer) error
-		want int
-	}{
-		"scale":  {sample().Plot, 2 * len(scaleConcurrency)},
-		"shares": {sample().SharesPlot, 2 * 4}, // contenders; three durations and a cost
+	for name, want := range map[string]int{
+		"scale.svg":  2 * len(scaleConcurrency),
+		"shares.svg": 2 * 4, // contenders; three durations and a cost
 	} {
-		var out strings.Builder
-		if err := row.plot(&out); err != nil {
-			t.Fatal(err)
+		plot, got := report().Files()[name], 0
+		decoder := xml.NewDecoder(strings.NewReader(plot))
+		for token, err := decoder.Token(); !errors.Is(err, io.EOF); token, err = decoder.Token() {
+			if err != nil {
+				t.Fatalf("%s: %v in\n%s", name, err, plot)
+			}
+			if element, ok := token.(xml.StartElement); ok && element.Name.Local == "polyline" {
+				got++
+			}
 		}
-		if got := linesIn(t, out.String()); got != row.want {
-			t.Errorf("%s: got %d lines, want %d", name, got, row.want)
-		}
-	}
-}
-
-// linesIn counts the lines of a plot, which has to be well-formed.
-func linesIn(t *testing.T, plot string) (lines int) {
-	t.Helper()
-	for decoder := xml.NewDecoder(strings.NewReader(plot)); ; {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return lines
-		}
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, plot)
-		}
-		if element, ok := token.(xml.StartElement); ok && element.Name.Local == "polyline" {
-			lines++
+		if got != want {
+			t.Errorf("%s: got %d lines, want %d", name, got, want)
 		}
 	}
 }

@@ -4,10 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"io"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"segura-enable/simulated/stage"
@@ -18,7 +19,7 @@ const (
 	hello     = "hello"
 	afternoon = "afternoon"
 	python    = "python"
-	ours      = "event"
+	ours      = stage.Event
 )
 
 // contender is one compiled function.
@@ -30,119 +31,87 @@ type contender struct {
 	zipped    int64 // of what is deployed, in bytes
 }
 
-// Linker flags: as they are commonly set, and those of the Makefile.
-const (
-	commonFlags   = "-s -w"
-	deployedFlags = "-s -w -buildid="
-)
-
-// calls reports whether the contender calls Segura at all.
-func (c contender) calls() bool { return c.name != hello }
+// deployedFlags are the Makefile's for the linker.
+const deployedFlags = "-s -w -buildid="
 
 // build builds the contenders as they would be deployed, but for this machine.
 func (b *bench) build(ctx context.Context) error {
-	for _, c := range []struct{ name, title, source, flags string }{
-		{hello, "hello world, Go", "./test/bench/peers/hello", commonFlags},
-		{afternoon, "an afternoon's Go", "./test/bench/peers/afternoon", commonFlags},
-		{ours, "this function", "./functions/event", deployedFlags},
+	const helloSource, afternoonSource = "./test/bench/peers/hello", "./test/bench/peers/afternoon"
+	options := stage.BuildOptions{Flags: []string{"-ldflags", deployedFlags}}
+	var err error
+	if b.bootstraps, err = stage.Build(ctx, b.dir, options, helloSource, afternoonSource, stage.Event, stage.Window); err != nil {
+		return err
+	}
+	for _, c := range []contender{
+		{name: hello, title: "hello world, Go", bootstrap: b.bootstraps[helloSource]},
+		{name: afternoon, title: "an afternoon's Go", bootstrap: b.bootstraps[afternoonSource]},
+		{name: ours, title: "this function", bootstrap: b.bootstraps[stage.Event]},
 	} {
-		built, err := b.buildGo(ctx, c.name, c.title, c.source, c.flags)
-		if err != nil {
+		if c.size, c.zipped, err = sizes(c.bootstrap); err != nil {
 			return err
 		}
-		b.report.Contenders = append(b.report.Contenders, built)
+		b.report.Contenders = append(b.report.Contenders, c)
 	}
 	return b.buildPython(ctx)
 }
 
-func (b *bench) buildGo(ctx context.Context, name, title, source, flags string) (contender, error) {
-	c := contender{name: name, title: title}
-	built, err := stage.Build(ctx, b.dir, stage.BuildOptions{Flags: []string{"-ldflags", flags}}, source)
-	if err != nil {
-		return c, err
-	}
-	c.bootstrap = built[source]
-	if c.size, err = fileSize(c.bootstrap); err != nil {
-		return c, err
-	}
-	c.zipped, err = zippedSize(c.bootstrap)
-	return c, err
-}
-
-// findPython returns the first of the interpreters that has what the peer imports;
-// empty if none has.
-func (b *bench) findPython(ctx context.Context) string {
+// buildPython makes a bootstrap of the Python peer, which the first of the
+// interpreters starts that has what the peer imports.
+func (b *bench) buildPython(ctx context.Context) error {
+	interpreter := ""
 	for _, candidate := range b.Python {
 		command := exec.CommandContext(ctx, candidate, "-c", "import boto3, urllib3, sys; print(sys.executable)")
-		command.Dir = b.Root
 		if where, err := command.Output(); err == nil {
-			return strings.TrimSpace(string(where))
+			interpreter = strings.TrimSpace(string(where))
+			break
 		}
 	}
-	return ""
-}
-
-// buildPython makes a bootstrap of the Python peer that its interpreter starts.
-func (b *bench) buildPython(ctx context.Context) error {
-	interpreter := b.findPython(ctx)
 	if interpreter == "" {
 		b.report.Skipped = append(b.report.Skipped, "the afternoon's Python: no boto3 and urllib3 for "+strings.Join(b.Python, ", "))
 		return nil
 	}
-	source := filepath.Join(b.Root, "test", "bench", "peers", "python")
-	loop, err := os.ReadFile(filepath.Join(source, "bootstrap.py"))
-	if err != nil {
+	dir := filepath.Join(b.dir, python)
+	c := contender{name: python, title: "an afternoon's Python", bootstrap: filepath.Join(dir, "bootstrap")}
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(b.root, "test", "bench", "peers", "python"))); err != nil {
 		return err
 	}
-	function, err := os.ReadFile(filepath.Join(source, "function.py"))
-	if err != nil {
+	if err := os.WriteFile(c.bootstrap, []byte("#!"+interpreter+"\nimport bootstrap\n"), 0o755); err != nil {
 		return err
 	}
-	c := contender{name: python, title: "an afternoon's Python", bootstrap: b.path(python, "bootstrap")}
-	if err := os.MkdirAll(filepath.Dir(c.bootstrap), 0o755); err != nil {
-		return err
-	}
-	loop = append([]byte("#!"+interpreter+"\n"), loop...)
-	if err := os.WriteFile(c.bootstrap, loop, 0o755); err != nil {
-		return err
-	}
-	script := b.path(python, "function.py")
-	if err := os.WriteFile(script, function, 0o644); err != nil {
-		return err
-	}
-	if c.zipped, err = zippedSize(script); err != nil {
-		return err
-	}
+	var err error
+	_, c.zipped, err = sizes(filepath.Join(dir, "function.py"))
 	b.report.Contenders = append(b.report.Contenders, c)
-	return nil
+	return err
 }
 
-func fileSize(path string) (int64, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
-// zippedSize returns how large the file is in a zip archive, which is how it is
+// sizes returns how large a file is, and how large in a zip archive, which is how it is
 // uploaded.
-func zippedSize(path string) (int64, error) {
+func sizes(path string) (size, zipped int64, _ error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var archive bytes.Buffer
 	writer := zip.NewWriter(&archive)
 	file, err := writer.Create(filepath.Base(path))
-	if err != nil {
-		return 0, err
+	if err == nil {
+		_, err = file.Write(content)
 	}
-	if _, err := io.Copy(file, bytes.NewReader(content)); err != nil {
-		return 0, err
+	err = errors.Join(err, writer.Close())
+	return int64(len(content)), int64(archive.Len()), err
+}
+
+// callers are the contenders that call Segura.
+func (r *Report) callers() []contender {
+	return slices.DeleteFunc(slices.Clone(r.Contenders), func(c contender) bool { return c.name == hello })
+}
+
+// contender returns the one of a name; the zero value if it was skipped.
+func (r *Report) contender(name string) contender {
+	for _, c := range r.Contenders {
+		if c.name == name {
+			return c
+		}
 	}
-	if err := writer.Close(); err != nil {
-		return 0, err
-	}
-	return int64(archive.Len()), nil
+	return contender{}
 }

@@ -2,14 +2,15 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -29,29 +30,22 @@ type upstreams struct {
 	bundle string // path of the list of authorities
 }
 
-// startUpstreams starts them, with the system's authorities and their own in the
-// list, or only their own.
-func (b *bench) startUpstreams(ctx context.Context, l latencies, onlyOwn bool) (*upstreams, error) {
+func (b *bench) startUpstreams(ctx context.Context, l latencies) (*upstreams, error) {
 	stack, err := stage.Start(ctx, stage.Options{Functions: []string{}, SecretsTLS: true, Segura: seguratest.Options{
 		AnyIdentifier: true, APISecrets: map[int64]seguratest.APISecret{}, Latency: seguratest.Latency{Token: l.token, Call: l.call},
 	}})
 	if err != nil {
 		return nil, err
 	}
-	s := &upstreams{Stack: stack}
-	if l.secret > 0 {
-		s.Secrets.Delay(l.secret, 0)
-	}
+	s := &upstreams{stack, filepath.Join(b.dir, rand.Text()+".pem")}
+	s.Secrets.Delay(l.secret, 0)
 	s.PutSecret(map[string]any{"ca_certificate": nil})
-	if err := s.writeBundle(b.dir, onlyOwn); err != nil {
+	if err = s.writeBundle(); err == nil && l.call > 0 {
+		err = s.settle(ctx, l)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
-	}
-	if l.call > 0 {
-		if err := s.settle(ctx, l); err != nil {
-			s.close()
-			return nil, err
-		}
 	}
 	return s, nil
 }
@@ -63,20 +57,19 @@ func (s *upstreams) settle(ctx context.Context, l latencies) error {
 	defer s.Segura.Reset() // forget the records
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM([]byte(s.Segura.CACertificate()))
-	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
 	var wrote, first time.Time
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest:         func(httptrace.WroteRequestInfo) { wrote = time.Now() },
 		GotFirstResponseByte: func() { first = time.Now() },
 	})
+	request, err := http.NewRequestWithContext(traced, http.MethodHead, s.Segura.URL(), http.NoBody)
+	if err != nil {
+		return err
+	}
 	var surplus []time.Duration
-	const calls = 41
-	for range calls {
-		request, err := http.NewRequestWithContext(traced, http.MethodHead, s.Segura.URL(), http.NoBody)
-		if err != nil {
-			return err
-		}
+	for range 41 {
 		reply, err := transport.RoundTrip(request)
 		if err != nil {
 			return fmt.Errorf("measure the upstreams' latency: %w", err)
@@ -89,9 +82,7 @@ func (s *upstreams) settle(ctx context.Context, l latencies) error {
 	return nil
 }
 
-func (s *upstreams) close() {
-	_ = s.Close()
-}
+func (s *upstreams) close() { _ = s.Close() }
 
 // systemBundles are where Go looks for the list of authorities on Linux.
 var systemBundles = []string{
@@ -100,38 +91,19 @@ var systemBundles = []string{
 	"/etc/ssl/cert.pem",                  // Alpine
 }
 
-func (s *upstreams) writeBundle(dir string, onlyOwn bool) error {
-	bundle := []byte(s.Segura.CACertificate())
-	if !onlyOwn {
-		system, err := systemBundle()
-		if err != nil {
-			return err
-		}
-		bundle = append(system, bundle...)
-	}
-	file, err := os.CreateTemp(dir, "authorities-*.pem")
-	if err != nil {
-		return err
-	}
-	s.bundle = file.Name()
-	if _, err := file.Write(bundle); err != nil {
-		return err
-	}
-	return file.Close()
-}
-
-func systemBundle() ([]byte, error) {
+// writeBundle writes the system's list of authorities, and the upstreams' own.
+func (s *upstreams) writeBundle() error {
 	for _, path := range systemBundles {
 		if bundle, err := os.ReadFile(path); err == nil {
-			return bundle, nil
+			return os.WriteFile(s.bundle, append(bundle, s.Segura.CACertificate()...), 0o600)
 		}
 	}
-	return nil, errors.New("no list of trusted authorities found; install ca-certificates")
+	return errors.New("no list of trusted authorities found; install ca-certificates")
 }
 
 // env is the environment of a contender: what template.yaml sets,
 // for all of them, and whom to trust.
-func (s *upstreams) env(c contender, extra map[string]string) map[string]string {
+func (s *upstreams) env(c contender) map[string]string {
 	env := map[string]string{
 		"AWS_LAMBDA_LOG_LEVEL":            "INFO",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(2 * wholeCPU),
@@ -141,6 +113,5 @@ func (s *upstreams) env(c contender, extra map[string]string) map[string]string 
 	if c.name == python {
 		env["AWS_CA_BUNDLE"] = s.bundle // boto3 brings a list of its own
 	}
-	maps.Copy(env, extra)
 	return env
 }

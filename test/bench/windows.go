@@ -25,6 +25,9 @@ const (
 // windowMemory is the template's for WindowFunction, in MB.
 const windowMemory = 256
 
+// tableTakes is how long the table takes to answer the function.
+const tableTakes = 5 * time.Millisecond
+
 // windows are a table of windows and the function for them.
 type windows struct {
 	*upstreams
@@ -34,32 +37,15 @@ type windows struct {
 	made     int // windows so far
 }
 
-// reconciled is what was measured of a reconcile with one memory.
-type reconciled struct {
-	memory    int
-	idle, all spent // nothing due, windowsOver of liveWindows
-}
-
-func (b *bench) startWindows(ctx context.Context, s *upstreams) (*windows, error) {
-	built, err := b.buildGo(ctx, stage.Window, "windows", "./functions/window", deployedFlags)
-	if err != nil {
-		return nil, err
-	}
+func (b *bench) startWindows(ctx context.Context) (*windows, error) {
 	server := startTable()
-	client := dynamodb.New(dynamodb.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: aws.CredentialsProviderFunc(anybody)})
-	w := &windows{upstreams: s, server: server, function: built,
-		table: &windowtable.Table{DynamoDB: client, Name: "windows", Retention: time.Hour}}
+	client := dynamodb.New(dynamodb.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: aws.AnonymousCredentials{}})
+	w := &windows{
+		upstreams: b.late, server: server, function: contender{name: stage.Window, bootstrap: b.bootstraps[stage.Window]},
+		table: &windowtable.Table{DynamoDB: client, Name: "windows", Retention: time.Hour},
+	}
 	return w, w.open(ctx, liveWindows-windowsOver, window.At(time.Now().Add(time.Hour)))
 }
-
-func anybody(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "key"}, nil
-}
-
-func (w *windows) close() { w.server.Close() }
-
-// tableTakes is how long the table takes to answer the function.
-const tableTakes = 5 * time.Millisecond
 
 // open writes windows that are open until a time.
 func (w *windows) open(ctx context.Context, n int, until window.Instant) error {
@@ -85,32 +71,29 @@ func (w *windows) open(ctx context.Context, n int, until window.Instant) error {
 
 // reconciles measures a reconcile with nothing due, and one of windows that have ended.
 func (b *bench) reconciles(ctx context.Context, memory int, w *windows) error {
-	p, err := w.startAt(ctx, w.function, memory, map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": w.server.URL, "AWS_MAX_ATTEMPTS": "1"})
+	p, err := w.start(ctx, w.function, memory, map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": w.server.URL, "AWS_MAX_ATTEMPTS": "1"})
 	if err != nil {
 		return err
 	}
 	defer p.end()
-	one := reconciled{memory: memory}
-	if one.idle, err = p.reconcile(ctx, 0); err != nil {
+	idle, err := p.reconcile(ctx, 0)
+	if err != nil {
 		return err
 	}
 	if err := w.open(ctx, windowsOver, window.At(time.Now())); err != nil {
 		return err
 	}
-	one.all, err = p.reconcile(ctx, windowsOver*windowSize)
-	b.report.Reconciled = append(b.report.Reconciled, one)
+	all, err := p.reconcile(ctx, windowsOver*windowSize)
+	b.report.add(figure{nothing, p.name, memory}, idle)
+	b.report.add(figure{windowEnd, p.name, memory}, all)
 	return err
 }
 
-func (p *process) reconcile(ctx context.Context, disabled int) (spent, error) {
-	before := usedCPU(p.function.PID())
-	inv, err := p.function.Invoke(ctx, []byte(`{"reconcile": true}`))
-	if err != nil {
-		return spent{}, err
-	}
+func (p *process) reconcile(ctx context.Context, disabled int) (sample, error) {
+	s, answer, err := p.invoke(ctx, []byte(`{"reconcile": true}`))
 	var report struct{ Disabled int }
-	if err := json.Unmarshal(inv.Payload, &report); err != nil || inv.FunctionError || report.Disabled != disabled {
-		return spent{}, fmt.Errorf("reconcile: %.300s", inv.Payload)
+	if err == nil && (json.Unmarshal(answer, &report) != nil || report.Disabled != disabled) {
+		err = fmt.Errorf("reconcile: %.300s", answer)
 	}
-	return spent{inv.Duration, usedCPU(p.function.PID()) - before}, nil
+	return s, err
 }

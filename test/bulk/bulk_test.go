@@ -57,6 +57,8 @@ func run(m *testing.M, python string) int {
 // settings are the operator's.
 type settings struct{ batch, concurrency, tolerated int }
 
+var usual = settings{batch: 80, concurrency: 1}
+
 func definition(t *testing.T, s settings) []byte {
 	t.Helper()
 	root, err := stage.Root()
@@ -116,23 +118,25 @@ func reportOf(t *testing.T, x execution) (r report) {
 
 // csv is a list of the identifiers from one to another.
 func csv(from, to int) string {
-	var list strings.Builder
-	list.WriteString("owner,identifier\n")
-	for i := from; i <= to; i++ {
-		_, _ = fmt.Fprintf(&list, "\"one, or another\",%d\n", i)
-	}
-	return list.String()
+	return "owner,identifier\n" + rows("\"one, or another\",%d\n", from, to)
 }
 
-func jsonLines(from, to int) string {
+func rows(format string, from, to int) string {
 	var list strings.Builder
 	for i := from; i <= to; i++ {
-		_, _ = fmt.Fprintf(&list, "{\"owner\": null, \"identifier\": %d}\n", i)
+		fmt.Fprintf(&list, format, i)
 	}
 	return list.String()
 }
 
 func input(key string) string { return `{"key":"` + key + `","action":"enable"}` }
+
+// enable has a list enabled.
+func enable(t *testing.T, s settings, key, list string) execution {
+	t.Helper()
+	aws.put(t, key, list)
+	return aws.execute(t, definition(t, s), input(key))
+}
 
 // stored is what the machine keeps of a batch.
 type stored struct {
@@ -170,11 +174,7 @@ func processor(t *testing.T, machine []byte, from string) []byte {
 	}
 	for _, state := range d.States {
 		if _, has := state.ItemProcessor.States[from]; has {
-			text, err := json.Marshal(map[string]any{"StartAt": from, "States": state.ItemProcessor.States})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return text
+			return encoded(t, map[string]any{"StartAt": from, "States": state.ItemProcessor.States})
 		}
 	}
 	t.Fatalf("there is no state %s", from)
@@ -193,16 +193,16 @@ func enabled(segura *seguratest.Server) (all []int64) {
 }
 
 func TestBulk_enablesEveryRowAndReports(t *testing.T) {
+	lines := rows("{\"owner\": null, \"identifier\": %d}\n", 101, 300)
 	for _, row := range []struct{ key, list string }{
 		{"lists/all.csv", csv(101, 300)},
 		{"lists/crlf.csv", strings.ReplaceAll(csv(101, 300), "\n", "\r\n")},
-		{"lists/all.jsonl", jsonLines(101, 300)},
-		{"lists/crlf.jsonl", strings.ReplaceAll(jsonLines(101, 300), "\n", "\r\n")},
+		{"lists/all.jsonl", lines},
+		{"lists/crlf.jsonl", strings.ReplaceAll(lines, "\n", "\r\n")},
 	} {
 		segura := start(t, 300)
-		aws.put(t, row.key, row.list)
 
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 2}), input(row.key))
+		x := enable(t, settings{batch: 80, concurrency: 2}, row.key, row.list)
 
 		got, want := reportOf(t, x), report{Rows: 200, Changed: 200, FailedByCode: map[string]int{}, Results: "s3://lists/results/" + x.Name + "/"}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -220,9 +220,8 @@ func TestBulk_enablesEveryRowAndReports(t *testing.T) {
 func TestBulk_takesTenThousandRows(t *testing.T) {
 	const n = 10_000
 	segura := start(t, n)
-	aws.put(t, "lists/many.csv", csv(1, n))
 
-	x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 4}), input("lists/many.csv"))
+	x := enable(t, settings{batch: 80, concurrency: 4}, "lists/many.csv", csv(1, n))
 
 	got := fmt.Sprint(reportOf(t, x))
 	want := fmt.Sprint(report{n, n - 3, 1, 2, map[string]int{"not_found": 1, "access_denied": 1}, 0, "s3://lists/results/" + x.Name + "/"})
@@ -264,9 +263,8 @@ func TestBulk_isDoneWithABatchWhoseFailuresArePermanent(t *testing.T) {
 func TestBulk_repeatsABatchUntilTransientFailuresPass(t *testing.T) {
 	segura := start(t, 20)
 	segura.Fail(seguratest.Match{Kind: seguratest.KindEnable, Identifier: 12}, seguratest.Gateway502(), 3)
-	aws.put(t, "lists/some.csv", csv(9, 20))
 
-	x := aws.execute(t, definition(t, settings{batch: 4, concurrency: 1}), input("lists/some.csv"))
+	x := enable(t, settings{batch: 4, concurrency: 1}, "lists/some.csv", csv(9, 20))
 
 	if got := reportOf(t, x); got.Rows != 12 || got.Changed+got.Unchanged != 12 || got.Failed != 0 || segura.CountFor(seguratest.KindEnable, 12) != 4 {
 		t.Errorf("got %+v after %d calls for 12, want all rows after 4", got, segura.CountFor(seguratest.KindEnable, 12))
@@ -309,9 +307,8 @@ func TestBulk_failsWhereABatchGoesOnFailingAndDoesTheRestWhenResumed(t *testing.
 func TestBulk_saysHowManyRowsOfToleratedBatchesItHasNotTried(t *testing.T) {
 	segura := start(t, 20)
 	segura.Fail(seguratest.Match{Kind: seguratest.KindEnable, Identifier: 12}, seguratest.Gateway502(), 1<<30)
-	aws.put(t, "lists/some.csv", csv(9, 20))
 
-	x := aws.execute(t, definition(t, settings{batch: 4, concurrency: 1, tolerated: 50}), input("lists/some.csv"))
+	x := enable(t, settings{batch: 4, concurrency: 1, tolerated: 50}, "lists/some.csv", csv(9, 20))
 
 	if got := reportOf(t, x); got.Rows != 12 || got.Changed != 8 || got.NotTried != 4 {
 		t.Errorf("got %+v, want 8 of 12 rows, and 4 not tried", got)
@@ -323,9 +320,7 @@ func TestBulk_succeedsWithAnEmptyList(t *testing.T) {
 	for _, row := range []struct{ key, list string }{
 		{"lists/empty.csv", "identifier\n"}, {"lists/nothing.csv", ""}, {"lists/empty.jsonl", ""},
 	} {
-		aws.put(t, row.key, row.list)
-
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(row.key))
+		x := enable(t, usual, row.key, row.list)
 
 		if got := reportOf(t, x); got.Rows != 0 || got.Changed+got.Unchanged+got.Failed+got.NotTried != 0 {
 			t.Errorf("%s: got %+v, want nothing of nothing", row.key, got)
@@ -352,9 +347,7 @@ func TestBulk_refusesABatchWithARowThatItCannotRead(t *testing.T) {
 		{"lists/column.jsonl", "{\"identifier\":5}\n{\"id\":9}\n", "row 2 of the batch, Items[1]: it has no column identifier"},
 		{"lists/number.jsonl", "5\n", "it is not a JSON object"},
 	} {
-		aws.put(t, row.key, row.list)
-
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(row.key))
+		x := enable(t, usual, row.key, row.list)
 
 		if x.Status != "FAILED" || x.Error != "States.ExceedToleratedFailureThreshold" {
 			t.Errorf("%s: got %s %s %s, want it failed", row.key, x.Status, x.Error, x.Output)
@@ -375,7 +368,7 @@ func TestBulk_roundsNoIdentifier(t *testing.T) {
 	for key, want := range map[string]string{"lists/large.csv": "[9007199254740993]", "lists/large.jsonl": "[9007199254740991 9007199254740993]"} {
 		segura.Reset()
 
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input(key))
+		x := aws.execute(t, definition(t, usual), input(key))
 
 		if got := reportOf(t, x); got.Changed != got.Rows || fmt.Sprint(enabled(segura)) != want {
 			t.Errorf("%s: got %+v with %v, want %s", key, got, enabled(segura), want)
@@ -395,13 +388,13 @@ func TestBulk_refusesAnInputThatItDoesNotUnderstand(t *testing.T) {
 		`{"key":"results/a.csv","action":"enable"}`, `{"key":"lists/a.xml","action":"enable"}`, `{"key":"lists/.csv","action":"enable"}`,
 		`{"key":"lists/a.csv","action":"enable","reason":1}`, `{"key":"lists/a.csv","action":"enable","reason":"` + strings.Repeat("x", 257) + `"}`,
 	} {
-		x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input)
+		x := aws.execute(t, definition(t, usual), input)
 
 		if x.Status != "FAILED" || x.Error != "Segura.InvalidRequest" {
 			t.Errorf("%s: got %s %s %s, want it refused", input, x.Status, x.Error, x.Cause)
 		}
 	}
-	x := aws.execute(t, definition(t, settings{batch: 80, concurrency: 1}), input("lists/no-such.csv"))
+	x := aws.execute(t, definition(t, usual), input("lists/no-such.csv"))
 	if x.Status != "FAILED" || x.Error != "States.ItemReaderFailed" {
 		t.Errorf("no such list: got %s %s %s", x.Status, x.Error, x.Cause)
 	}

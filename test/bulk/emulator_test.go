@@ -4,9 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -106,14 +106,20 @@ func (e *emulator) call(ctx context.Context, method, service, path, target strin
 	return reply, err
 }
 
-// states calls Step Functions.
-func (e *emulator) states(t *testing.T, action string, arguments, into any) {
+// ask calls one of AWS's services, which has to answer.
+func (e *emulator) ask(t *testing.T, method, service, path string, body []byte) []byte {
 	t.Helper()
-	body, err := json.Marshal(arguments)
+	reply, err := e.call(t.Context(), method, service, path, "", body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := e.call(t.Context(), http.MethodPost, "states", "/", action, body)
+	return reply
+}
+
+// states calls Step Functions.
+func (e *emulator) states(t *testing.T, action string, arguments map[string]any, into any) {
+	t.Helper()
+	reply, err := e.call(t.Context(), http.MethodPost, "states", "/", action, encoded(t, arguments))
 	if err == nil {
 		err = json.Unmarshal(reply, into)
 	}
@@ -122,23 +128,27 @@ func (e *emulator) states(t *testing.T, action string, arguments, into any) {
 	}
 }
 
+func encoded(t *testing.T, value map[string]any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // deploy makes EventFunction of a bootstrap, in place of the one that was there.
 func (e *emulator) deploy(t *testing.T, bootstrap string, env map[string]string) {
 	t.Helper()
 	_, _ = e.call(t.Context(), http.MethodDelete, "lambda", "/2015-03-31/functions/EventFunction", "", nil)
-	body, err := json.Marshal(map[string]any{
+	e.ask(t, http.MethodPost, "lambda", "/2015-03-31/functions", encoded(t, map[string]any{
 		"FunctionName": "EventFunction", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role, "Timeout": 60,
 		"Code": map[string]any{"ZipFile": zipped(t, bootstrap)}, "Environment": map[string]any{"Variables": env},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.call(t.Context(), http.MethodPost, "lambda", "/2015-03-31/functions", "", body); err != nil {
-		t.Fatal(err)
-	}
+	}))
 }
 
-func zipped(t *testing.T, bootstrap string) string {
+// zipped is a zip of a bootstrap, which JSON has as base64.
+func zipped(t *testing.T, bootstrap string) []byte {
 	t.Helper()
 	program, err := os.ReadFile(bootstrap)
 	if err != nil {
@@ -152,13 +162,10 @@ func zipped(t *testing.T, bootstrap string) string {
 	if err == nil {
 		_, err = file.Write(program)
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
+	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return base64.StdEncoding.EncodeToString(packed.Bytes())
+	return packed.Bytes()
 }
 
 // execution is one that has ended.
@@ -185,27 +192,19 @@ func (e *emulator) execute(t *testing.T, definition []byte, input string) (x exe
 // put writes a list into the bucket.
 func (e *emulator) put(t *testing.T, key, text string) {
 	t.Helper()
-	if _, err := e.call(t.Context(), http.MethodPut, "s3", "/"+bucket+"/"+key, "", []byte(text)); err != nil {
-		t.Fatal(err)
-	}
+	e.ask(t, http.MethodPut, "s3", "/"+bucket+"/"+key, []byte(text))
 }
 
 // results are the objects that an execution has written, by their keys.
 func (e *emulator) results(t *testing.T, x execution) map[string][]byte {
 	t.Helper()
-	reply, err := e.call(t.Context(), http.MethodGet, "s3", "/"+bucket+"?list-type=2&prefix=results/"+x.Name+"/", "", nil)
 	var list struct{ Contents []struct{ Key string } }
-	if err == nil {
-		err = xml.Unmarshal(reply, &list)
-	}
-	if err != nil {
+	if err := xml.Unmarshal(e.ask(t, http.MethodGet, "s3", "/"+bucket+"?list-type=2&prefix=results/"+x.Name+"/", nil), &list); err != nil {
 		t.Fatal(err)
 	}
 	objects := map[string][]byte{}
 	for _, one := range list.Contents {
-		if objects[one.Key], err = e.call(t.Context(), http.MethodGet, "s3", "/"+bucket+"/"+one.Key, "", nil); err != nil {
-			t.Fatal(err)
-		}
+		objects[one.Key] = e.ask(t, http.MethodGet, "s3", "/"+bucket+"/"+one.Key, nil)
 	}
 	return objects
 }
@@ -213,9 +212,5 @@ func (e *emulator) results(t *testing.T, x execution) map[string][]byte {
 // metric is the list of metrics that CloudWatch has, in its words.
 func (e *emulator) metric(t *testing.T) string {
 	t.Helper()
-	reply, err := e.call(t.Context(), http.MethodGet, "monitoring", "/?Action=ListMetrics&Version=2010-08-01&Namespace=Segura", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(reply)
+	return string(e.ask(t, http.MethodGet, "monitoring", "/?Action=ListMetrics&Version=2010-08-01&Namespace=Segura", nil))
 }

@@ -3,8 +3,6 @@
 package docs
 
 import (
-	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"regexp"
@@ -24,76 +22,50 @@ var elsewhere = []string{
 	"lists/x.csv", "lists/x.jsonl", "results/", "report.json", "audit/", "errors/",
 }
 
-func TestReadme_isShort(t *testing.T) {
-	report(t, longReadme)
+func TestPages_areTrue(t *testing.T) {
+	for what, check := range map[string]func(*repository){
+		"the README is short":                               longReadme,
+		"the README leads to every page":                    lonelyPages,
+		"links lead somewhere":                              brokenLinks,
+		"make is told targets and variables that exist":     wrongMake,
+		"go is told packages and tests that exist":          wrongGo,
+		"paths exist":                                       wrongPaths,
+		"tests exist":                                       wrongTests,
+		"commands have no credential among their arguments": shownCredentials,
+		"promises name what carries them":                   barePromises,
+		"nothing is promised in strong words":               strongWords,
+		"the figures are those that the bench measured":     wrongFigures,
+	} {
+		t.Run(what, func(t *testing.T) { report(t, check) })
+	}
 }
 
-func TestReadme_leadsToEveryPage(t *testing.T) {
-	report(t, lonelyPages)
-}
-
-func TestLinks_leadSomewhere(t *testing.T) {
-	report(t, brokenLinks)
-}
-
-func TestMake_isToldTargetsAndVariablesThatExist(t *testing.T) {
-	report(t, wrongMake)
-}
-
-func TestGo_isToldPackagesAndTestsThatExist(t *testing.T) {
-	report(t, wrongGo)
-}
-
-func TestPaths_exist(t *testing.T) {
-	report(t, wrongPaths)
-}
-
-func TestTests_thatPagesNameExist(t *testing.T) {
-	report(t, wrongTests)
-}
-
-func TestCommands_haveNoCredentialAmongTheirArguments(t *testing.T) {
-	report(t, shownCredentials)
-}
-
-func TestPromises_nameWhatCarriesThem(t *testing.T) {
-	report(t, barePromises)
-}
-
-func TestPages_promiseNoMoreThanIsTrue(t *testing.T) {
-	report(t, strongWords)
-}
-
-func TestPerformance_quotesWhatBenchMeasured(t *testing.T) {
-	report(t, wrongFigures)
-}
-
-func report(t *testing.T, check func(*testing.T, fs.FS) []string) {
+func report(t *testing.T, check func(*repository)) {
 	t.Helper()
-	for _, fault := range check(t, os.DirFS("../..")) {
+	r := &repository{FS: os.DirFS("../.."), t: t}
+	check(r)
+	for _, fault := range r.faults {
 		t.Error(fault)
 	}
 }
 
-func longReadme(t *testing.T, root fs.FS) []string {
-	if n := strings.Count(read(t, root, "README.md"), "\n"); n > maxLines {
-		return []string{fmt.Sprintf("README.md has %d lines, more than %d: move what is looked up to a page of docs", n, maxLines)}
+func longReadme(r *repository) {
+	if n := strings.Count(r.read("README.md"), "\n"); n > maxLines {
+		r.fault("README.md has %d lines, more than %d: move what is looked up to a page of docs", n, maxLines)
 	}
-	return nil
 }
 
-func lonelyPages(t *testing.T, root fs.FS) (faults []string) {
-	links := load(t, root, "README.md").links()
-	for _, p := range pages(t, root) {
+func lonelyPages(r *repository) {
+	links := r.load("README.md").links()
+	for _, p := range r.pages() {
 		if p.name != "README.md" && !slices.Contains(links, p.name) {
-			faults = append(faults, fmt.Sprintf("README.md does not lead to %s", p.name))
+			r.fault("README.md does not lead to %s", p.name)
 		}
 	}
-	return faults
 }
 
-func brokenLinks(t *testing.T, root fs.FS) (faults []string) {
-	for _, p := range pages(t, root) {
+func brokenLinks(r *repository) {
+	for _, p := range r.pages() {
 		for _, link := range p.links() {
 			if strings.Contains(link, "://") {
 				continue
@@ -103,57 +75,54 @@ func brokenLinks(t *testing.T, root fs.FS) (faults []string) {
 			if file != "" {
 				to = path.Join(path.Dir(p.name), file)
 			}
-			if !exists(root, to) || anchor != "" && !slices.Contains(load(t, root, to).anchors(), anchor) {
-				faults = append(faults, fmt.Sprintf("%s: the link to %s leads nowhere", p.name, link))
+			if !r.exists(to) || anchor != "" && !slices.Contains(r.load(to).anchors(), anchor) {
+				r.fault("%s: the link to %s leads nowhere", p.name, link)
 			}
 		}
 	}
-	return faults
 }
 
-func wrongMake(t *testing.T, root fs.FS) (faults []string) {
-	makefile := read(t, root, "Makefile")
+func wrongMake(r *repository) {
+	makefile := r.read("Makefile")
 	var targets []string
 	for _, line := range regexp.MustCompile(`(?m)^\.PHONY:(.*)$`).FindAllStringSubmatch(makefile, -1) {
 		targets = append(targets, strings.Fields(line[1])...)
 	}
-	for _, p := range pages(t, root) {
+	for _, p := range r.pages() {
 		for _, words := range p.commands("make") {
 			for _, word := range words {
 				name, _, isVariable := strings.Cut(word, "=")
 				if isVariable && !strings.Contains(makefile, "$("+name+")") || !isVariable && !slices.Contains(targets, name) {
-					faults = append(faults, fmt.Sprintf("%s: make %s: the Makefile has no %s", p.name, strings.Join(words, " "), name))
+					r.fault("%s: make %s: the Makefile has no %s", p.name, strings.Join(words, " "), name)
 				}
 			}
 		}
 	}
-	return faults
 }
 
 // wrongGo looks at packages, which start with ./, and at what -run asks for. It
 // leaves flags of a test to that test.
-func wrongGo(t *testing.T, root fs.FS) (faults []string) {
-	for _, p := range pages(t, root) {
+func wrongGo(r *repository) {
+	for _, p := range r.pages() {
 		for _, words := range p.commands("go") {
 			var tests []string
 			for _, word := range words {
 				if dir, ok := strings.CutPrefix(word, "./"); ok {
-					found := goFiles(t, root, dir)
+					found := r.goFiles(dir)
 					if len(found) == 0 {
-						faults = append(faults, fmt.Sprintf("%s: go %s: no package %s", p.name, strings.Join(words, " "), word))
+						r.fault("%s: go %s: no package %s", p.name, strings.Join(words, " "), word)
 					}
-					tests = append(tests, testNames(t, root, found)...)
+					tests = append(tests, r.testNames(found)...)
 				}
 			}
 			if i := slices.Index(words, "-run"); i >= 0 && i+1 < len(words) {
 				pattern := regexp.MustCompile(strings.Trim(words[i+1], `'"`))
 				if !slices.ContainsFunc(tests, pattern.MatchString) {
-					faults = append(faults, fmt.Sprintf("%s: go %s: no test %s", p.name, strings.Join(words, " "), pattern))
+					r.fault("%s: go %s: no test %s", p.name, strings.Join(words, " "), pattern)
 				}
 			}
 		}
 	}
-	return faults
 }
 
 var (
@@ -163,11 +132,11 @@ var (
 
 // wrongPaths looks at every path that starts with a folder of ours, wherever it
 // stands, and in code spans at whatever looks like a path.
-func wrongPaths(t *testing.T, root fs.FS) (faults []string) {
-	for _, p := range pages(t, root) {
+func wrongPaths(r *repository) {
+	for _, p := range r.pages() {
 		var named []string
 		for _, found := range anyPath.FindAllString(p.text, -1) {
-			if first, _, _ := strings.Cut(found, "/"); exists(root, first) {
+			if first, _, _ := strings.Cut(found, "/"); r.exists(first) {
 				named = append(named, found)
 			}
 		}
@@ -178,43 +147,40 @@ func wrongPaths(t *testing.T, root fs.FS) (faults []string) {
 		}
 		slices.Sort(named)
 		for _, name := range slices.Compact(named) {
-			if !exists(root, path.Clean(strings.TrimRight(name, "/."))) {
-				faults = append(faults, fmt.Sprintf("%s names %s, which does not exist", p.name, name))
+			if !r.exists(path.Clean(strings.TrimRight(name, "/."))) {
+				r.fault("%s names %s, which does not exist", p.name, name)
 			}
 		}
 	}
-	return faults
 }
 
 // wrongTests wants SECURITY.md to name some: each of its controls has a test.
-func wrongTests(t *testing.T, root fs.FS) (faults []string) {
-	exist := testNames(t, root, goFiles(t, root, "..."))
-	if !slices.ContainsFunc(load(t, root, "SECURITY.md").spans, isTest.MatchString) {
-		faults = append(faults, "SECURITY.md names no test")
+func wrongTests(r *repository) {
+	exist := r.testNames(r.goFiles("..."))
+	if !slices.ContainsFunc(r.load("SECURITY.md").spans, isTest.MatchString) {
+		r.fault("SECURITY.md names no test")
 	}
-	for _, p := range pages(t, root) {
+	for _, p := range r.pages() {
 		for _, span := range p.spans {
 			if isTest.MatchString(span) && !slices.Contains(exist, span) {
-				faults = append(faults, fmt.Sprintf("%s names the test %s, which does not exist", p.name, span))
+				r.fault("%s names the test %s, which does not exist", p.name, span)
 			}
 		}
 	}
-	return faults
 }
 
 // An option with a credential after it, which every user of the machine could read in
 // the list of processes.
 var shown = regexp.MustCompile(`\s--?[\w-]+(?: +|=)(?:"[^"]*\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|\$\w*(?:SECRET_ACCESS_KEY|CLIENT_SECRET|TOKEN|PASSWORD)|'?"?\{[^}]*client_secret)`)
 
-func shownCredentials(t *testing.T, root fs.FS) (faults []string) {
-	for _, p := range pages(t, root) {
+func shownCredentials(r *repository) {
+	for _, p := range r.pages() {
 		for _, line := range slices.Concat(p.lines, p.spans) {
 			if shown.MatchString(line) {
-				faults = append(faults, fmt.Sprintf("%s shows a credential in the list of processes: %s", p.name, line))
+				r.fault("%s shows a credential in the list of processes: %s", p.name, line)
 			}
 		}
 	}
-	return faults
 }
 
 // promises are the lists of promises: the page, its heading, and how each begins.
@@ -225,9 +191,9 @@ var promises = []struct{ page, heading, begin string }{
 }
 
 // barePromises wants each promise to name a test or to lead to the page that carries it.
-func barePromises(t *testing.T, root fs.FS) (faults []string) {
+func barePromises(r *repository) {
 	for _, list := range promises {
-		_, section, ok := strings.Cut(read(t, root, list.page), list.heading)
+		_, section, ok := strings.Cut(r.read(list.page), list.heading)
 		section, _, _ = strings.Cut(section, "\n## ")
 		begin := regexp.MustCompile(strings.ReplaceAll(`(?m)^`+regexp.QuoteMeta(list.begin)+`.*$`, "1", `\d+`))
 		lines := begin.FindAllString(section, -1)
@@ -235,15 +201,14 @@ func barePromises(t *testing.T, root fs.FS) (faults []string) {
 			lines = lines[1:] // its head
 		}
 		if !ok || len(lines) == 0 {
-			faults = append(faults, fmt.Sprintf("%s promises nothing under %q", list.page, list.heading))
+			r.fault("%s promises nothing under %q", list.page, list.heading)
 		}
 		for _, line := range lines {
 			if !link.MatchString(line) && !carried.MatchString(line) {
-				faults = append(faults, fmt.Sprintf("%s: no test and no page carries %q", list.page, line))
+				r.fault("%s: no test and no page carries %q", list.page, line)
 			}
 		}
 	}
-	return faults
 }
 
 var (
@@ -252,26 +217,24 @@ var (
 )
 
 // strongWords finds words that claim more than can be shown.
-func strongWords(t *testing.T, root fs.FS) (faults []string) {
-	for _, p := range pages(t, root) {
+func strongWords(r *repository) {
+	for _, p := range r.pages() {
 		for _, found := range strong.FindAllString(p.prose, -1) {
-			faults = append(faults, fmt.Sprintf("%s says %q: say what is true, and by which test", p.name, found))
+			r.fault("%s says %q: say what is true, and by which test", p.name, found)
 		}
 	}
-	return faults
 }
 
 // wrongFigures wants the tables that the bench wrote to stand in the page as they are.
-func wrongFigures(t *testing.T, root fs.FS) (faults []string) {
-	page := read(t, root, "docs/performance.md")
+func wrongFigures(r *repository) {
+	page := r.read("docs/performance.md")
 	for name, file := range map[string]string{
 		"peers": "test/bench/RESULTS.md", "scale": "test/bench/RESULTS.md", "shares": "test/bench/SHARES.md", "reconciles": "test/bench/SHARES.md",
 	} {
-		_, after, _ := strings.Cut(read(t, root, file), "<!-- "+name+": begin -->\n")
+		_, after, _ := strings.Cut(r.read(file), "<!-- "+name+": begin -->\n")
 		table, _, ok := strings.Cut(after, "<!-- "+name+": end -->")
 		if !ok || !strings.Contains(page, table) {
-			faults = append(faults, fmt.Sprintf("docs/performance.md does not have the table %s of %s", name, file))
+			r.fault("docs/performance.md does not have the table %s of %s", name, file)
 		}
 	}
-	return faults
 }

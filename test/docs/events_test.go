@@ -2,8 +2,6 @@ package docs
 
 import (
 	"encoding/json"
-	"fmt"
-	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -24,8 +22,8 @@ var jsonBlock = regexp.MustCompile("(?ms)^```json\n(.*?)^```$")
 // wrongEvents wants a sample of each detail-type that the page's table has, and no
 // other; what the template makes of a window has the members that the code writes, and
 // the functions take no sample for a request.
-func wrongEvents(t *testing.T, root fs.FS) (faults []string) {
-	text := read(t, root, eventsPage)
+func wrongEvents(r *repository) {
+	text := r.read(eventsPage)
 	var code struct {
 		OwnSource string `json:"own_source"`
 		Windows   struct {
@@ -33,8 +31,8 @@ func wrongEvents(t *testing.T, root fs.FS) (faults []string) {
 			States []string
 		}
 	}
-	if err := json.Unmarshal([]byte(read(t, root, "tools/sam/facts.json")), &code); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(r.read("tools/sam/facts.json")), &code); err != nil {
+		r.t.Fatal(err)
 	}
 	var told, shown []string
 	for _, row := range regexp.MustCompile("(?m)^\\|.*\\| `([^`]+)` \\| `([^`]+)` \\|$").FindAllStringSubmatch(text, -1) {
@@ -49,25 +47,25 @@ func wrongEvents(t *testing.T, root fs.FS) (faults []string) {
 			Detail     map[string]any
 		}
 		if err := json.Unmarshal([]byte(block[1]), &sample); err != nil {
-			return append(faults, fmt.Sprintf("%s: a sample is not JSON: %v", eventsPage, err))
+			r.fault("%s: a sample is not JSON: %v", eventsPage, err)
+			return
 		}
 		kind := sample.Source + ": " + sample.DetailType
 		shown = append(shown, kind)
 		if _, err := event.Open([]byte(block[1]), nil); err == nil || !strings.Contains(err.Error(), "asks for nothing") {
-			faults = append(faults, fmt.Sprintf("%s: the functions take the sample of %s for a request: %v", eventsPage, kind, err))
+			r.fault("%s: the functions take the sample of %s for a request: %v", eventsPage, kind, err)
 		}
 		if sample.Source != code.OwnSource {
 			continue
 		}
 		if got, want := slices.Sorted(maps.Keys(sample.Detail)), slices.Sorted(maps.Keys(code.Windows.Event)); !slices.Equal(got, want) {
-			faults = append(faults, fmt.Sprintf("%s: the sample of %s has %v, the code writes %v", eventsPage, kind, got, want))
+			r.fault("%s: the sample of %s has %v, the code writes %v", eventsPage, kind, got, want)
 		}
 		if state, _ := sample.Detail["state"].(string); !slices.Contains(code.Windows.States, state) {
-			faults = append(faults, fmt.Sprintf("%s: the sample of %s has the state %q", eventsPage, kind, state))
+			r.fault("%s: the sample of %s has the state %q", eventsPage, kind, state)
 		}
 	}
 	if !slices.Equal(told, shown) || len(told) == 0 {
-		faults = append(faults, fmt.Sprintf("%s lists %q and has samples of %q", eventsPage, told, shown))
+		r.fault("%s lists %q and has samples of %q", eventsPage, told, shown)
 	}
-	return faults
 }

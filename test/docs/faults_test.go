@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,7 +11,7 @@ import (
 func TestChecks_nameWhatIsWrong(t *testing.T) {
 	const fence = "```\n"
 	table := []struct {
-		check      func(*testing.T, fs.FS) []string
+		check      func(*repository)
 		page, text string
 		want       string // a part of the only fault; empty: none
 	}{
@@ -93,10 +92,12 @@ func TestChecks_nameWhatIsWrong(t *testing.T) {
 		}
 		root[row.page] = &fstest.MapFile{Data: []byte(row.text)}
 
-		faults := row.check(t, root)
+		r := &repository{FS: root, t: t}
 
-		got := strings.Join(faults, "\n")
-		if (row.want == "") != (got == "") || len(faults) > 1 || !strings.Contains(got, row.want) {
+		row.check(r)
+
+		got := strings.Join(r.faults, "\n")
+		if (row.want == "") != (got == "") || len(r.faults) > 1 || !strings.Contains(got, row.want) {
 			t.Errorf("%s with %q: got %q, want %q", row.page, row.text, got, row.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
@@ -30,28 +31,46 @@ var (
 	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 )
 
+// repository is what the pages are held against, and what was found to be wrong.
+type repository struct {
+	fs.FS
+	t      *testing.T
+	faults []string
+}
+
+func (r *repository) fault(format string, args ...any) {
+	r.faults = append(r.faults, fmt.Sprintf(format, args...))
+}
+
+func (r *repository) read(name string) string {
+	content, err := fs.ReadFile(r, name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(content)
+}
+
+func (r *repository) exists(name string) bool {
+	_, err := fs.Stat(r, name)
+	return err == nil
+}
+
 // pages are those at the top of the repository, in docs and in examples.
-func pages(t *testing.T, root fs.FS) []page {
-	t.Helper()
-	var all []page
+func (r *repository) pages() (all []page) {
 	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
-		names, err := fs.Glob(root, pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
+		names, _ := fs.Glob(r, pattern) // the pattern is well-formed
 		for _, name := range names {
-			all = append(all, load(t, root, name))
+			all = append(all, r.load(name))
 		}
 	}
 	if len(all) == 0 {
-		t.Fatal("there are no pages")
+		r.t.Fatal("there are no pages")
 	}
 	return all
 }
 
-func load(t *testing.T, root fs.FS, name string) page {
-	t.Helper()
-	p := page{name: name, text: read(t, root, name)}
+func (r *repository) load(name string) page {
+	p := page{name: name, text: r.read(name)}
 	p.prose = block.ReplaceAllString(p.text, "")
 	for _, found := range block.FindAllStringSubmatch(p.text, -1) {
 		p.lines = append(p.lines, strings.Split(strings.ReplaceAll(found[1], "\\\n", " "), "\n")...)
@@ -60,6 +79,36 @@ func load(t *testing.T, root fs.FS, name string) page {
 		p.spans = append(p.spans, found[1])
 	}
 	return p
+}
+
+// goFiles returns the Go files of a package or, for a folder with /..., of all below it.
+func (r *repository) goFiles(dir string) (files []string) {
+	top, all := strings.CutSuffix(dir, "...")
+	top = path.Clean(top)
+	err := fs.WalkDir(r, ".", func(file string, entry fs.DirEntry, err error) error {
+		switch in := path.Dir(file); {
+		case err == nil && entry.IsDir() && len(file) > 1 && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir // tools
+		case strings.HasSuffix(file, ".go") && (in == top || all && (top == "." || strings.HasPrefix(in, top+"/"))):
+			files = append(files, file)
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return files
+}
+
+func (r *repository) testNames(files []string) (names []string) {
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			for _, found := range declared.FindAllStringSubmatch(r.read(file), -1) {
+				names = append(names, found[1])
+			}
+		}
+	}
+	return names
 }
 
 func (p page) links() []string {
@@ -88,93 +137,14 @@ func (p page) anchors() []string {
 }
 
 // commands are the arguments of each command of a program that the page tells to
-// run, in a block or in a span.
-func (p page) commands(program string) [][]string {
-	var found [][]string
+// run, in a block or in a span: behind other commands and variables for the program,
+// and before a comment.
+func (p page) commands(program string) (found [][]string) {
+	command := regexp.MustCompile(`(?:^|&&|\|\|?|;)\s*(?:[\w]+=\S*\s+)*` + program + `\s((?:'[^']*'|"[^"]*"|[^;&|#'"])+)`)
 	for _, line := range slices.Concat(p.lines, p.spans) {
-		for _, command := range split(word.FindAllString(line, -1)) {
-			for len(command) > 0 && strings.Contains(command[0], "=") {
-				command = command[1:] // a variable for the program
-			}
-			if len(command) > 1 && command[0] == program {
-				found = append(found, command[1:])
-			}
+		for _, one := range command.FindAllStringSubmatch(line, -1) {
+			found = append(found, word.FindAllString(one[1], -1))
 		}
 	}
 	return found
-}
-
-// split cuts the words of a line into its commands, and leaves out a comment.
-func split(words []string) [][]string {
-	commands := [][]string{nil}
-	for _, w := range words {
-		last := len(commands) - 1
-		switch bare := strings.TrimSuffix(w, ";"); {
-		case strings.HasPrefix(w, "#"):
-			return commands
-		case w == "&&", w == "||", w == "|":
-			commands = append(commands, nil)
-		case bare != w:
-			commands[last] = append(commands[last], bare)
-			commands = append(commands, nil)
-		default:
-			commands[last] = append(commands[last], w)
-		}
-	}
-	return commands
-}
-
-// goFiles returns the Go files of a package or, for a folder with /..., of all below it.
-func goFiles(t *testing.T, root fs.FS, dir string) []string {
-	t.Helper()
-	if top, ok := strings.CutSuffix(dir, "..."); ok {
-		var files []string
-		err := fs.WalkDir(root, path.Clean(top), func(file string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case entry.IsDir() && len(file) > 1 && strings.HasPrefix(entry.Name(), "."):
-				return fs.SkipDir // tools
-			case strings.HasSuffix(file, ".go"):
-				files = append(files, file)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return files
-	}
-	files, err := fs.Glob(root, path.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func testNames(t *testing.T, root fs.FS, files []string) []string {
-	t.Helper()
-	var names []string
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			for _, found := range declared.FindAllStringSubmatch(read(t, root, file), -1) {
-				names = append(names, found[1])
-			}
-		}
-	}
-	return names
-}
-
-func exists(root fs.FS, name string) bool {
-	_, err := fs.Stat(root, name)
-	return err == nil
-}
-
-func read(t *testing.T, root fs.FS, name string) string {
-	t.Helper()
-	content, err := fs.ReadFile(root, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
 }

@@ -115,12 +115,7 @@ func (load loader) describe(t *testing.T, name, field string, value any) variabl
 	v := variable{Field: field, Parameter: config.Parameter(name)}
 	switch value := value.(type) {
 	case time.Duration:
-		v.Default = value.String()
-		for _, zero := range []string{"m0s", "h0m"} {
-			if strings.HasSuffix(v.Default, zero) {
-				v.Default = v.Default[:len(v.Default)-len("0s")]
-			}
-		}
+		v.Default = strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(value.String())
 	case int:
 		v.Default = strconv.Itoa(value)
 		v.Min, v.Max = load.bound(name, value, -1), load.bound(name, value, 1)

@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -51,65 +50,50 @@ func isIdentifiers(code string) bool {
 
 // windows observes the door to windows. What it logs is the other doors' too, but for
 // metrics of its own.
-func (d *doors) windows(t *testing.T, f *facts) {
-	t.Helper()
-	others := maps.Clone(f.Metrics)
-	h := d.windowDoor(t)
-	shown := d.openOne(t, h)
-	f.Windows = windows{
-		Codes: map[string]answer{}, Members: members(reflect.TypeFor[window.Shown]()),
-		IdentifierMembers: members(reflect.TypeFor[window.ShownIdentifier]()), ExtensionMembers: members(reflect.TypeFor[window.ShownExtension]()),
-		ErrorMembers: members(reflect.TypeFor[window.Fault]()),
-		States:       constants(t, "window", "State"), IdentifierStates: constants(t, "window", "Standing"),
-		Routes: windowRoutes(t, h, shown), Metrics: map[string][]string{}, Variables: windowVariables(t),
-	}
-	for _, code := range windowCodes() {
-		p := httpapi.ProblemOf(apisecret.NewError(code, "x"))
-		f.Windows.Codes[string(code)] = answer{p.Retryable, p.Status, p.Title}
-	}
-	if _, err := h.Invoke(invoked(t), []byte(`{"reconcile":true}`)); err != nil {
-		t.Error(err)
-	}
-	d.readLines(t, f)
-	f.Windows.Event = eventPaths(t, h)
-	for name, dimensions := range f.Metrics {
-		if others[name] == nil {
-			f.Windows.Metrics[name] = dimensions
-		}
-	}
-	f.Metrics = others
-}
-
-// windowDoor returns the door to windows, with a table behind it.
-func (d *doors) windowDoor(t *testing.T) *windowdoor.Handler {
-	t.Helper()
-	table, _ := windowtest.Start(t)
-	return &windowdoor.Handler{
+func (d *doors) windows() {
+	others := maps.Clone(d.Metrics)
+	table, _ := windowtest.Start(d.T)
+	h := &windowdoor.Handler{
 		Windows: &window.Keeper{
 			Table:  table,
 			Caller: windowdoor.Caller{Runner: d.Runner}, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
 		},
 		Runner: d.Runner, Telemetry: d.Telemetry, Log: d.Logger,
 	}
-}
-
-// openOne opens a window and returns its id.
-func (d *doors) openOne(t *testing.T, h *windowdoor.Handler) string {
-	t.Helper()
-	reply, err := h.Invoke(invoked(t), []byte(`{"window":{"identifiers":[5],"for":"PT1H","reason":"x"}}`))
+	reply, err := h.Invoke(invoked(d.T), []byte(`{"window":{"identifiers":[5],"for":"PT1H","reason":"x"}}`))
 	if err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
 	var shown window.Shown
-	decode(t, reply, &shown)
-	return shown.ID
+	decode(d.T, reply, &shown)
+	d.Windows = windows{
+		Codes: map[string]answer{}, Members: members(reflect.TypeFor[window.Shown]()),
+		IdentifierMembers: members(reflect.TypeFor[window.ShownIdentifier]()), ExtensionMembers: members(reflect.TypeFor[window.ShownExtension]()),
+		ErrorMembers: members(reflect.TypeFor[window.Fault]()),
+		States:       constants(d.T, "window", "State"), IdentifierStates: constants(d.T, "window", "Standing"),
+		Routes: windowRoutes(d.T, h, shown.ID), Metrics: map[string][]string{},
+		Variables: variables(d.T, func(getenv func(string) string) (any, error) { return config.LoadWindows(getenv) }),
+	}
+	for _, code := range windowCodes() {
+		p := httpapi.ProblemOf(apisecret.NewError(code, "x"))
+		d.Windows.Codes[string(code)] = answer{p.Retryable, p.Status, p.Title}
+	}
+	if _, err := h.Invoke(invoked(d.T), []byte(`{"reconcile":true}`)); err != nil {
+		d.Error(err)
+	}
+	d.readLines()
+	d.Windows.Event = eventPaths(d.T, table)
+	for name, dimensions := range d.Metrics {
+		if others[name] == nil {
+			d.Windows.Metrics[name] = dimensions
+		}
+	}
+	d.Metrics = others
 }
 
 // eventPaths returns where the item of a window that was just opened has what the
 // readers of the table's stream are told.
-func eventPaths(t *testing.T, h *windowdoor.Handler) map[string]string {
-	t.Helper()
-	table, _ := h.Windows.Table.(*windowtable.Table)
+func eventPaths(t *testing.T, table *windowtable.Table) map[string]string {
 	w := window.Opened("told", window.Now(), window.Now()+60, []apisecret.Identifier{5})
 	if err := table.Create(t.Context(), w, nil); err != nil {
 		t.Fatal(err)
@@ -135,28 +119,14 @@ func eventPaths(t *testing.T, h *windowdoor.Handler) map[string]string {
 
 // windowRoutes returns the methods that each path is served with.
 func windowRoutes(t *testing.T, h *windowdoor.Handler, id string) map[string][]string {
-	t.Helper()
 	served := map[string][]string{}
 	for _, path := range []string{"/windows", "/windows/{id}", "/windows/{id}/extend", "/windows/{id}/close", "/windows/{id}/reopen"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-			payload, _ := json.Marshal(map[string]any{"httpMethod": method, "path": strings.ReplaceAll(path, "{id}", id), "requestContext": map[string]any{}})
-			reply, err := h.Invoke(invoked(t), payload)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var r response
-			decode(t, reply, &r)
-			if r.StatusCode != http.StatusNotFound && r.StatusCode != http.StatusMethodNotAllowed {
+			status := serve(invoked(t), t, h, map[string]any{"httpMethod": method, "path": strings.ReplaceAll(path, "{id}", id), "requestContext": map[string]any{}}).status
+			if status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
 				served[path] = append(served[path], strings.ToLower(method))
 			}
 		}
 	}
 	return served
-}
-
-// windowVariables returns what config.LoadWindows asks for.
-func windowVariables(t *testing.T) map[string]variable {
-	t.Helper()
-	load := func(getenv func(string) string) (any, error) { return config.LoadWindows(getenv) }
-	return variables(t, load)
 }

@@ -8,8 +8,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -27,15 +28,10 @@ import (
 // program is the emulator, where make check-rie could build it.
 var program = os.Getenv("AWS_LAMBDA_RIE")
 
-func TestMain(m *testing.M) {
-	if program == "" {
-		fmt.Println("make check-rie runs these, where AWS's emulator of the runtime can be had")
-		return
-	}
-	os.Exit(m.Run())
-}
-
 func TestSamples_areAnsweredAsByMakeRun(t *testing.T) {
+	if program == "" {
+		t.Skip("make check-rie runs this, where AWS's emulator of the runtime can be had")
+	}
 	functions := []string{stage.API, stage.Event, stage.Window}
 	bootstraps, err := stage.Build(t.Context(), t.TempDir(), stage.BuildOptions{}, functions...)
 	if err != nil {
@@ -43,7 +39,7 @@ func TestSamples_areAnsweredAsByMakeRun(t *testing.T) {
 	}
 	// Each has surroundings of its own: the second answer to a key of idempotency is another.
 	ours, around := surroundings(t, functions, bootstraps), surroundings(t, functions, bootstraps)
-	theirs := map[string]*emulator{}
+	theirs := map[string]string{}
 	for _, function := range functions {
 		theirs[function] = start(t, bootstraps[function], around.Env())
 	}
@@ -54,12 +50,21 @@ func TestSamples_areAnsweredAsByMakeRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := exchange(t, ours, func() (stage.Exchange, error) { return ours.Send(t.Context(), sample.Function, event) })
-			got := exchange(t, around, func() (stage.Exchange, error) {
-				return around.Observe(t.Context(), sample.Function, event, func() (runtimeapi.Invocation, error) {
-					return theirs[sample.Function].invoke(t.Context(), event)
-				})
+			if err := errors.Join(ours.Reset(), around.Reset()); err != nil {
+				t.Fatal(err)
+			}
+
+			want, err := ours.Send(t.Context(), sample.Function, event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := around.Observe(t.Context(), sample.Function, event, func() (runtimeapi.Invocation, error) {
+				return invoke(t.Context(), theirs[sample.Function], event)
 			})
+			if err != nil {
+				t.Fatal(err)
+			}
+
 			for _, fault := range sample.Faults(got) {
 				t.Error(fault)
 			}
@@ -80,18 +85,6 @@ func surroundings(t *testing.T, functions []string, bootstraps map[string]string
 	return stack
 }
 
-func exchange(t *testing.T, stack *stage.Stack, send func() (stage.Exchange, error)) stage.Exchange {
-	t.Helper()
-	if err := stack.Reset(); err != nil {
-		t.Fatal(err)
-	}
-	x, err := send()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
-
 // passing are the members of a document that differ from one invocation to the next.
 var passing = []string{"duration_ms", "instance", "upstream_request_id", "X-Request-Id", "id", "Location", "from", "until", "created_at", "at"}
 
@@ -107,11 +100,11 @@ func lasting(document []byte) any {
 func open(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		maps.DeleteFunc(v, func(name string, _ any) bool {
+			return slices.ContainsFunc(passing, func(p string) bool { return strings.EqualFold(p, name) })
+		})
 		for name, one := range v {
 			v[name] = open(one)
-			if slices.ContainsFunc(passing, func(p string) bool { return strings.EqualFold(p, name) }) {
-				delete(v, name)
-			}
 		}
 	case []any:
 		for i, one := range v {
@@ -125,11 +118,9 @@ func open(value any) any {
 	return value
 }
 
-// emulator is a function behind AWS's emulator.
-type emulator struct{ url string }
-
-// start starts a function behind the emulator, which ends with the test.
-func start(t *testing.T, bootstrap string, env map[string]string) *emulator {
+// start starts a function behind the emulator, which ends with the test, and returns where
+// it is invoked.
+func start(t *testing.T, bootstrap string, env map[string]string) string {
 	t.Helper()
 	door := free(t)
 	command := exec.CommandContext(t.Context(), program, "--log-level", "error", "--runtime-api-address", free(t), "--runtime-interface-emulator-address", door, bootstrap)
@@ -157,19 +148,20 @@ func start(t *testing.T, bootstrap string, env map[string]string) *emulator {
 		}
 	})
 	for {
-		var dialer net.Dialer
-		if connection, err := dialer.DialContext(t.Context(), "tcp", door); err == nil {
+		connection, err := net.Dial("tcp", door)
+		if err == nil {
 			_ = connection.Close()
-			return &emulator{url: "http://" + door + "/2015-03-31/functions/function/invocations"}
-		} else if t.Context().Err() != nil {
+			return "http://" + door + "/2015-03-31/functions/function/invocations"
+		}
+		if t.Context().Err() != nil {
 			t.Fatal(err)
 		}
-		<-time.After(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-func (e *emulator) invoke(ctx context.Context, event []byte) (runtimeapi.Invocation, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(event))
+func invoke(ctx context.Context, url string, event []byte) (runtimeapi.Invocation, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(event))
 	if err != nil {
 		return runtimeapi.Invocation{}, err
 	}

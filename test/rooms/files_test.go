@@ -3,6 +3,7 @@ package rooms
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -89,20 +90,17 @@ func matches(pattern string) func(string) bool {
 // without its history, there is nothing to look at.
 func trackedFiles(t *testing.T) []string {
 	t.Helper()
-	if _, err := fs.Stat(repository(t), ".git"); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("which files are kept is read from git, and this source is no clone")
-	}
-	git, err := exec.LookPath("git")
-	if err != nil {
-		t.Skip("which files are kept is read from git, and there is none here")
+	_, err := fs.Stat(root, ".git")
+	git, missing := exec.LookPath("git")
+	if errors.Is(err, fs.ErrNotExist) || missing != nil {
+		t.Skip("which files are kept is read from git, and there is none here, or this source is no clone")
 	}
 	// In a container, the clone may belong to another user than this one.
 	list := exec.CommandContext(t.Context(), git, "-c", "safe.directory=*", "-C", "../..", "ls-files", "-z")
-	var stderr strings.Builder
-	list.Stderr = &stderr
+	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
-		t.Fatalf("git ls-files: %v: %s", err, &stderr)
+		t.Fatalf("git ls-files: %v", err)
 	}
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 }

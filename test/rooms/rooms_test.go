@@ -4,7 +4,6 @@
 package rooms
 
 import (
-	"bytes"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -80,10 +79,13 @@ type room struct {
 	modules []string // of others
 }
 
+// root is the repository's.
+var root = os.DirFS("../..")
+
 func list(paths ...string) []string { return paths }
 
 func TestRooms_importOnlyWhatTheDrawingAllows(t *testing.T) {
-	for _, fault := range wrongArrows(t, repository(t)) {
+	for _, fault := range wrongArrows(t, root) {
 		t.Error(fault)
 	}
 }
@@ -121,7 +123,7 @@ func TestRooms_aWrongArrowIsNamed(t *testing.T) {
 }
 
 func TestRooms_theTableNamesNoRoomThatIsGone(t *testing.T) {
-	exist := directories(t, repository(t), "functions", "internal")
+	exist := directories(goFiles(t, root, "functions", "internal"))
 	for dir := range product {
 		if !slices.Contains(exist, dir) {
 			t.Errorf("the table has %s, but no such room has Go files", dir)
@@ -130,10 +132,12 @@ func TestRooms_theTableNamesNoRoomThatIsGone(t *testing.T) {
 }
 
 func TestRooms_theDrawingNamesEachOne(t *testing.T) {
-	root := repository(t)
-	named := paths(string(read(t, root, drawing)))
+	named := regexp.MustCompile(`[A-Za-z0-9_./-]+`).FindAllString(read(t, root, drawing), -1)
+	for i, p := range named {
+		named[i] = strings.TrimRight(p, "/.") // one that begins with ./ is an argument of a command, and does not count
+	}
 
-	for _, dir := range directories(t, root, "functions", "internal", "simulated", "test") {
+	for _, dir := range directories(goFiles(t, root, "functions", "internal", "simulated", "test")) {
 		if !slices.Contains(named, dir) {
 			t.Errorf("%s does not name the room %s", drawing, dir)
 		}
@@ -146,22 +150,18 @@ func TestRooms_theDrawingNamesEachOne(t *testing.T) {
 }
 
 func TestFunctions_areWiringOnly(t *testing.T) {
-	root := repository(t)
 	lines := map[string]int{}
 	for _, file := range goFiles(t, root, "functions") {
-		lines[path.Dir(file)] += bytes.Count(read(t, root, file), []byte("\n"))
-	}
-	for dir, n := range lines {
-		if n > maxLines {
-			t.Errorf("%s has %d lines of Go, more than %d: move logic to a room under internal", dir, n, maxLines)
+		dir := path.Dir(file)
+		if lines[dir] += strings.Count(read(t, root, file), "\n"); lines[dir] > maxLines {
+			t.Errorf("%s has %d lines of Go, more than %d: move logic to a room under internal", dir, lines[dir], maxLines)
 		}
 	}
 }
 
 func TestFunctions_neverSkipVerification(t *testing.T) {
-	root := repository(t)
 	for _, file := range goFiles(t, root, "functions", "internal") {
-		if bytes.Contains(read(t, root, file), []byte("InsecureSkipVerify")) {
+		if strings.Contains(read(t, root, file), "InsecureSkipVerify") {
 			t.Errorf("%s mentions InsecureSkipVerify: certificates are always verified", file)
 		}
 	}
@@ -201,20 +201,9 @@ func (r room) mayUse(imported string) bool {
 	return !strings.Contains(first, ".") || slices.ContainsFunc(r.modules, func(prefix string) bool { return strings.HasPrefix(imported, prefix) })
 }
 
-// paths returns every path in a text. One that starts with ./ is an argument of a
-// command, and does not count.
-func paths(text string) []string {
-	found := regexp.MustCompile(`[A-Za-z0-9_./-]+`).FindAllString(text, -1)
-	for i, p := range found {
-		found[i] = strings.TrimRight(p, "/.")
-	}
-	return found
-}
-
-func directories(t *testing.T, root fs.FS, in ...string) []string {
-	t.Helper()
-	var dirs []string
-	for _, file := range goFiles(t, root, in...) {
+// directories are the folders of files.
+func directories(files []string) (dirs []string) {
+	for _, file := range files {
 		dirs = append(dirs, path.Dir(file))
 	}
 	slices.Sort(dirs)
@@ -223,62 +212,41 @@ func directories(t *testing.T, root fs.FS, in ...string) []string {
 
 // goFiles returns the non-test Go files under the trees, whatever platform they
 // are for.
-func goFiles(t *testing.T, root fs.FS, trees ...string) []string {
+func goFiles(t *testing.T, root fs.FS, trees ...string) (files []string) {
 	t.Helper()
-	var files []string
-	for _, tree := range trees {
-		err := fs.WalkDir(root, tree, func(file string, entry fs.DirEntry, err error) error {
-			switch {
-			case os.IsNotExist(err) && file == tree:
-				return nil
-			case err != nil:
-				return err
-			case entry.IsDir() && entry.Name() == "testdata":
-				return fs.SkipDir
-			case strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go"):
-				files = append(files, file)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+	err := fs.WalkDir(root, ".", func(file string, entry fs.DirEntry, err error) error {
+		tree, _, _ := strings.Cut(file, "/")
+		switch {
+		case err == nil && entry.IsDir() && file != "." && (!slices.Contains(trees, tree) || entry.Name() == "testdata"):
+			return fs.SkipDir
+		case strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go"):
+			files = append(files, file)
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
 
-func imports(t *testing.T, root fs.FS, file string) []string {
+func imports(t *testing.T, root fs.FS, file string) (imported []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, read(t, root, file), parser.ImportsOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var imported []string
 	for _, spec := range parsed.Imports {
-		p, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			t.Fatalf("%s: import %s: %v", file, spec.Path.Value, err)
-		}
-		imported = append(imported, p)
+		imported = append(imported, strings.Trim(spec.Path.Value, "\"`"))
 	}
 	return imported
 }
 
-func read(t *testing.T, root fs.FS, file string) []byte {
+func read(t *testing.T, root fs.FS, file string) string {
 	t.Helper()
 	content, err := fs.ReadFile(root, file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return content
-}
-
-// repository is the root of this module, which holds more than these rooms.
-func repository(t *testing.T) fs.FS {
-	t.Helper()
-	root := os.DirFS("../..")
-	if mod := read(t, root, "go.mod"); !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
-		t.Fatalf("go.mod is not that of %s", module)
-	}
-	return root
+	return string(content)
 }

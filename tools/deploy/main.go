@@ -156,15 +156,15 @@ func (d deployment) awsFlags() (found []string) {
 
 // deploy runs sam build and sam deploy.
 func (d deployment) deploy(ctx context.Context, architecture string, values map[string]string) error {
-	document, err := json.MarshalIndent(values, "", "  ") // which is YAML too
-	if err != nil {
-		return fmt.Errorf("write the parameters: %w", err)
-	}
 	file := filepath.Join(".aws-sam", "parameters.yaml")
-	if err := os.MkdirAll(".aws-sam", 0o750); err != nil {
-		return fmt.Errorf("write the parameters: %w", err)
+	document, err := json.MarshalIndent(values, "", "  ") // which is YAML too
+	if err == nil {
+		err = os.MkdirAll(".aws-sam", 0o750)
 	}
-	if err := os.WriteFile(file, document, 0o600); err != nil {
+	if err == nil {
+		err = os.WriteFile(file, document, 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("write the parameters: %w", err)
 	}
 	if err := d.call(ctx, goNames[architecture], "build", "--parameter-overrides", "Architecture="+architecture); err != nil {

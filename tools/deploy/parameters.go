@@ -21,13 +21,12 @@ type declaration struct {
 	Default string `yaml:"Default"`
 }
 
-func readTemplate(file string) (template, error) {
-	var t template
+func readTemplate(file string) (t template, _ error) {
 	text, err := os.ReadFile(file) //nolint:gosec // the repository's own template
-	if err != nil {
-		return t, fmt.Errorf("read the template: %w", err)
+	if err == nil {
+		err = yaml.Unmarshal(text, &t)
 	}
-	if err := yaml.Unmarshal(text, &t); err != nil {
+	if err != nil {
 		return t, fmt.Errorf("read the template: %w", err)
 	}
 	return t, nil

@@ -6,9 +6,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,16 +21,15 @@ import (
 // ourModules are those of this folder, which this test's own program is linked with.
 var ourModules = sync.OnceValues(func() ([]module, error) { return readModules(context.Background()) })
 
-var packedOnce = sync.OnceValue(func() map[string][]byte { return map[string][]byte{} })
+var packedOnce map[string][]byte
 
 // packed is a release of which each function is this test's own program.
 func packed(t *testing.T) map[string][]byte {
 	t.Helper()
-	files := packedOnce()
-	if len(files) == 0 {
-		maps.Copy(files, packedAnew(t, ""))
+	if packedOnce == nil {
+		packedOnce = packedAnew(t, "")
 	}
-	return files
+	return packedOnce
 }
 
 func packedAnew(t *testing.T, address string) map[string][]byte {
@@ -45,11 +44,8 @@ func packedAnew(t *testing.T, address string) map[string][]byte {
 	}
 	folder, out, bootstraps := t.TempDir(), t.TempDir(), []string(nil)
 	for _, name := range []string{"arm64/api", "arm64/event", "arm64/window", "amd64/api", "amd64/event", "amd64/window"} {
-		bootstrap := filepath.Join(folder, filepath.FromSlash(name), "bootstrap")
-		if err := os.MkdirAll(filepath.Dir(bootstrap), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Link(self, bootstrap); err != nil {
+		bootstrap := filepath.Join(folder, name, "bootstrap")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(bootstrap), 0o750), os.Link(self, bootstrap)); err != nil {
 			t.Fatal(err)
 		}
 		bootstraps = append(bootstraps, bootstrap)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,42 +42,31 @@ type text struct{ name, content string }
 // readModules asks the go command for the modules that the packages in the
 // current folder and their tests are compiled with, and reads their licences.
 // They are sorted by path.
-func readModules(ctx context.Context) ([]module, error) {
-	listing, err := goCommand(ctx, "list", "-deps", "-test", "-json=Module", "./...")
+func readModules(ctx context.Context) (modules []module, _ error) {
+	const format = "{{with .Module}}{{if not .Main}}{{.Path}}\t{{.Version}}\t{{.Dir}}{{end}}{{end}}"
+	listing, err := goCommand(ctx, "list", "-deps", "-test", "-f", format, "./...")
 	if err != nil {
 		return nil, err
 	}
-	root, err := goCommand(ctx, "env", "GOROOT", "GOVERSION")
+	library, err := goCommand(ctx, "env", "GOVERSION", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
-	folder, version, _ := strings.Cut(strings.TrimSpace(string(root)), "\n")
 	licences, err := assets.DefaultClassifier()
 	if err != nil {
 		return nil, fmt.Errorf("the texts of known licences: %w", err)
 	}
-	library, err := readModule(licences, standardLibrary, strings.TrimPrefix(version, "go"), folder)
-	modules := []module{library}
-	for decoder := json.NewDecoder(bytes.NewReader(listing)); err == nil; {
-		var p struct {
-			Module *struct {
-				Path, Version, Dir string
-				Main               bool
-			}
+	listed := append(listing, strings.Join(append([]string{standardLibrary}, library...), "\t"))
+	slices.Sort(listed)
+	for _, line := range slices.Compact(listed) {
+		fields := strings.Split(line, "\t")
+		m, err := readModule(licences, fields[0], strings.TrimPrefix(fields[1], "go"), fields[2])
+		if err != nil {
+			return nil, err
 		}
-		if err = decoder.Decode(&p); errors.Is(err, io.EOF) {
-			slices.SortFunc(modules, func(a, b module) int { return strings.Compare(a.path, b.path) })
-			return modules, nil
-		}
-		known := func(m module) bool { return m.path == p.Module.Path }
-		if err != nil || p.Module == nil || p.Module.Main || slices.ContainsFunc(modules, known) {
-			continue
-		}
-		var m module
-		m, err = readModule(licences, p.Module.Path, p.Module.Version, p.Module.Dir)
 		modules = append(modules, m)
 	}
-	return nil, err
+	return modules, nil
 }
 
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)(\.|-|$)`)
@@ -136,12 +123,13 @@ func listLicences(out io.Writer, modules []module) error {
 	return errors.Join(append(faults, table.Flush())...)
 }
 
-func goCommand(ctx context.Context, args ...string) ([]byte, error) {
+// goCommand returns the lines that a go command writes.
+func goCommand(ctx context.Context, args ...string) ([]string, error) {
 	command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are our own
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
 		return nil, fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
-	return output, nil
+	return strings.FieldsFunc(string(output), func(r rune) bool { return r == '\n' }), nil
 }
