@@ -193,29 +193,6 @@ func TestRequests_recordWhatWasAsked(t *testing.T) {
 	}
 }
 
-func TestReset_bringsBackTheStart(t *testing.T) {
-	segura, c := start(t, seguratest.Options{})
-	c.enables(5)
-	segura.SetActive(7, true)
-	segura.SetState(6, seguratest.APISecret{Forbidden: true})
-	segura.SetGeneration(seguratest.Minimal)
-	segura.RotateClientSecret("newer")
-	segura.RefuseToken(seguratest.RefusedInactive)
-	segura.Fail(seguratest.Match{}, seguratest.Gateway502(), -1)
-
-	segura.Reset()
-
-	if segura.Active(5) || segura.Active(7) || !segura.Active(6) || segura.ClientSecret() != seguratest.DefaultClientSecret {
-		t.Errorf("got the states %v and the client secret %q", segura.States(), segura.ClientSecret())
-	}
-	if segura.Count("") != 0 || segura.Connections() != 0 || len(segura.Requests()) != 0 {
-		t.Errorf("got %d requests and %d connections, want none", segura.Count(""), segura.Connections())
-	}
-	wantAnswer(t, "the token of before", c.enables(5), 200, `"code":200`)
-	c.token = ""
-	wantAnswer(t, "no token", c.enables(5), 404, "no Route")
-}
-
 func TestLatency_isAddedToEveryAnswer(t *testing.T) {
 	_, c := start(t, seguratest.Options{Latency: seguratest.Latency{Token: 30 * time.Millisecond, Call: 60 * time.Millisecond, Jitter: time.Millisecond}})
 	for least, call := range map[time.Duration]func(){30 * time.Millisecond: c.renewsToken, 60 * time.Millisecond: func() { c.enables(5) }} {

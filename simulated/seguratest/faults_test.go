@@ -50,22 +50,6 @@ func TestFail_answersWithTheReplyAskedFor(t *testing.T) {
 	}
 }
 
-func TestWithHeader_setsAndRemovesHeaders(t *testing.T) {
-	segura, c := start(t, seguratest.Options{})
-	plain := seguratest.Gateway429()
-	segura.Fail(enableCalls, plain.WithHeader("Retry-After", "2").WithHeader("X-Kong-Request-Id", "").WithHeader("Content-Type", ""), 1)
-	segura.Fail(enableCalls, plain, 1)
-
-	changed, unchanged := c.enables(5).Header, c.enables(5).Header
-
-	if changed.Get("Retry-After") != "2" || changed.Get("X-Kong-Request-Id")+changed.Get("Content-Type") != "" {
-		t.Errorf("changed headers: got %v", changed)
-	}
-	if unchanged.Get("Retry-After") != "" || unchanged.Get("X-Kong-Request-Id") == "" || unchanged.Get("Content-Type") == "" {
-		t.Errorf("unchanged headers: got %v", unchanged)
-	}
-}
-
 func TestFail_breaksTheConversation(t *testing.T) {
 	for _, row := range []struct {
 		fault    seguratest.Fault
@@ -141,30 +125,6 @@ func TestFail_matchesByKindIdentifierAndPredicateInSequence(t *testing.T) {
 
 	if want := []int{200, 502, 502, 200, 200, 1, 503, 0, 500, 500, 500, 404}; !slices.Equal(got, want) {
 		t.Errorf("statuses and faults left: got %v, want %v", got, want)
-	}
-}
-
-func TestUntil_holdsCallsAndSoShowsHowManyThereAreAtOnce(t *testing.T) {
-	segura, c := start(t, seguratest.Options{AnyIdentifier: true})
-	release := make(chan struct{})
-	segura.Fail(enableCalls, seguratest.Normally().Until(release), -1)
-
-	var group sync.WaitGroup
-	for i := range int64(5) {
-		group.Go(func() { c.enables(200 + i) })
-	}
-	if err := segura.Await(t.Context(), seguratest.KindEnable, 5); err != nil {
-		t.Fatal(err)
-	}
-	held := segura.Active(200)
-	close(release)
-	group.Wait()
-
-	if held || !segura.Active(200) {
-		t.Errorf("active while held and afterwards: got %t and %t", held, segura.Active(200))
-	}
-	if got := segura.Peak(seguratest.KindEnable); got != 5 {
-		t.Errorf("calls at once: got %d, want 5", got)
 	}
 }
 

@@ -82,7 +82,6 @@ type Server struct {
 	door    *door
 	http    *http.Server
 	routes  []route
-	stop    context.CancelFunc // ends all requests
 
 	mu     sync.Mutex
 	delays Latency
@@ -134,8 +133,6 @@ func (s *Server) fresh() state {
 }
 
 func (s *Server) newHTTPServer() *http.Server {
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true) // for the bench's peers
@@ -148,7 +145,6 @@ func (s *Server) newHTTPServer() *http.Server {
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withConnection,
 	}
 }
@@ -176,9 +172,8 @@ func Start(t TB, o Options) *Server {
 // Close ends every connection, hanging ones included, and waits for the
 // handlers. It may be called more than once.
 func (s *Server) Close() {
-	s.stop()
-	s.door.close()
-	_ = s.http.Shutdown(context.Background()) // waits
+	s.door.close() // and with their connections all requests end
+	_ = s.http.Shutdown(context.Background())
 }
 
 // locked does what the lock is for.
