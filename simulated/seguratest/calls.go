@@ -90,8 +90,8 @@ func (x *exchange) route() reply {
 // answerCall is a call to the MySafe API.
 func (x *exchange) answerCall() reply {
 	s := x.server
-	if refused := x.refusedToken(); refused != nil {
-		return *refused
+	if style, ok := x.honours(); !ok {
+		return x.refusal(style)
 	}
 	if want := s.options.Referer; want != "" && x.r.Referer() != want {
 		return x.says(403, messageNotAuthorized)

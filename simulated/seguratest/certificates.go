@@ -49,10 +49,10 @@ type certificates struct{ ca, server, client, stranger pair }
 
 func newCertificates(o Options) (c *certificates, err error) {
 	c = &certificates{}
-	if c.ca, err = issue(authorityTemplate("Segura private CA"), nil); err != nil {
+	if c.ca, err = issue(template("Segura private CA", x509.KeyUsageCertSign), nil); err != nil {
 		return nil, err
 	}
-	other, err := issue(authorityTemplate("Another CA"), nil)
+	other, err := issue(template("Another CA", x509.KeyUsageCertSign), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -95,18 +95,14 @@ func issueServer(o Options, ca, other *pair) (pair, error) {
 
 func template(name string, usage x509.KeyUsage, extended ...x509.ExtKeyUsage) *x509.Certificate {
 	return &x509.Certificate{
-		Subject:     pkix.Name{CommonName: name},
-		NotBefore:   time.Now().Add(-24 * time.Hour),
-		NotAfter:    time.Now().AddDate(1, 0, 0),
-		KeyUsage:    usage,
-		ExtKeyUsage: extended,
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-24 * time.Hour),
+		NotAfter:              time.Now().AddDate(1, 0, 0),
+		IsCA:                  usage == x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		KeyUsage:              usage,
+		ExtKeyUsage:           extended,
 	}
-}
-
-func authorityTemplate(name string) *x509.Certificate {
-	t := template(name, x509.KeyUsageCertSign|x509.KeyUsageCRLSign)
-	t.IsCA, t.BasicConstraintsValid = true, true
-	return t
 }
 
 // issue makes a key and has its certificate signed by the issuer, or by itself

@@ -120,11 +120,36 @@ func TestFail_matchesByKindIdentifierAndPredicateInSequence(t *testing.T) {
 	for range 3 {
 		got = append(got, c.calls("GET", "/x", "").StatusCode)
 	}
-	segura.ClearFaults()
-	got = append(got, c.calls("GET", "/x", "").StatusCode)
+	for _, forget := range []func(){segura.ClearFaults, segura.Reset} {
+		segura.Fail(seguratest.Match{}, seguratest.Gateway500(), -1)
+		forget()
+		got = append(got, c.calls("GET", "/x", "").StatusCode)
+	}
 
-	if want := []int{200, 502, 502, 200, 200, 1, 503, 0, 500, 500, 500, 404}; !slices.Equal(got, want) {
+	if want := []int{200, 502, 502, 200, 200, 1, 503, 0, 500, 500, 500, 404, 404}; !slices.Equal(got, want) {
 		t.Errorf("statuses and faults left: got %v, want %v", got, want)
+	}
+}
+
+func TestUntil_holdsCalls(t *testing.T) {
+	segura, c := start(t, seguratest.Options{})
+	release := make(chan struct{})
+	segura.Fail(enableCalls, seguratest.Normally().Until(release), -1)
+	var group sync.WaitGroup
+	for i := range int64(5) {
+		group.Go(func() { c.enables(100 + i) })
+	}
+	if err := segura.Await(t.Context(), seguratest.KindEnable, 5); err != nil {
+		t.Fatal(err)
+	}
+
+	time.Sleep(20 * time.Millisecond) // in which they would be answered
+	held := segura.Active(100)
+	close(release)
+	group.Wait()
+
+	if got := segura.Peak(seguratest.KindEnable); held || !segura.Active(100) || got != 5 {
+		t.Errorf("got active while held %t, afterwards %t, and %d calls at once, want false, true and 5", held, segura.Active(100), got)
 	}
 }
 

@@ -48,18 +48,14 @@ func (x *exchange) refusal(style RefusalStyle) reply {
 	return x.gateway(404, messageNoRoute)
 }
 
-// refusedToken is the refusal of a call whose token is not honoured, else nil.
-func (x *exchange) refusedToken() *reply {
+// honours reports whether the call has a token that is honoured, and how it is
+// refused if not.
+func (x *exchange) honours() (refusal RefusalStyle, ok bool) {
 	scheme, token, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
 	s := x.server
 	s.mu.Lock()
-	style, end := s.refusal, s.valid[token]
-	s.mu.Unlock()
-	if scheme == "Bearer" && s.options.Now().Before(end) {
-		return nil
-	}
-	refused := x.refusal(style)
-	return &refused
+	defer s.mu.Unlock()
+	return s.refusal, scheme == "Bearer" && s.options.Now().Before(s.valid[token])
 }
 
 // newToken looks like a JWT with {"typ":"JWT","alg":"RS256"}.
