@@ -162,6 +162,8 @@ func TestCall_isRefusedWithoutAHonouredToken(t *testing.T) {
 	}
 	c.renewsToken()
 	wantAnswer(t, "a fresh token", c.enables(5), 200, "activated successfully")
+	_, c = start(t, seguratest.Options{Referer: "https://referer.example/"})
+	wantAnswer(t, "no Referer", c.enables(5), 403, "You are not authorized to access this resource")
 }
 
 func TestRequests_recordWhatWasAsked(t *testing.T) {
