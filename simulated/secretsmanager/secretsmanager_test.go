@@ -102,6 +102,7 @@ func TestFail_playsFaultsInTheirOrder(t *testing.T) {
 		{secretsmanager.Throttling, 400, `"__type":"ThrottlingException"`},
 		{secretsmanager.Throttling, 400, `"__type":"ThrottlingException"`},
 		{secretsmanager.AccessDenied, 400, `is not authorized to perform: secretsmanager:GetSecretValue`},
+		{secretsmanager.KeyAccessDenied, 400, `Access to KMS is not allowed`},
 		{secretsmanager.SignatureMismatch, 400, `x-amz-security-token:the-session-token`},
 		{secretsmanager.ExpiredToken, 400, `"__type":"ExpiredTokenException"`},
 		{secretsmanager.InvalidToken, 400, `"__type":"UnrecognizedClientException"`},
