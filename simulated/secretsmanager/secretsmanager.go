@@ -7,25 +7,19 @@
 package secretsmanager
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
-	"strings"
+	"slices"
 	"sync"
 	"time"
-)
-
-const (
-	region  = "eu-west-1"
-	account = "123456789012"
-
-	maxRequestSize = 1 << 20
 )
 
 // Options says where to listen.
@@ -44,46 +38,26 @@ type Options struct {
 
 // Server is a running endpoint. Its methods may be called at once.
 type Server struct {
-	listener net.Listener
-	server   *http.Server
-	url      string
-	closing  chan struct{}
-	once     sync.Once
+	server *http.Server
+	url    string
 
 	mu       sync.Mutex
-	secrets  map[string]*secret // by name
+	secrets  map[string]map[string]any // by name: the value by its field; nil is marked for deletion
 	requests []Request
 	faults   []*fault
-	versions int
-}
-
-// secret is one secret, with the value that AWS labels AWSCURRENT.
-type secret struct {
-	name, arn string
-	version   int
-	field     string // SecretString or SecretBinary
-	value     any
-	created   time.Time
-	deleted   bool
 }
 
 // Request is the record of one call.
 type Request struct {
-	Time     time.Time
 	Target   string // of X-Amz-Target, e.g. secretsmanager.GetSecretValue
 	SecretID string // as asked for
-	Status   int    // answered; 0 where there was no answer
-	Fault    Fault  // that was played; empty where none was
 	Header   http.Header
 }
 
 // Start starts an endpoint without secrets. It runs until Close.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	if o.Address == "" {
-		o.Address = "127.0.0.1:0"
-	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", o.Address)
+	o.Address = cmp.Or(o.Address, "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for Secrets Manager: %w", err)
 	}
@@ -92,8 +66,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		scheme = "https"
 		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*o.Certificate}, MinVersion: tls.VersionTLS12})
 	}
-	s := &Server{listener: listener, secrets: map[string]*secret{}, closing: make(chan struct{})}
-	s.url = scheme + "://" + advertised(o, listener.Addr())
+	s := &Server{url: scheme + "://" + advertised(o, listener.Addr()), secrets: map[string]map[string]any{}}
 	s.server = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil
@@ -105,67 +78,46 @@ func advertised(o Options, bound net.Addr) string {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	if o.AdvertiseHost != "" {
-		host = o.AdvertiseHost
-	}
-	return net.JoinHostPort(host, port)
+	return net.JoinHostPort(cmp.Or(o.AdvertiseHost, host), port)
 }
 
 // URL is what AWS_ENDPOINT_URL_SECRETS_MANAGER has to be.
 func (s *Server) URL() string { return s.url }
 
 // Close ends the endpoint and every call in flight. It may be called again.
-func (s *Server) Close() error {
-	s.once.Do(func() { close(s.closing) })
-	return s.server.Close()
-}
+func (s *Server) Close() error { return s.server.Close() }
 
 // Put sets the value of a secret as a SecretString, and creates the secret
-// where there is none. It returns the ARN.
-func (s *Server) Put(name, value string) string { return s.put(name, "SecretString", value) }
+// where there is none.
+func (s *Server) Put(name, value string) { s.put(name, map[string]any{"SecretString": value}) }
 
 // PutBinary is [Server.Put] for a SecretBinary.
-func (s *Server) PutBinary(name string, value []byte) string {
-	return s.put(name, "SecretBinary", value) // base64 in JSON
+func (s *Server) PutBinary(name string, value []byte) {
+	s.put(name, map[string]any{"SecretBinary": value}) // base64 in JSON
 }
 
-func (s *Server) put(name, field string, value any) string {
+func (s *Server) put(name string, value map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.versions++
-	s.secrets[name] = &secret{name: name, arn: arn(name), version: s.versions, field: field, value: value, created: time.Now()}
-	return s.secrets[name].arn
+	s.secrets[name] = value
 }
 
-// arn ends in six characters that AWS makes up; here they follow from the name.
 func arn(name string) string {
-	hash := fnv.New32a()
-	_, _ = io.WriteString(hash, name)
-	return fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%06x", region, account, name, hash.Sum32()&0xffffff)
+	return "arn:aws:secretsmanager:eu-west-1:123456789012:secret:" + name + "-AbCdEf"
 }
 
 // Delete marks a secret for deletion: reading it fails, and Put brings it back.
-func (s *Server) Delete(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known := s.secrets[name]; known != nil {
-		known.deleted = true
-	}
-}
+func (s *Server) Delete(name string) { s.put(name, nil) }
 
 // Requests are the records of all calls, in the order of their arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Request(nil), s.requests...)
+	return slices.Clone(s.requests)
 }
 
 // Reads counts the calls, those that failed included.
-func (s *Server) Reads() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.requests)
-}
+func (s *Server) Reads() int { return len(s.Requests()) }
 
 // Reset forgets faults and records; the secrets stay.
 func (s *Server) Reset() {
@@ -174,68 +126,49 @@ func (s *Server) Reset() {
 	s.faults, s.requests = nil, nil
 }
 
+// signed is what a signature of Secrets Manager looks like. The access keys that
+// tools make up have small letters too.
+var signed = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Za-z0-9]+/\d{8}/[a-z0-9-]+/secretsmanager/aws4_request, ` +
+	`SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, Signature=[0-9a-f]{64}$`)
+
 // serve answers one call of AWS JSON 1.1.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestSize))
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		return
 	}
 	var input struct{ SecretId string }
-	malformed := json.Unmarshal(body, &input) != nil
-	x := &exchange{server: s, w: w, r: r}
-	x.begin(input.SecretId)
-	defer x.end()
+	malformed := json.Unmarshal(body, &input) != nil || input.SecretId == ""
+	due := s.record(Request{Target: r.Header.Get("X-Amz-Target"), SecretID: input.SecretId, Header: r.Header.Clone()})
+	pause(r, due.delay)
 	switch {
 	case r.Method != http.MethodPost || r.URL.Path != "/":
-		x.fail(http.StatusNotFound, "UnknownOperationException", "")
-	case !isSigned(r):
-		x.fail(http.StatusBadRequest, "MissingAuthenticationTokenException", "Missing Authentication Token")
-	case x.fault != "":
-		x.play(x.fault)
+		failure(404, "UnknownOperationException", "").send(w)
+	case !signed.MatchString(r.Header.Get("Authorization")):
+		failure(400, "MissingAuthenticationTokenException", "Missing Authentication Token").send(w)
+	case due.kind != "":
+		play(due.kind, w, r)
 	case r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue":
-		x.fail(http.StatusBadRequest, "UnknownOperationException", "")
-	case malformed || input.SecretId == "":
-		x.fail(http.StatusBadRequest, "SerializationException", "")
+		failure(400, "UnknownOperationException", "").send(w)
+	case malformed:
+		failure(400, "SerializationException", "").send(w)
 	default:
-		s.getSecretValue(x, input.SecretId)
+		s.getSecretValue(input.SecretId).send(w)
 	}
 }
 
-// scope is what a signature of Secrets Manager looks like. The access keys that
-// tools make up have small letters too.
-var scope = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Za-z0-9]+/\d{8}/[a-z0-9-]+/secretsmanager/aws4_request, ` +
-	`SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, Signature=[0-9a-f]{64}$`)
-
-func isSigned(r *http.Request) bool { return scope.MatchString(r.Header.Get("Authorization")) }
-
-// find looks a secret up by name, ARN, or ARN without the last six characters.
-func (s *Server) find(id string) *secret {
-	if known := s.secrets[id]; known != nil {
-		return known
-	}
-	for _, known := range s.secrets {
-		if id == known.arn || id == known.arn[:strings.LastIndexByte(known.arn, '-')] {
-			return known
-		}
-	}
-	return nil
-}
-
-func (s *Server) getSecretValue(x *exchange, id string) {
+func (s *Server) getSecretValue(name string) reply {
 	s.mu.Lock()
-	known := s.find(id)
-	deleted := known != nil && known.deleted
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	value, known := s.secrets[name]
 	switch {
-	case known == nil:
-		x.play(ResourceNotFound)
-	case deleted:
-		x.play(MarkedForDeletion)
-	default:
-		body, _ := json.Marshal(map[string]any{ // strings and numbers only
-			"ARN": known.arn, "Name": known.name, known.field: known.value, "CreatedDate": float64(known.created.UnixMilli()) / 1000,
-			"VersionId": fmt.Sprintf("a1b2c3d4-5678-4d9e-8c0f-%012d", known.version), "VersionStages": []string{"AWSCURRENT"},
-		})
-		x.reply(http.StatusOK, body)
+	case !known:
+		return replies[ResourceNotFound]
+	case value == nil:
+		return replies[MarkedForDeletion]
 	}
+	document := map[string]any{"ARN": arn(name), "Name": name, "VersionStages": []string{"AWSCURRENT"}}
+	maps.Copy(document, value)
+	body, _ := json.Marshal(document) // texts only
+	return reply{200, string(body)}
 }

@@ -5,150 +5,63 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
-
-const maxRecordedBody = 64 << 10
 
 // exchange is one request on its way to one answer.
 type exchange struct {
 	server  *Server
 	w       http.ResponseWriter
 	r       *http.Request
-	request *Request // the journal's: read only what arrive did not change
-	id      string   // the gateway's request id
-	fault   *Fault   // nil where none is played
+	request *Request // kept in the server: read only what does not change
+	fault   Fault
 	cached  *reply
 }
 
 // serve handles every request: record it, wait, then play a fault or answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
-		abort()
-	}
-	defer s.handlers.Done()
-	x := &exchange{server: s, w: w, r: r, id: requestID()}
-	x.request = s.describe(r, x.id)
-	fault := s.script.next(s.journal.arrive(x.request))
-	defer s.journal.leave(x.request)
-	if fault != nil {
-		x.fault = fault
-		s.journal.faulted(x.request, fault.name)
-	}
+	x := &exchange{server: s, w: w, r: r, request: s.describe(r)}
+	x.fault = s.arrive(x.request)
+	defer s.leave(x.request)
 	x.pause(s.latency(x.request.Kind))
-	if fault != nil {
-		fault.run(x)
-		return
-	}
-	x.send(x.answer())
+	x.fault.run(x)
 }
 
-// describe is the record of a request before it is kept. It reads the body, of
-// which it keeps a part.
-func (s *Server) describe(r *http.Request, id string) *Request {
-	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRecordedBody))
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 16<<20))
-	request := &Request{
-		Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
-		Proto: r.Proto, Host: r.Host, Header: r.Header.Clone(), Body: string(body),
-		RemoteAddr: r.RemoteAddr, TLS: tlsInfo(r.TLS), ID: id,
-	}
-	if c := connection(r); c != nil {
-		if tracked, ok := c.NetConn().(*conn); ok {
-			request.Connection = tracked.number
-		}
-	}
-	request.Kind, request.Identifier = s.classify(r)
-	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded") {
-		request.Form, _ = url.ParseQuery(request.Body)
-	}
-	return request
-}
-
-// classify finds the route; what is not exactly one of ours is KindOther.
-func (s *Server) classify(r *http.Request) (Kind, int64) {
-	if r.Method == http.MethodHead {
-		return KindHead, 0
-	}
-	path, ok := strings.CutPrefix(r.URL.EscapedPath(), s.options.BasePath)
-	if ok && r.Method == http.MethodGet && path == listPath {
-		return KindList, 0
-	}
-	if !ok || r.Method != http.MethodPost {
-		return KindOther, 0
-	}
-	if path == s.options.TokenPath {
-		return KindToken, 0
-	}
-	for _, route := range []struct {
-		kind Kind
-		path string
-	}{
-		{KindEnable, s.options.EnablePath},
-		{KindDisable, s.options.DisablePath},
-		{KindPasswordEnable, "/api/mysafe/password/active/{identifier}"},
-		{KindPasswordDisable, "/api/mysafe/password/inactive/{identifier}"},
-	} {
-		if identifier, ok := matchPath(route.path, path); ok {
-			return route.kind, identifier
-		}
-	}
-	return KindOther, 0
-}
-
-// listPath is that of the page "GET | List all API secrets".
-const listPath = "/api/mysafe/secretapi"
-
-// matchPath takes plain digits without leading zeros only: Segura is more
-// lenient, but a client that relies on it is to be seen.
-func matchPath(template, path string) (int64, bool) {
-	before, after, _ := strings.Cut(template, "{identifier}")
-	digits, ok := strings.CutPrefix(path, before)
-	if !ok {
-		return 0, false
-	}
-	digits, ok = strings.CutSuffix(digits, after)
-	if !ok {
-		return 0, false
-	}
-	identifier, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || identifier < 1 || strconv.FormatInt(identifier, 10) != digits {
-		return 0, false
-	}
-	return identifier, true
-}
-
-func (s *Server) latency(kind Kind) time.Duration {
+func (s *Server) latency(kind Kind) (d time.Duration) {
 	s.mu.Lock()
-	l := s.delays
-	s.mu.Unlock()
-	d := l.Call
-	if kind == KindToken {
-		d = l.Token
+	defer s.mu.Unlock()
+	if d = s.delays.Call; kind == KindToken {
+		d = s.delays.Token
 	}
-	if l.Jitter > 0 {
-		d += rand.N(l.Jitter)
+	if s.delays.Jitter > 0 {
+		d += rand.N(s.delays.Jitter)
 	}
 	return d
 }
 
-// pause waits, or ends the exchange where the client goes or the server closes.
-func (x *exchange) pause(d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// abort ends the exchange and its connection without another byte.
+func abort() { panic(http.ErrAbortHandler) }
+
+// wait waits for the channel, or ends the exchange where the client goes or the
+// server closes.
+func wait[T any](x *exchange, ready <-chan T) {
 	select {
-	case <-timer.C:
+	case <-ready:
 	case <-x.r.Context().Done():
 		abort()
 	}
 }
+
+func (x *exchange) pause(d time.Duration) {
+	if d > 0 {
+		wait(x, time.After(d))
+	}
+}
+
+// gone waits for the client to go or the server to close, and ends the exchange.
+func (x *exchange) gone() { wait[any](x, nil) }
 
 // answer is the faithful reply, made once: what it changes is changed then.
 func (x *exchange) answer() reply {
@@ -161,104 +74,68 @@ func (x *exchange) answer() reply {
 
 func (x *exchange) route() reply {
 	switch x.request.Kind {
-	case KindHead:
-		return x.answerHead()
+	case KindHead: // the start page is there, everything else is not
+		if strings.TrimRight(x.request.Path, "/") == x.server.options.BasePath {
+			return reply{200, "text/html; charset=UTF-8", ""}
+		}
 	case KindToken:
 		return x.answerToken()
 	case KindEnable, KindDisable, KindPasswordEnable, KindPasswordDisable, KindList:
 		return x.answerCall()
 	case KindOther:
 	}
-	return x.gateway(http.StatusNotFound, messageNoRoute)
-}
-
-// answerHead: the start page is there, everything else is not.
-func (x *exchange) answerHead() reply {
-	if strings.TrimRight(x.r.URL.EscapedPath(), "/") == x.server.options.BasePath {
-		return textReply(http.StatusOK, "text/html; charset=UTF-8", "")
-	}
-	return x.gateway(http.StatusNotFound, messageNoRoute)
+	return x.gateway(404, messageNoRoute)
 }
 
 // answerCall is a call to the MySafe API.
 func (x *exchange) answerCall() reply {
 	s := x.server
-	if !s.authority.honours(bearer(x.r)) {
-		return x.refusedToken(s.authority.refusal())
+	if style, ok := x.honours(); !ok {
+		return x.refusal(style)
 	}
-	g := s.speaks()
 	if want := s.options.Referer; want != "" && x.r.Referer() != want {
-		return g.envelope(403, 403, messageNotAuthorized, exception{})
+		return x.says(403, messageNotAuthorized)
 	}
 	if x.request.Kind == KindList {
-		return jsonReply(http.StatusOK, s.vault.list())
+		return jsonReply(200, s.list())
 	}
-	identifier := x.request.Identifier
-	w := g.shape().words
-	var became turned
-	var done, before string
-	switch x.request.Kind {
-	case KindDisable:
-		became, done, before = s.vault.turnAPISecret(identifier, false), w.disabled, w.alreadyDisabled
-	case KindPasswordEnable:
-		became, done, before = s.vault.turnPassword(identifier, true), messagePasswordEnabled, messagePasswordAlreadyEnabled
-	case KindPasswordDisable:
-		became, done, before = s.vault.turnPassword(identifier, false), messagePasswordDisabled, messagePasswordAlreadyDisabled
-	default:
-		became, done, before = s.vault.turnAPISecret(identifier, true), w.enabled, w.alreadyEnabled
+	message, code := s.turn(x.request)
+	status := 200
+	if code != 0 {
+		status = 400
 	}
-	switch became {
-	case missing:
-		return g.envelope(400, 400, messageNotFound, exception{1005, messageNotFound})
-	case forbidden:
-		return g.envelope(400, 400, messageNoAccess, exception{1006, messageNoAccess})
-	case already:
-		return g.envelope(200, 200, before, exception{})
-	case changed:
-	}
-	return g.envelope(200, 200, done, exception{})
+	return s.speaks().envelope(status, status, message, code, message)
 }
 
 // plausible is a success that changes nothing, for faults that cut one short.
 func (x *exchange) plausible() reply {
-	g := x.server.speaks()
-	switch x.request.Kind {
-	case KindToken:
-		return tokenReply(`{"token_type":"Bearer","expires_in":3600,"access_token":"` + strangeToken() + `"}`)
-	case KindDisable:
-		return g.envelope(200, 200, g.shape().words.disabled, exception{})
-	default:
-		return g.envelope(200, 200, g.shape().words.enabled, exception{})
+	if x.request.Kind == KindToken {
+		return jsonReply(200, `{"token_type":"Bearer","expires_in":3600,"access_token":"`+newToken()+`"}`)
 	}
+	return x.says(200, x.server.speaks().says(x.request.Kind).done)
 }
 
 // head sends the status and the headers, those of the gateway and of the fault
 // included; length is the Content-Length, or negative for none.
 func (x *exchange) head(a reply, length int) {
 	h := x.w.Header()
-	maps.Copy(h, a.header)
-	if !x.server.options.OlderGateway {
-		h.Set("X-Kong-Request-Id", x.id)
+	h.Set("Server", "kong/3.9.1")
+	h["Content-Type"] = nil // keeps net/http from guessing
+	if a.contentType != "" {
+		h.Set("Content-Type", a.contentType)
 	}
-	if h.Get("Server") == "" {
-		h.Set("Server", "nginx")
-		h.Set("Via", "1.1 kong/3.9.1")
+	if !x.server.options.OlderGateway {
+		h.Set("X-Kong-Request-Id", x.request.ID)
 	}
 	if length >= 0 {
 		h.Set("Content-Length", strconv.Itoa(length))
 	}
-	if x.fault != nil {
-		for name, values := range x.fault.header {
-			if len(values) == 1 && values[0] == "" {
-				h[name] = nil // removes what net/http would add, too
-			} else {
-				h[name] = values
-			}
-		}
-	}
-	x.server.journal.answered(x.request, a.status)
+	maps.Copy(h, x.fault.header)
+	x.server.locked(func() { x.request.Status = a.status })
 	x.w.WriteHeader(a.status)
 }
+
+func (x *exchange) write(body string) { _, _ = io.WriteString(x.w, body) }
 
 func (x *exchange) send(a reply) {
 	length := len(a.body)
@@ -266,22 +143,5 @@ func (x *exchange) send(a reply) {
 		length = -1 // these have none
 	}
 	x.head(a, length)
-	if x.r.Method != http.MethodHead {
-		_, _ = io.WriteString(x.w, a.body)
-	}
-}
-
-// gone waits for the client to go or the server to close, and ends the exchange.
-func (x *exchange) gone() {
-	<-x.r.Context().Done()
-	abort()
-}
-
-// waitFor waits for the channel, or ends the exchange as pause does.
-func (x *exchange) waitFor(ready <-chan struct{}) {
-	select {
-	case <-ready:
-	case <-x.r.Context().Done():
-		abort()
-	}
+	x.write(a.body) // net/http leaves it out after HEAD
 }

@@ -4,231 +4,204 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"segura-enable/simulated/seguratest"
 )
 
-func basicAuth(id, secret string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
-}
+func TestCalls_areAnsweredAsTheVendorsPagesShow(t *testing.T) {
+	segura, c := start(t, seguratest.Options{})
+	const success = `{"code":200,"response":{"status":200,"message":"%[1]s","error":false,"error_code":0,"detail":"","mensagem":"%[1]s","erro":false,"cod_erro":0}}`
+	const failure = `{"code":400,"response":{"status":400,"message":"%[1]s","error":true,"error_code":0,"detail":"","mensagem":"%[1]s","erro":true,"cod_erro":0},` +
+		`"exception":{"code":%.4[1]s,"message":"%[1]s","detail":null}}`
+	for _, row := range []struct {
+		path          string
+		status        int
+		body, message string
+	}{
+		{"secretapi/active/5", 200, success, "Api secret activated successfully"},
+		{"secretapi/active/5", 200, success, "Api secret has already been activated"},
+		{"secretapi/inactive/6", 200, success, "Api secret successfully deactivated"},
+		{"secretapi/inactive/6", 200, success, "Api secret has already been deactivated"},
+		{"secretapi/active/7", 400, failure, "1005: Api secret not found"},
+		{"secretapi/active/9223372036854775807", 400, failure, "1005: Api secret not found"},
+		{"secretapi/inactive/8", 400, failure, "1006: User does not have access"},
+		{"password/active/100", 200, success, "Password successfully activated"},
+		{"password/inactive/100", 200, success, "Password successfully deactivated"},
+	} {
+		a := c.calls("POST", "/api/mysafe/"+row.path, "")
 
-func TestEnable_answersAsTheVendorsPageShows(t *testing.T) {
-	segura := start(t, seguratest.Options{})
-	c := newCaller(t, segura).hasToken()
-
-	first, second := c.enables(5), c.enables(5)
-
-	wantStatus(t, first, 200)
-	wantBody(t, first, `{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false,"error_code":0,"detail":"","mensagem":"Api secret activated successfully","erro":false,"cod_erro":0}}`)
-	wantHolds(t, second, 200, `"message":"Api secret has already been activated"`)
-	if !segura.Active(5) || segura.Active(100) {
-		t.Errorf("states: got %v, want 5 and 6 active", segura.States())
+		if want := fmt.Sprintf(row.body, row.message); a.StatusCode != row.status || a.body != want {
+			t.Errorf("%s:\n got %v\nwant %d %s", row.path, a, row.status, want)
+		}
 	}
-}
-
-func TestDisable_answersAsTheVendorsPageShows(t *testing.T) {
-	segura := start(t, seguratest.Options{})
-	c := newCaller(t, segura).hasToken()
-
-	first, second := c.calls("secretapi/inactive", 6), c.calls("secretapi/inactive", 6)
-
-	wantHolds(t, first, 200, `"message":"Api secret successfully deactivated","error":false`)
-	wantHolds(t, second, 200, `"message":"Api secret has already been deactivated","error":false`)
-	if segura.Active(6) {
-		t.Error("the API secret is still active")
+	if got := segura.PasswordsEnabled(); !segura.Active(5) || segura.Active(6) || segura.Active(100) || !slices.Equal(got, []int64{100}) {
+		t.Errorf("got the states %v and the passwords %v", segura.States(), got)
 	}
-}
-
-func TestEnable_saysWhyItCannot(t *testing.T) {
-	segura := start(t, seguratest.Options{})
-	c := newCaller(t, segura).hasToken()
-	envelope := func(message string, code int) string {
-		return fmt.Sprintf(`{"code":400,"response":{"status":400,"message":"%[1]s","error":true,"error_code":0,"detail":"","mensagem":"%[1]s","erro":true,"cod_erro":0},"exception":{"code":%[2]d,"message":"%[1]s","detail":null}}`, message, code)
-	}
-
-	marked, unknown, denied := c.enables(7), c.enables(9223372036854775807), c.calls("secretapi/inactive", 8)
-
-	for _, a := range []answer{marked, unknown} {
-		wantStatus(t, a, 400)
-		wantBody(t, a, envelope("1005: Api secret not found", 1005))
-	}
-	wantStatus(t, denied, 400)
-	wantBody(t, denied, envelope("1006: User does not have access", 1006))
 }
 
 func TestGenerations_wordAndShapeTheirRepliesDifferently(t *testing.T) {
-	for _, row := range []struct {
-		generation                seguratest.Generation
-		enabled, already, missing string
-	}{
-		{
-			seguratest.V332,
-			`{"response":{"status":200,"message":"API secret  successfully activated","error":false,"error_code":0,"detail":"","mensagem":"API secret  successfully activated","erro":false,"cod_erro":0}}`,
-			`"API secret has already been activated"`,
-			`"exception":{"code":1005,"message":"1005: Api secret not found","detail":""}}`,
-		},
-		{
-			seguratest.Minimal,
-			`{"response":{"status":200,"message":"Api secret activated successfully","error":false}}`,
-			`"Api secret has already been activated"`,
-			`{"response":{"status":400,"message":"1005: Api secret not found","error":true}}`,
-		},
-		{
-			seguratest.CapitalMessage,
-			`{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false,"error_code":0,"detail":"","Message":"Api secret activated successfully","erro":false,"cod_erro":0}}`,
-			`"Message":"Api secret has already been activated"`,
-			`"Message":"1005: Api secret not found"`,
-		},
-		{
-			seguratest.WithTenant,
-			`{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false,"error_code":0,"detail":"","mensagem":"Api secret activated successfully","erro":false,"cod_erro":0,"tenant":"default"}}`,
-			`"tenant":"default"`,
-			`"tenant":"default"`,
-		},
-		{
-			seguratest.NumbersAsStrings,
-			`{"code":"200","response":{"status":"200","message":"Api secret activated successfully","error":false,"error_code":"0","detail":"","mensagem":"Api secret activated successfully","erro":false,"cod_erro":"0"}}`,
-			`"status":"200"`,
-			`"exception":{"code":"1005","message":"1005: Api secret not found","detail":null}}`,
-		},
+	for generation, want := range [...]struct{ changed, unchanged, missing string }{
+		seguratest.V332: {`{"response":{"status":200,"message":"API secret  successfully activated"`, `"API secret has already been activated"`,
+			`"exception":{"code":1005,"message":"1005: Api secret not found","detail":""}}`},
+		seguratest.Minimal: {`{"response":{"status":200,"message":"Api secret activated successfully","error":false}}`, `already`,
+			`{"response":{"status":400,"message":"1005: Api secret not found","error":true}}`},
+		seguratest.CapitalMessage:   {`"detail":"","Message":"Api secret activated`, `"Message":"Api secret has already`, `"Message":"1005: Api`},
+		seguratest.WithTenant:       {`"cod_erro":0,"tenant":"default"}}`, `"tenant":"default"`, `"tenant":"default"},"exception":{"code":1005`},
+		seguratest.NumbersAsStrings: {`{"code":"200","response":{"status":"200"`, `"error_code":"0"`, `"exception":{"code":"1005"`},
 	} {
-		segura := start(t, seguratest.Options{Generation: row.generation})
-		c := newCaller(t, segura).hasToken()
-
-		enabled, already, missing := c.enables(5), c.enables(5), c.enables(7)
-
-		wantBody(t, enabled, row.enabled)
-		wantHolds(t, already, 200, row.already)
-		wantHolds(t, missing, 400, row.missing)
-		for _, a := range []answer{enabled, already, missing} {
-			if !json.Valid([]byte(a.body)) {
-				t.Errorf("generation %d: got %q, want JSON", row.generation, a.body)
+		_, c := start(t, seguratest.Options{Generation: seguratest.Generation(generation), OlderGateway: true})
+		for what, one := range map[string]struct {
+			a      answer
+			status int
+			want   string
+		}{
+			"a change": {c.enables(5), 200, want.changed}, "no change": {c.enables(6), 200, want.unchanged}, "nothing": {c.enables(7), 400, want.missing},
+			"no route": {c.calls("GET", "/x", ""), 404, "{\n  \"message\":\"no Route matched with those values\"\n}"},
+		} {
+			wantAnswer(t, fmt.Sprintf("generation %d, %s", generation, what), one.a, one.status, one.want)
+			if !json.Valid([]byte(one.a.body)) || one.a.Header.Get("X-Kong-Request-Id") != "" {
+				t.Errorf("generation %d, %s: got %v with %v, want JSON without a request id", generation, what, one.a, one.a.Header)
 			}
 		}
 	}
 }
 
-func TestPasswordRoute_enablesAnotherObject(t *testing.T) {
-	segura := start(t, seguratest.Options{})
-	c := newCaller(t, segura).hasToken()
+func TestPathsThatAreNotSegurasGetTheGatewaysNotFound(t *testing.T) {
+	segura, c := start(t, seguratest.Options{AnyIdentifier: true})
+	rows := []string{
+		"POST x/api/mysafe/secretapi/active/5", "POST //api/mysafe/secretapi/active/5", "POST /api/mysafe/secretapi/active/", "POST /api/mysafe/secretapi/active/05",
+		"POST /api/mysafe/secretapi/active/0", "POST /api/mysafe/secretapi/active/-5", "POST /api/mysafe/secretapi/active/5/", "POST /api/mysafe/secretapi/active/5%2F6",
+		"POST /api/mysafe/secretapi/active/..%2F..%2Fpassword%2Factive%2F5", "POST /api/mysafe/secretapi/active/9223372036854775808",
+		"POST /api/mysafe/secretapi/5", "PUT /api/mysafe/secretapi/active/5", "GET /api/oauth2/token",
+	}
+	for _, row := range rows {
+		method, path, _ := strings.Cut(row, " ")
 
-	first, second := c.calls("password/active", 5), c.calls("password/active", 5)
-	off, offAgain := c.calls("password/inactive", 5), c.calls("password/inactive", 5)
+		a := c.calls(method, path, "")
 
-	wantHolds(t, first, 200, `"message":"Password successfully activated"`)
-	wantHolds(t, second, 200, `"message":"Password has already been activated"`)
-	wantHolds(t, off, 200, `"message":"Password successfully deactivated"`)
-	wantHolds(t, offAgain, 200, `"message":"Password has already been deactivated"`)
-	if got := segura.PasswordsEnabled(); !slices.Equal(got, []int64{5}) {
-		t.Errorf("passwords enabled: got %v, want [5]", got)
+		wantAnswer(t, row, a, 404, "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\""+a.Header.Get("X-Kong-Request-Id")+"\"\n}")
+	}
+	wantAnswer(t, "HEAD of the start page", c.calls("HEAD", "/", ""), 200, "")
+	wantAnswer(t, "HEAD elsewhere", c.calls("HEAD", "/x", ""), 404, "")
+	if other, head := segura.Count(seguratest.KindOther), segura.Count(seguratest.KindHead); other != len(rows) || head != 2 {
+		t.Errorf("got %d requests without a route and %d HEAD, want %d and 2", other, head, len(rows))
+	}
+}
+
+func TestToken_isIssuedForTheRightCredentialsOnly(t *testing.T) {
+	segura, c := start(t, seguratest.Options{Tenant: "acme", ClientID: "id:1 +", ClientSecret: "p%20:&é", TokenLifetime: 90500 * time.Millisecond})
+	basic := func(id, secret string) answer {
+		return c.calls("POST", "/api/oauth2/token", "grant_type=client_credentials&tenant=acme", "Content-Type", "application/x-www-form-urlencoded",
+			"Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(id+":"+secret)))
+	}
+	segura.AddCredentials("b", "c")
+	before := segura.ClientSecret()
+	segura.RotateClientSecret("newer")
+	const invalidClient = `{"error":"invalid_client","error_description":"Client authentication failed","message":"Client authentication failed"}`
+	for what, row := range map[string]struct {
+		a      answer
+		status int
+		want   string
+	}{
+		"form":           {c.asksToken("tenant", "acme"), 200, `{"token_type":"Bearer","expires_in":91,"access_token":"`},
+		"Basic":          {basic(url.QueryEscape("id:1 +"), "newer"), 200, `"access_token"`},
+		"another key":    {c.asksToken("tenant", "acme", "client_id", "b", "client_secret", "c"), 200, `"access_token"`},
+		"former secret":  {c.asksToken("tenant", "acme", "client_secret", before), 401, invalidClient},
+		"no secret":      {c.asksToken("tenant", "acme", "client_secret", ""), 401, invalidClient},
+		"unknown client": {c.asksToken("tenant", "acme", "client_id", "x"), 401, invalidClient},
+		"no client":      {c.asksToken("tenant", "acme", "client_id", ""), 401, invalidClient},
+		"unencoded":      {basic("id:1 +", "newer"), 401, invalidClient},
+		"no tenant":      {c.asksToken(), 401, invalidClient},
+		"other tenant":   {c.asksToken("tenant", "x"), 401, invalidClient},
+		"no grant":       {c.asksToken("tenant", "acme", "grant_type", ""), 400, `"error":"unsupported_grant_type"`},
+		"other grant":    {c.asksToken("tenant", "acme", "grant_type", "password"), 400, `"error":"unsupported_grant_type"`},
+		"no form":        {c.calls("POST", "/api/oauth2/token", "grant_type=client_credentials", "Content-Type", "text/plain"), 400, `"error":"unsupported_grant_type"`},
+	} {
+		wantAnswer(t, what, row.a, row.status, row.want)
+	}
+	if got := segura.Tokens(); len(got) != 4 || got[0] != c.token {
+		t.Errorf("tokens issued: got %q, want 4", got)
+	}
+	wantAnswer(t, "the token of before", c.enables(5), 200, "activated")
+}
+
+func TestCall_isRefusedWithoutAHonouredToken(t *testing.T) {
+	now := time.Now()
+	segura, c := start(t, seguratest.Options{Now: func() time.Time { return now }})
+	for what, lose := range map[string]func(){
+		"none":    func() { c.token = "" },
+		"unknown": func() { c.token = "x" },
+		"revoked": segura.RevokeTokens,
+		"expired": func() { now = now.Add(time.Hour) },
+	} {
+		c.renewsToken()
+		lose()
+		for style, want := range [...]struct {
+			status int
+			text   string
+		}{
+			seguratest.RefusedByGateway:           {404, "no Route matched with those values"},
+			seguratest.RefusedAuthentication:      {401, `"status":401,"message":"Client authentication failed","error":true`},
+			seguratest.RefusedInactive:            {401, `"status":401,"message":"Inactive authorization","error":true`},
+			seguratest.RefusedAuthenticationAs200: {200, `"status":401,"message":"Client authentication failed","error":true`},
+			seguratest.RefusedInactiveAs200:       {200, `"status":401,"message":"Inactive authorization","error":true`},
+		} {
+			segura.RefuseToken(seguratest.RefusalStyle(style))
+
+			wantAnswer(t, what, c.enables(5), want.status, want.text)
+		}
 	}
 	if segura.Active(5) {
-		t.Error("the API secret of that number was enabled")
+		t.Error("the API secret was enabled")
 	}
-	if got := segura.Count(seguratest.KindPasswordEnable); got != 2 {
-		t.Errorf("calls of the wrong route: got %d, want 2", got)
+	c.renewsToken()
+	wantAnswer(t, "a fresh token", c.enables(5), 200, "activated successfully")
+	_, c = start(t, seguratest.Options{Referer: "https://referer.example/"})
+	wantAnswer(t, "no Referer", c.enables(5), 403, "You are not authorized to access this resource")
+}
+
+func TestRequests_recordWhatWasAsked(t *testing.T) {
+	segura, c := start(t, seguratest.Options{})
+	http2 := new(http.Protocols)
+	http2.SetHTTP2(true)
+
+	c.calls("POST", "/api/mysafe/secretapi/inactive/6?a=b", "hello", "X-Trace", "t1")
+	newCaller(t, segura, http2).calls("GET", "/x", "")
+
+	all := segura.Requests()
+	if len(all) != 3 || segura.Count("") != 3 || segura.Connections() != 2 || segura.OpenConnections() != 2 {
+		t.Fatalf("got %d requests (%d), %d connections and %d open, want 3, 2 and 2", len(all), segura.Count(""), segura.Connections(), segura.OpenConnections())
+	}
+	token, disable, other := all[0], all[1], all[2]
+	if token.Kind != seguratest.KindToken || token.Form.Get("client_secret") != segura.ClientSecret() || token.Identifier != 0 {
+		t.Errorf("token request: got %+v", token)
+	}
+	if disable.Kind != seguratest.KindDisable || disable.Identifier != 6 || disable.Method != "POST" || disable.Status != 200 || disable.Connection != 1 ||
+		disable.Path != "/pam/api/mysafe/secretapi/inactive/6" || disable.Query != "a=b" || disable.Body != "hello" || disable.Proto != "HTTP/1.1" ||
+		disable.Header.Get("X-Trace") != "t1" || disable.Number != 2 || disable.Time.IsZero() || disable.TLS.Version != 0x0304 {
+		t.Errorf("disable request: got %+v", disable)
+	}
+	if other.Kind != seguratest.KindOther || other.Proto != "HTTP/2.0" || other.Status != 404 || other.Connection != 2 {
+		t.Errorf("other request: got %+v", other)
+	}
+	if segura.CountFor(seguratest.KindDisable, 6) != 1 || segura.CountFor("", 6) != 1 || segura.CountFor(seguratest.KindEnable, 6) != 0 {
+		t.Error("the counts by identifier are wrong")
 	}
 }
 
-func TestPathsThatAreNotSegurasGetTheGatewaysNotFound(t *testing.T) {
-	segura := start(t, seguratest.Options{AnyIdentifier: true})
-	c := newCaller(t, segura).hasToken()
-	authorization := []string{"Authorization", "Bearer " + c.token, "Accept", "application/json"}
-	outside := strings.TrimSuffix(segura.URL(), "/pam")
-
-	for _, address := range []string{
-		outside + "/api/mysafe/secretapi/active/5",
-		segura.URL() + "//api/mysafe/secretapi/active/5",
-		segura.URL() + "/api/mysafe/secretapi/active/",
-		segura.URL() + "/api/mysafe/secretapi/active/05",
-		segura.URL() + "/api/mysafe/secretapi/active/0",
-		segura.URL() + "/api/mysafe/secretapi/active/-5",
-		segura.URL() + "/api/mysafe/secretapi/active/5/",
-		segura.URL() + "/api/mysafe/secretapi/active/5%2F6",
-		segura.URL() + "/api/mysafe/secretapi/active/..%2F..%2Fpassword%2Factive%2F5",
-		segura.URL() + "/api/mysafe/secretapi/active/9223372036854775808",
-		segura.URL() + "/api/mysafe/secretapi/5",
-	} {
-		wantHolds(t, c.do("POST", address, "", authorization...), 404, "no Route matched")
-	}
-	wantHolds(t, c.do("PUT", segura.URL()+"/api/mysafe/secretapi/active/5", "", authorization...), 404, "no Route matched")
-	if got := segura.Count(seguratest.KindOther); got != 12 {
-		t.Errorf("requests without a route: got %d, want 12", got)
-	}
-}
-
-func TestPaths_canBeOtherOnes(t *testing.T) {
-	segura := start(t, seguratest.Options{
-		BasePath: "/", TokenPath: "/oauth/token",
-		EnablePath: "/v9/{identifier}/on", DisablePath: "/v9/{identifier}/off",
-	})
-	c := newCaller(t, segura)
-
-	c.token = accessToken(t, c.do("POST", segura.TokenURL(), c.goodForm().Encode(),
-		"Content-Type", "application/x-www-form-urlencoded"))
-	on := c.do("POST", segura.URL()+"/v9/5/on", "", "Authorization", "Bearer "+c.token)
-	off := c.do("POST", segura.URL()+"/v9/5/off", "", "Authorization", "bearer "+c.token)
-
-	wantHolds(t, on, 200, "activated successfully")
-	wantHolds(t, off, 200, "successfully deactivated")
-	var secret map[string]string
-	if err := json.Unmarshal([]byte(segura.SecretJSON(nil)), &secret); err != nil {
-		t.Fatal(err)
-	}
-	if secret["enable_path"] != "/v9/{identifier}/on" || secret["disable_path"] != "/v9/{identifier}/off" ||
-		secret["token_url"] != segura.TokenURL() {
-		t.Errorf("secret: got %v, want the paths in it", secret)
-	}
-}
-
-func TestGateway_answersInTheFormatThatIsAskedFor(t *testing.T) {
-	for _, row := range []struct {
-		older       bool
-		accept      string
-		contentType string
-		body        string // %s is the request id
-	}{
-		{false, "application/json", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"%s\"\n}"},
-		{false, "text/plain, */*", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"%s\"\n}"},
-		{false, "", "text/plain; charset=utf-8", "no Route matched with those values\nrequest_id: %s\n"},
-		{true, "application/json", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\"\n}"},
-		{true, "", "text/plain; charset=utf-8", "no Route matched with those values\n"},
-	} {
-		segura := start(t, seguratest.Options{OlderGateway: row.older})
-		c := newCaller(t, segura)
-
-		a := c.do("POST", segura.URL()+"/api/mysafe/secretapi/active/5", "", "Accept", row.accept)
-
-		id := segura.Requests()[0].ID
-		if row.accept == "" { // an empty Accept asks for nothing
-			a.header.Del("Accept")
+func TestLatency_isAddedToEveryAnswer(t *testing.T) {
+	_, c := start(t, seguratest.Options{Latency: seguratest.Latency{Token: 30 * time.Millisecond, Call: 60 * time.Millisecond, Jitter: time.Millisecond}})
+	for least, call := range map[time.Duration]func(){30 * time.Millisecond: c.renewsToken, 60 * time.Millisecond: func() { c.enables(5) }} {
+		began := time.Now()
+		call()
+		if took := time.Since(began); took < least {
+			t.Errorf("got an answer after %v, want %v at least", took, least)
 		}
-		wantStatus(t, a, 404)
-		wantBody(t, a, strings.ReplaceAll(row.body, "%s", id))
-		if got := a.header.Get("Content-Type"); got != row.contentType {
-			t.Errorf("Content-Type for Accept %q: got %q, want %q", row.accept, got, row.contentType)
-		}
-		if got := a.header.Get("X-Kong-Request-Id"); (got == id) == row.older || (got == "") != row.older {
-			t.Errorf("X-Kong-Request-Id, older gateway %t: got %q, request id %q", row.older, got, id)
-		}
-	}
-	html := newCaller(t, start(t, seguratest.Options{}))
-	wantHolds(t, html.do("GET", html.segura.URL()+"/x", "", "Accept", "text/html"), 404, "<p>no Route matched with those values.</p>")
-}
-
-func TestHead_isAnsweredAtTheBaseAddress(t *testing.T) {
-	segura := start(t, seguratest.Options{})
-	c := newCaller(t, segura)
-
-	there, slash, elsewhere := c.do("HEAD", segura.URL(), ""), c.do("HEAD", segura.URL()+"/", ""), c.do("HEAD", segura.URL()+"/x", "")
-
-	wantStatus(t, there, 200)
-	wantStatus(t, slash, 200)
-	wantStatus(t, elsewhere, 404)
-	if got := segura.Count(seguratest.KindHead); got != 3 {
-		t.Errorf("HEAD requests: got %d, want 3", got)
 	}
 }

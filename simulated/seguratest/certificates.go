@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"net"
 	"time"
 )
@@ -40,116 +39,83 @@ const (
 	CertificateUnknownAuthority
 )
 
+// pair is a certificate with its key.
 type pair struct {
 	certPEM, keyPEM string
-	certificate     *x509.Certificate
-	key             *ecdsa.PrivateKey
-	der             []byte
+	tls             tls.Certificate
 }
 
-type certificates struct {
-	caPEM            string
-	pool             *x509.CertPool
-	server           pair
-	client, stranger pair
-}
+type certificates struct{ ca, server, client, stranger pair }
 
-func newCertificates(o Options) (*certificates, error) {
-	now := time.Now()
-	ca, err := issue(authorityTemplate("Segura private CA", now), nil)
+func newCertificates(o Options) (c *certificates, err error) {
+	c = &certificates{}
+	if c.ca, err = issue(template("Segura private CA", x509.KeyUsageCertSign), nil); err != nil {
+		return nil, err
+	}
+	other, err := issue(template("Another CA", x509.KeyUsageCertSign), nil)
 	if err != nil {
 		return nil, err
 	}
-	other, err := issue(authorityTemplate("Another CA", now), nil)
-	if err != nil {
+	if c.server, err = issueServer(o, &c.ca, &other); err != nil {
 		return nil, err
 	}
-	c := &certificates{caPEM: ca.certPEM, pool: x509.NewCertPool()}
-	c.pool.AddCert(ca.certificate)
-	if c.server, err = issueServer(o, now, &ca, &other); err != nil {
+	if c.client, err = issue(template("segura-enable", x509.KeyUsageDigitalSignature, x509.ExtKeyUsageClientAuth), &c.ca); err != nil {
 		return nil, err
 	}
-	client := leafTemplate("segura-enable", now, x509.ExtKeyUsageClientAuth)
-	if c.client, err = issue(client, &ca); err != nil {
-		return nil, err
-	}
-	stranger := leafTemplate("stranger", now, x509.ExtKeyUsageClientAuth)
-	if c.stranger, err = issue(stranger, &other); err != nil {
-		return nil, err
-	}
-	return c, nil
+	c.stranger, err = issue(template("stranger", x509.KeyUsageDigitalSignature, x509.ExtKeyUsageClientAuth), &other)
+	return c, err
 }
 
-func issueServer(o Options, now time.Time, ca, other *pair) (pair, error) {
-	template := leafTemplate("Segura", now, x509.ExtKeyUsageServerAuth)
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+func issueServer(o Options, ca, other *pair) (pair, error) {
+	t := template("Segura", x509.KeyUsageDigitalSignature, x509.ExtKeyUsageServerAuth)
 	host, _, _ := net.SplitHostPort(o.Address)
-	for _, name := range append([]string{host}, o.TLS.Hosts...) {
+	for _, name := range append([]string{"localhost", "127.0.0.1", "::1", host}, o.TLS.Hosts...) {
 		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
+			t.IPAddresses = append(t.IPAddresses, ip)
 		} else if name != "" {
-			template.DNSNames = append(template.DNSNames, name)
+			t.DNSNames = append(t.DNSNames, name)
 		}
 	}
 	issuer := ca
 	switch o.TLS.Certificate {
 	case CertificateWrongHost:
-		template.DNSNames, template.IPAddresses = []string{"segura.example.com"}, nil
+		t.DNSNames, t.IPAddresses = []string{"segura.example.com"}, nil
 	case CertificateExpired:
-		template.NotAfter = now.Add(-time.Hour)
+		t.NotAfter = time.Now().Add(-time.Hour)
 	case CertificateNotYetValid:
-		template.NotBefore = now.AddDate(0, 1, 0)
+		t.NotBefore = time.Now().AddDate(0, 1, 0)
 	case CertificateSelfSigned:
 		issuer = nil
 	case CertificateUnknownAuthority:
 		issuer = other
 	case CertificateValid:
 	}
-	return issue(template, issuer)
+	return issue(t, issuer)
 }
 
-func authorityTemplate(name string, now time.Time) *x509.Certificate {
+func template(name string, usage x509.KeyUsage, extended ...x509.ExtKeyUsage) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             now.Add(-24 * time.Hour),
-		NotAfter:              now.AddDate(1, 0, 0),
-		IsCA:                  true,
+		NotBefore:             time.Now().Add(-24 * time.Hour),
+		NotAfter:              time.Now().AddDate(1, 0, 0),
+		IsCA:                  usage == x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-}
-
-func leafTemplate(name string, now time.Time, usage x509.ExtKeyUsage) *x509.Certificate {
-	return &x509.Certificate{
-		Subject:     pkix.Name{CommonName: name},
-		NotBefore:   now.Add(-24 * time.Hour),
-		NotAfter:    now.AddDate(1, 0, 0),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		KeyUsage:              usage,
+		ExtKeyUsage:           extended,
 	}
 }
 
 // issue makes a key and has its certificate signed by the issuer, or by itself
 // where that is nil.
-func issue(template *x509.Certificate, issuer *pair) (pair, error) {
+func issue(t *x509.Certificate, issuer *pair) (p pair, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return pair{}, err
 	}
-	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return pair{}, err
+	if issuer == nil {
+		issuer = &pair{tls: tls.Certificate{Leaf: t, PrivateKey: key}}
 	}
-	parent, signer := template, key
-	if issuer != nil {
-		parent, signer = issuer.certificate, issuer.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		return pair{}, err
-	}
-	certificate, err := x509.ParseCertificate(der)
+	der, err := x509.CreateCertificate(rand.Reader, t, issuer.tls.Leaf, &key.PublicKey, issuer.tls.PrivateKey)
 	if err != nil {
 		return pair{}, err
 	}
@@ -157,34 +123,28 @@ func issue(template *x509.Certificate, issuer *pair) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	return pair{
-		certPEM:     string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		keyPEM:      string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-		certificate: certificate, key: key, der: der,
-	}, nil
-}
-
-func (c *certificates) serverPair() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{c.server.der}, PrivateKey: c.server.key}
+	p.certPEM = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	p.keyPEM = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	p.tls, err = tls.X509KeyPair([]byte(p.certPEM), []byte(p.keyPEM))
+	return p, err
 }
 
 func (c *certificates) serverConfig(o Options) *tls.Config {
 	config := &tls.Config{
-		Certificates: []tls.Certificate{c.serverPair()},
-		ClientCAs:    c.pool,
+		Certificates: []tls.Certificate{c.server.tls},
+		ClientCAs:    x509.NewCertPool(),
 		ClientAuth:   tls.VerifyClientCertIfGiven,
-		MinVersion:   tls.VersionTLS12,
+		MinVersion:   o.TLS.MinVersion,
 		MaxVersion:   o.TLS.MaxVersion,
 		// Kong 3.9 is built with OpenSSL 3.2, which has no ML-KEM yet.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
 	}
+	config.ClientCAs.AddCert(c.ca.tls.Leaf)
 	if o.RequireClientCertificate {
 		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	if o.TLS.MinVersion != 0 {
-		config.MinVersion = o.TLS.MinVersion
-	} else if o.TLS.MaxVersion != 0 {
-		config.MinVersion = min(config.MinVersion, o.TLS.MaxVersion)
+	if config.MinVersion == 0 && o.TLS.MaxVersion != 0 {
+		config.MinVersion = min(tls.VersionTLS12, o.TLS.MaxVersion)
 	}
 	return config
 }

@@ -1,9 +1,11 @@
 package seguratest
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
 	"net"
-	"net/netip"
+	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -36,7 +38,9 @@ type conn struct {
 
 // Close ends the connection; a second call is harmless.
 func (c *conn) Close() error {
-	c.door.forget(c)
+	c.door.mu.Lock()
+	delete(c.door.open, c)
+	c.door.mu.Unlock()
 	return c.Conn.Close()
 }
 
@@ -48,89 +52,6 @@ func (c *conn) reset() {
 	_ = c.Close()
 }
 
-// door is a listener whose port can be shut and opened again while the HTTP
-// server goes on accepting from it.
-type door struct {
-	address string // as clients dial it
-	bind    string // as it is listened on
-	handed  chan net.Conn
-	ended   chan struct{}
-	pumps   sync.WaitGroup
-
-	mu       sync.Mutex
-	closed   bool
-	refused  Refused
-	listener net.Listener // nil while not listening
-	holder   *os.File     // keeps the port meanwhile, as far as that goes
-	open     map[*conn]struct{}
-	accepted int
-	numbers  int
-}
-
-func openDoor(address string) (*door, error) {
-	d := &door{
-		handed: make(chan net.Conn),
-		ended:  make(chan struct{}),
-		open:   map[*conn]struct{}{},
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	d.bind = listener.Addr().String()
-	d.address = dialable(address, listener.Addr())
-	d.listen(listener)
-	return d, nil
-}
-
-// dialable is the bound port under a host that clients can dial.
-func dialable(asked string, bound net.Addr) string {
-	host, _, _ := net.SplitHostPort(asked)
-	_, port, _ := net.SplitHostPort(bound.String())
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// listen makes the listener the door's; the caller holds the lock or is alone.
-func (d *door) listen(listener net.Listener) {
-	d.listener = listener
-	d.pumps.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			d.receive(c)
-		}
-	})
-}
-
-func (d *door) receive(raw net.Conn) {
-	d.mu.Lock()
-	d.accepted++
-	d.numbers++
-	c := &conn{Conn: raw, door: d, number: d.numbers}
-	d.open[c] = struct{}{}
-	refused, closed := d.refused, d.closed
-	d.mu.Unlock()
-
-	switch {
-	case closed || refused == NotListening || refused == ResetOnAccept:
-		c.reset()
-	case refused == SilentOnAccept: // until the door opens or closes
-	case refused == PlainOnAccept:
-		d.pumps.Go(c.answerInClear)
-	default:
-		select {
-		case d.handed <- c:
-		case <-d.ended:
-			c.reset()
-		}
-	}
-}
-
 // answerInClear reads the client's hello, so that closing does not reset, and
 // says what nginx says.
 func (c *conn) answerInClear() {
@@ -140,161 +61,203 @@ func (c *conn) answerInClear() {
 	_ = c.Close()
 }
 
-func (d *door) forget(c *conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, c)
+type connKey struct{}
+
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
 }
 
-// Accept, Close and Addr make the door a net.Listener for the HTTP server.
-func (d *door) Accept() (net.Conn, error) {
-	select {
-	case c := <-d.handed:
-		return c, nil
-	case <-d.ended:
-		return nil, net.ErrClosed
+// connection is the TLS connection of a request, of either protocol, and the TCP
+// connection beneath.
+func connection(r *http.Request) (*tls.Conn, *conn) {
+	secure, _ := r.Context().Value(connKey{}).(*tls.Conn) // withConnection has put it there
+	tracked, _ := secure.NetConn().(*conn)                // and the door's listener made it
+	return secure, tracked
+}
+
+// door is a port that can be shut and opened again.
+type door struct {
+	address string             // as clients dial it
+	bind    string             // as it is listened on
+	serve   func(net.Listener) // until the listener is closed
+	serving sync.WaitGroup
+
+	mu       sync.Mutex
+	refused  Refused
+	listener net.Listener // nil while not listening
+	holder   *os.File     // keeps the port meanwhile
+	open     map[*conn]struct{}
+	accepted int // since the start
+	before   int // of them, before the count began
+}
+
+func openDoor(address string, serve func(net.Listener)) (*door, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(address)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	d := &door{
+		address: net.JoinHostPort(host, port), bind: listener.Addr().String(),
+		serve: serve, open: map[*conn]struct{}{},
+	}
+	d.listen(listener)
+	return d, nil
+}
+
+// listen makes the listener the door's; the caller holds the lock or is alone.
+func (d *door) listen(listener net.Listener) {
+	d.listener = listener
+	d.serving.Go(func() { d.serve(watched{listener, d}) })
+}
+
+// watched is a listener that hands on what the door admits.
+type watched struct {
+	net.Listener
+	door *door
+}
+
+func (w watched) Accept() (net.Conn, error) {
+	for {
+		raw, err := w.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c := w.door.admit(raw); c != nil {
+			return c, nil
+		}
 	}
 }
 
-func (d *door) Close() error {
+// admit returns nil for a connection that is refused.
+func (d *door) admit(raw net.Conn) net.Conn {
 	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return nil
-	}
-	d.closed = true
-	close(d.ended)
-	d.shut()
-	d.release()
+	d.accepted++
+	c := &conn{Conn: raw, door: d, number: d.accepted}
+	d.open[c] = struct{}{}
+	refused := d.refused
 	d.mu.Unlock()
-	d.drop()
-	d.pumps.Wait()
+	switch refused {
+	case 0:
+		return c
+	case NotListening, ResetOnAccept:
+		c.reset()
+	case PlainOnAccept:
+		d.serving.Go(c.answerInClear)
+	case SilentOnAccept: // until the door turns
+	}
 	return nil
 }
 
-func (d *door) Addr() net.Addr {
-	a, err := net.ResolveTCPAddr("tcp", d.bind)
-	if err != nil {
-		return &net.TCPAddr{}
-	}
-	return a
-}
-
-// shut stops listening; the caller holds the lock.
-func (d *door) shut() {
-	if d.listener != nil {
-		_ = d.listener.Close()
-		d.listener = nil
-	}
-}
-
-// hold binds the port without listening on it, so that nobody else on this machine
-// is given it while nobody is to be there: another server behind it would answer
-// the door's clients. Where it fails, the port is free. The caller holds the lock.
-func (d *door) hold() {
-	address, err := netip.ParseAddrPort(d.bind)
-	if err != nil || !address.Addr().Is4() || d.holder != nil {
-		return
-	}
-	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		return
-	}
-	syscall.CloseOnExec(socket)
-	d.holder = os.NewFile(uintptr(socket), "port")
-	// The connections that were made to it may not be over yet.
-	if syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) != nil ||
-		syscall.Bind(socket, &syscall.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}) != nil {
-		d.release()
-	}
-}
-
-// release gives up what hold has bound; the caller holds the lock.
-func (d *door) release() {
-	if d.holder != nil {
-		_ = d.holder.Close()
-		d.holder = nil
-	}
-}
-
-// drop resets all open connections.
-func (d *door) drop() {
+// turn refuses connections in that way from now on, or accepts them again for 0.
+// Those of before are reset.
+func (d *door) turn(how Refused) (err error) {
 	d.mu.Lock()
-	all := make([]*conn, 0, len(d.open))
-	for c := range d.open {
-		all = append(all, c)
+	var old map[*conn]struct{}
+	if how != d.refused {
+		old = d.take()
+	}
+	d.refused = how
+	switch {
+	case how == NotListening && d.listener != nil:
+		_ = d.listener.Close()
+		d.listener, d.holder = nil, hold(d.bind)
+	case how != NotListening && d.listener == nil:
+		_ = d.holder.Close()
+		err = d.reopen()
 	}
 	d.mu.Unlock()
-	for _, c := range all {
+	resetAll(old)
+	return err
+}
+
+// take forgets the open connections; the caller holds the lock, and resets them
+// when it has let it go.
+func (d *door) take() map[*conn]struct{} {
+	old := d.open
+	d.open = map[*conn]struct{}{}
+	return old
+}
+
+func resetAll(connections map[*conn]struct{}) {
+	for c := range connections {
 		c.reset()
 	}
 }
 
-// reopen listens on the same port again; the caller holds the lock.
-func (d *door) reopen() error {
-	if d.listener != nil || d.closed {
+func (d *door) close() {
+	_ = d.turn(NotListening)
+	d.mu.Lock()
+	_ = d.holder.Close()
+	d.mu.Unlock()
+	d.serving.Wait()
+}
+
+// hold binds the port without listening on it, so that nobody else on this machine
+// is given it while nobody is to be there: another server behind it would answer
+// the door's clients. Where it fails, the port is free, and the file may be nil.
+func hold(bound string) *os.File {
+	address, err := net.ResolveTCPAddr("tcp", bound)
+	if err != nil {
 		return nil
 	}
-	d.release()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil
+	}
+	syscall.CloseOnExec(socket)
+	// The connections that were made to it may not be over yet.
+	_ = syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	_ = syscall.Bind(socket, &syscall.SockaddrInet4{Port: address.Port, Addr: [4]byte{127, 0, 0, 1}})
+	return os.NewFile(uintptr(socket), "port")
+}
+
+// reopen listens on the same port again; the caller holds the lock.
+func (d *door) reopen() error {
 	listener, err := net.Listen("tcp", d.bind)
 	for tries := 0; err != nil && tries < 100; tries++ { // a connection of somebody else's may have the port for a moment
 		time.Sleep(10 * time.Millisecond)
 		listener, err = net.Listen("tcp", d.bind)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		d.listen(listener)
 	}
-	d.listen(listener)
-	return nil
+	return err
 }
 
 func (d *door) resetCount() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.accepted = 0
+	d.before = d.accepted
 }
 
 // RefuseConnections refuses every connection from now on and resets the open
 // ones, until AcceptConnections.
-func (s *Server) RefuseConnections(how Refused) error {
-	s.door.mu.Lock()
-	s.door.refused = how
-	var err error
-	if how == NotListening {
-		s.door.shut()
-		s.door.hold()
-	} else {
-		err = s.door.reopen()
-	}
-	s.door.mu.Unlock()
-	s.door.drop()
-	return err
-}
+func (s *Server) RefuseConnections(how Refused) error { return s.door.turn(how) }
 
 // AcceptConnections ends RefuseConnections, on the same port. Connections that
 // were held in silence are reset.
-func (s *Server) AcceptConnections() error {
-	s.door.mu.Lock()
-	held := s.door.refused == SilentOnAccept
-	s.door.refused = 0
-	err := s.door.reopen()
-	s.door.mu.Unlock()
-	if held {
-		s.door.drop()
-	}
-	return err
-}
+func (s *Server) AcceptConnections() error { return s.door.turn(0) }
 
 // DropConnections resets all open connections, as a restart or a firewall does;
 // new ones are accepted.
-func (s *Server) DropConnections() { s.door.drop() }
+func (s *Server) DropConnections() {
+	s.door.mu.Lock()
+	old := s.door.take()
+	s.door.mu.Unlock()
+	resetAll(old)
+}
 
 // Connections is the number of TCP connections accepted since the start or
 // Reset, refused ones included.
 func (s *Server) Connections() int {
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
-	return s.door.accepted
+	return s.door.accepted - s.door.before
 }
 
 // OpenConnections is the number of TCP connections that are open now.

@@ -11,54 +11,45 @@ func replying(name string, with func(*exchange) reply) Fault {
 }
 
 // Normally is no fault at all: the faithful answer.
-func Normally() Fault {
-	return replying("", (*exchange).answer)
-}
+func Normally() Fault { return Fault{} }
 
 // Reply answers with this status, Content-Type (empty: none) and body.
 func Reply(status int, contentType, body string) Fault {
-	return replying(fmt.Sprintf("reply %d", status), func(*exchange) reply {
-		a := textReply(status, contentType, body)
-		if contentType == "" {
-			a.header["Content-Type"] = nil // keeps net/http from guessing
-		}
-		return a
-	})
+	return replying(fmt.Sprintf("reply %d", status), func(*exchange) reply { return reply{status, contentType, body} })
 }
 
 // ReplyJSON is Reply with application/json.
 func ReplyJSON(status int, body string) Fault { return Reply(status, "application/json", body) }
 
-// Gateway answers with an error of the gateway's own, as JSON, HTML or plain
-// text as Accept asks.
+// Gateway answers with an error of the gateway's own.
 func Gateway(status int, message string) Fault {
-	return replying(fmt.Sprintf("gateway %d", status), func(x *exchange) reply {
-		return x.gateway(status, message)
-	})
+	return replying(fmt.Sprintf("gateway %d", status), func(x *exchange) reply { return x.gateway(status, message) })
 }
 
 // GatewayNoRoute404 is "no Route matched with those values".
 func GatewayNoRoute404() Fault { return Gateway(404, messageNoRoute) }
 
-// GatewayForbiddenIP403 is "IP address not allowed".
-func GatewayForbiddenIP403() Fault { return Gateway(403, messageIPNotAllowed) }
+// GatewayForbiddenIP403 is the gateway's 403.
+func GatewayForbiddenIP403() Fault { return Gateway(403, "IP address not allowed") }
 
-// Gateway429 is "API rate limit exceeded", without a hint when to come again:
+// Gateway429 is the gateway's 429, without a hint when to come again:
 // add Retry-After or RateLimit-Reset (seconds) or X-RateLimit-Reset (Unix time)
 // by WithHeader.
-func Gateway429() Fault { return Gateway(429, messageRateLimit) }
+func Gateway429() Fault { return Gateway(429, "API rate limit exceeded") }
 
-// Gateway500 is "An unexpected error occurred".
-func Gateway500() Fault { return Gateway(500, messageFault) }
+// Gateway500 is the gateway's 500.
+func Gateway500() Fault { return Gateway(500, "An unexpected error occurred") }
 
-// Gateway502 is "An invalid response was received from the upstream server".
-func Gateway502() Fault { return Gateway(502, messageInvalidReply) }
+// Gateway502 is the gateway's 502.
+func Gateway502() Fault {
+	return Gateway(502, "An invalid response was received from the upstream server")
+}
 
-// Gateway503 is "failure to get a peer from the ring-balancer".
-func Gateway503() Fault { return Gateway(503, messageRingBalancer) }
+// Gateway503 is the gateway's 503.
+func Gateway503() Fault { return Gateway(503, "failure to get a peer from the ring-balancer") }
 
-// Gateway504 is "The upstream server is timing out".
-func Gateway504() Fault { return Gateway(504, messageTimingOut) }
+// Gateway504 is the gateway's 504.
+func Gateway504() Fault { return Gateway(504, "The upstream server is timing out") }
 
 // Envelope answers with Segura's envelope, without an exception, in the
 // server's generation: httpStatus is that of HTTP, status the one within, and
@@ -70,7 +61,7 @@ func Envelope(httpStatus, status int, message string) Fault {
 // EnvelopeException is Envelope with an exception.
 func EnvelopeException(httpStatus, status int, message string, code int, exceptionMessage string) Fault {
 	return replying(fmt.Sprintf("envelope %d in %d", status, httpStatus), func(x *exchange) reply {
-		return x.server.speaks().envelope(httpStatus, status, message, exception{code, exceptionMessage})
+		return x.server.speaks().envelope(httpStatus, status, message, code, exceptionMessage)
 	})
 }
 
@@ -109,12 +100,12 @@ func PasswordActivated() Fault { return Envelope(200, 200, messagePasswordEnable
 
 // TokenRefused refuses the call's token, however fresh it is.
 func TokenRefused(style RefusalStyle) Fault {
-	return replying("token refused", func(x *exchange) reply { return x.refusedToken(style) })
+	return replying("token refused", func(x *exchange) reply { return x.refusal(style) })
 }
 
 // InvalidClient401 is the token endpoint's refusal of the credentials.
 func InvalidClient401() Fault {
-	return replying("invalid_client", (*exchange).invalidClient)
+	return replying("invalid_client", func(*exchange) reply { return invalidClient() })
 }
 
 // TokenReply answers a token request with this body and status 200; "{token}"
@@ -122,10 +113,10 @@ func InvalidClient401() Fault {
 // credentials are not looked at.
 func TokenReply(body string) Fault {
 	return replying("token reply", func(x *exchange) reply {
-		if strings.Contains(body, "{token}") {
-			return tokenReply(strings.ReplaceAll(body, "{token}", x.server.authority.issue()))
+		if before, after, ok := strings.Cut(body, "{token}"); ok {
+			return jsonReply(200, before+x.server.issue()+after)
 		}
-		return tokenReply(body)
+		return jsonReply(200, body)
 	})
 }
 

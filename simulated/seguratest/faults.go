@@ -1,8 +1,8 @@
 package seguratest
 
 import (
+	"maps"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -29,7 +29,7 @@ func (m Match) holds(r Request) bool {
 // value is [Normally].
 type Fault struct {
 	name   string
-	play   func(*exchange)
+	play   func(*exchange) // nil: the faithful answer
 	apply  bool
 	delay  time.Duration
 	ready  <-chan struct{}
@@ -65,24 +65,26 @@ func (f Fault) Until(ready <-chan struct{}) Fault {
 // WithHeader sets a header of the reply, where the fault sends one; an empty
 // value removes it, the gateway's X-Kong-Request-Id included.
 func (f Fault) WithHeader(name, value string) Fault {
-	f.header = f.header.Clone()
-	if f.header == nil {
-		f.header = http.Header{}
+	header := http.Header{}
+	maps.Copy(header, f.header)
+	header.Set(name, value)
+	if value == "" {
+		header[http.CanonicalHeaderKey(name)] = nil // removes what net/http would add, too
 	}
-	f.header.Set(name, value)
+	f.header = header
 	return f
 }
 
 func (f Fault) run(x *exchange) {
 	x.pause(f.delay)
 	if f.ready != nil {
-		x.waitFor(f.ready)
+		wait(x, f.ready)
 	}
 	if f.apply {
 		x.answer()
 	}
 	if f.play == nil {
-		f.play = Normally().play
+		f.play = func(x *exchange) { x.send(x.answer()) }
 	}
 	f.play(x)
 }
@@ -93,55 +95,25 @@ type rule struct {
 	left  int // negative: no limit
 }
 
-// script is the faults to come.
-type script struct {
-	mu    sync.Mutex
-	rules []*rule
-}
-
-// next is the fault for a request, used up by it; nil where there is none.
-func (s *script) next(r Request) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, rule := range s.rules {
-		if rule.left != 0 && rule.match.holds(r) {
-			if rule.left > 0 {
-				rule.left--
-			}
-			fault := rule.fault
-			return &fault
-		}
-	}
-	return nil
-}
-
-func (s *script) clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rules = nil
-}
-
 // Fail plays the fault for the next times requests that match; for all of them,
 // until Reset or ClearFaults, where times is negative. Of several calls the
 // earlier one is used up first, so that they make a sequence: two of
 // [Normally], then one of [Hang].
 func (s *Server) Fail(m Match, f Fault, times int) {
-	s.script.mu.Lock()
-	defer s.script.mu.Unlock()
-	s.script.rules = append(s.script.rules, &rule{match: m, fault: f, left: times})
+	s.locked(func() { s.rules = append(s.rules, &rule{match: m, fault: f, left: times}) })
 }
 
 // ClearFaults forgets all faults; those that are being played go on.
-func (s *Server) ClearFaults() { s.script.clear() }
+func (s *Server) ClearFaults() { s.locked(func() { s.rules = nil }) }
 
 // FaultsLeft is the number of faults that Fail asked for and that have not been
 // played, those without a limit left out: 0 says that a script was played to
 // its end.
 func (s *Server) FaultsLeft() int {
-	s.script.mu.Lock()
-	defer s.script.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	left := 0
-	for _, rule := range s.script.rules {
+	for _, rule := range s.rules {
 		left += max(rule.left, 0)
 	}
 	return left

@@ -3,7 +3,6 @@ package seguratest_test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,153 +16,106 @@ import (
 
 // caller is a plain HTTP client of the simulated Segura.
 type caller struct {
+	*http.Client
 	t      *testing.T
 	segura *seguratest.Server
-	http   *http.Client
-	token  string
+	token  string // empty: none is sent
 }
 
 type answer struct {
-	status int
-	proto  string
-	header http.Header
-	body   string
+	*http.Response
+	body string
 }
 
-func newCaller(t *testing.T, s *seguratest.Server, change ...func(*http.Transport)) *caller {
+func (a answer) String() string { return a.Status + " " + a.body }
+
+// start starts a server and a caller that has got a token.
+func start(t *testing.T, o seguratest.Options) (*seguratest.Server, *caller) {
+	t.Helper()
+	segura := seguratest.Start(t, o)
+	c := newCaller(t, segura, new(http.Protocols))
+	c.Transport.(*http.Transport).Protocols.SetHTTP1(true)
+	c.renewsToken()
+	return segura, c
+}
+
+func newCaller(t *testing.T, segura *seguratest.Server, protocols *http.Protocols) *caller {
 	t.Helper()
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(s.CACertificate())) {
+	if !roots.AppendCertsFromPEM([]byte(segura.CACertificate())) {
 		t.Fatal("the CA certificate is no PEM")
 	}
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		Protocols:       &http.Protocols{},
-	}
-	transport.Protocols.SetHTTP1(true)
-	for _, c := range change {
-		c(transport)
-	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, Protocols: protocols}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &caller{t: t, segura: s, http: &http.Client{
-		Transport:     transport,
-		Timeout:       time.Minute,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &caller{Client: &http.Client{Transport: transport, Timeout: time.Minute}, t: t, segura: segura}
 }
 
-// try sends a request and reads the whole answer.
-func (c *caller) try(method, address, body string, header ...string) (answer, error) {
+// tries sends a request to a path under the base address and reads the whole answer.
+func (c *caller) tries(method, path, body string, header ...string) (answer, error) {
 	c.t.Helper()
-	var content io.Reader
-	if body != "" {
-		content = strings.NewReader(body)
-	}
-	r, err := http.NewRequestWithContext(c.t.Context(), method, address, content)
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.segura.URL()+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	response, err := c.http.Do(r)
+	response, err := c.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 8<<20))
-	return answer{response.StatusCode, response.Proto, response.Header, string(text)}, err
+	return answer{response, string(text)}, err
 }
 
-func (c *caller) do(method, address, body string, header ...string) answer {
+func (c *caller) calls(method, path, body string, header ...string) answer {
 	c.t.Helper()
-	a, err := c.try(method, address, body, header...)
+	a, err := c.tries(method, path, body, header...)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, address, err)
+		c.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return a
 }
 
-// asksToken posts the form to the token endpoint.
-func (c *caller) asksToken(form url.Values, header ...string) answer {
+func (c *caller) enables(identifier int64) answer {
 	c.t.Helper()
-	return c.do("POST", c.segura.URL()+"/api/oauth2/token", form.Encode(),
-		append([]string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "application/json"}, header...)...)
+	return c.calls("POST", enablePath(identifier), "")
 }
 
-func (c *caller) goodForm() url.Values {
-	return url.Values{
-		"grant_type":    {"client_credentials"},
-		"client_id":     {c.segura.ClientID()},
-		"client_secret": {c.segura.ClientSecret()},
-	}
+func enablePath(identifier int64) string {
+	return fmt.Sprintf("/api/mysafe/secretapi/active/%d", identifier)
 }
 
-func (c *caller) hasToken() *caller {
+// asksToken sends the form with the credentials of now, changed by pairs of a field
+// and its value; an empty one removes the field.
+func (c *caller) asksToken(changes ...string) answer {
 	c.t.Helper()
-	c.token = accessToken(c.t, c.asksToken(c.goodForm()))
-	return c
-}
-
-func accessToken(t *testing.T, a answer) string {
-	t.Helper()
-	var reply struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &reply); err != nil || a.status != 200 || reply.AccessToken == "" {
-		t.Fatalf("token reply: got %d %q (%v)", a.status, a.body, err)
-	}
-	return reply.AccessToken
-}
-
-func (c *caller) tries(route string, identifier int64, header ...string) (answer, error) {
-	c.t.Helper()
-	all := []string{"Accept", "application/json"}
-	if c.token != "" {
-		all = append(all, "Authorization", "Bearer "+c.token)
-	}
-	return c.try("POST", fmt.Sprintf("%s/api/mysafe/%s/%d", c.segura.URL(), route, identifier), "", append(all, header...)...)
-}
-
-func (c *caller) calls(route string, identifier int64, header ...string) answer {
-	c.t.Helper()
-	a, err := c.tries(route, identifier, header...)
-	if err != nil {
-		c.t.Fatalf("%s %d: %v", route, identifier, err)
-	}
-	return a
-}
-
-func (c *caller) enables(identifier int64, header ...string) answer {
-	c.t.Helper()
-	return c.calls("secretapi/active", identifier, header...)
-}
-
-func start(t *testing.T, o seguratest.Options) *seguratest.Server {
-	t.Helper()
-	return seguratest.Start(t, o)
-}
-
-func wantStatus(t *testing.T, a answer, want int) {
-	t.Helper()
-	if a.status != want {
-		t.Errorf("status: got %d with %q, want %d", a.status, a.body, want)
-	}
-}
-
-func wantBody(t *testing.T, a answer, want string) {
-	t.Helper()
-	if a.body != want {
-		t.Errorf("body:\n got %s\nwant %s", a.body, want)
-	}
-}
-
-func wantHolds(t *testing.T, a answer, status int, fragments ...string) {
-	t.Helper()
-	wantStatus(t, a, status)
-	for _, fragment := range fragments {
-		if !strings.Contains(a.body, fragment) {
-			t.Errorf("body: got %q, want %q in it", a.body, fragment)
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.segura.ClientID()}, "client_secret": {c.segura.ClientSecret()}}
+	for i := 0; i < len(changes); i += 2 {
+		if form.Set(changes[i], changes[i+1]); changes[i+1] == "" {
+			form.Del(changes[i])
 		}
+	}
+	return c.calls("POST", "/api/oauth2/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+}
+
+// renewsToken takes the token that is issued for the credentials of now.
+func (c *caller) renewsToken() {
+	c.t.Helper()
+	a := c.asksToken("tenant", "acme")
+	_, after, _ := strings.Cut(a.body, `"access_token":"`)
+	if c.token, _, _ = strings.Cut(after, `"`); c.token == "" || a.StatusCode != 200 {
+		c.t.Fatalf("token reply: got %v", a)
+	}
+}
+
+func wantAnswer(t *testing.T, what string, a answer, status int, fragment string) {
+	t.Helper()
+	if a.StatusCode != status || !strings.Contains(a.body, fragment) {
+		t.Errorf("%s: got %v, want %d with %s", what, a, status, fragment)
 	}
 }

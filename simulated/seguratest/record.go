@@ -2,11 +2,13 @@ package seguratest
 
 import (
 	"context"
-	"crypto/tls"
+	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,7 +45,6 @@ type Request struct {
 	Body   string     // at most 64 KiB of it
 	Form   url.Values // of a form-encoded token request
 
-	RemoteAddr string
 	// Connection tells connections apart: the first one is 1.
 	Connection int
 	TLS        TLSInfo
@@ -62,111 +63,103 @@ type Request struct {
 // TLSInfo is what the client and the server agreed on.
 type TLSInfo struct {
 	Version    uint16
-	Protocol   string // by ALPN; empty: none was agreed on, which is HTTP/1.1
 	ServerName string
 	Resumed    bool
 	// ClientCertificate is the subject's common name of the one presented.
 	ClientCertificate string
 }
 
-func tlsInfo(state *tls.ConnectionState) TLSInfo {
-	if state == nil {
-		return TLSInfo{}
+// describe is the record of a request before it is kept. It reads the body.
+func (s *Server) describe(r *http.Request) *Request {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	_, tracked := connection(r)
+	request := &Request{
+		Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+		Proto: r.Proto, Host: r.Host, Header: r.Header.Clone(), Body: string(body), Connection: tracked.number, ID: requestID(),
+		TLS: TLSInfo{Version: r.TLS.Version, ServerName: r.TLS.ServerName, Resumed: r.TLS.DidResume},
 	}
-	info := TLSInfo{
-		Version:    state.Version,
-		Protocol:   state.NegotiatedProtocol,
-		ServerName: state.ServerName,
-		Resumed:    state.DidResume,
+	if len(r.TLS.PeerCertificates) > 0 {
+		request.TLS.ClientCertificate = r.TLS.PeerCertificates[0].Subject.CommonName
 	}
-	if len(state.PeerCertificates) > 0 {
-		info.ClientCertificate = state.PeerCertificates[0].Subject.CommonName
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		request.Form, _ = url.ParseQuery(request.Body)
 	}
-	return info
+	request.Kind, request.Identifier = s.classify(r)
+	return request
 }
 
-type target struct {
-	kind       Kind
-	identifier int64
+// route is a kind of request with its method and path.
+type route struct {
+	kind Kind
+	is   *regexp.Regexp
 }
 
-// journal keeps the requests in the order of arrival.
-type journal struct {
-	mu      sync.Mutex
-	entries []*Request
-	counts  map[target]int // identifier 0: all of the kind; kind "": of all kinds
-	flying  map[Kind]int
-	peaks   map[Kind]int
-}
-
-func newJournal() *journal {
-	j := &journal{flying: map[Kind]int{}}
-	j.reset()
-	return j
-}
-
-func (j *journal) reset() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.entries = nil
-	j.counts = map[target]int{}
-	j.peaks = map[Kind]int{}
-	for kind, n := range j.flying {
-		j.peaks[kind] = n
+// newRoutes takes identifiers in plain digits without leading zeros only: Segura is
+// more lenient, but a client that relies on it is to be seen.
+func newRoutes(o Options) []route {
+	at := func(kind Kind, method, path string) route {
+		pattern := strings.Replace(regexp.QuoteMeta(o.BasePath+path), `\{identifier\}`, `([1-9]\d*)`, 1)
+		return route{kind, regexp.MustCompile("^" + method + " " + pattern + "$")}
+	}
+	return []route{
+		{KindHead, regexp.MustCompile("^HEAD ")},
+		at(KindList, "GET", "/api/mysafe/secretapi"), // the page "GET | List all API secrets"
+		at(KindToken, "POST", o.TokenPath),
+		at(KindEnable, "POST", o.EnablePath),
+		at(KindDisable, "POST", o.DisablePath),
+		at(KindPasswordEnable, "POST", "/api/mysafe/password/active/{identifier}"),
+		at(KindPasswordDisable, "POST", "/api/mysafe/password/inactive/{identifier}"),
 	}
 }
 
-// arrive numbers and keeps the request, which belongs to the journal from now
-// on, and returns a copy.
-func (j *journal) arrive(r *Request) Request {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.entries = append(j.entries, r)
-	r.Number = len(j.entries)
-	for _, kind := range []Kind{"", r.Kind} {
-		j.counts[target{kind, 0}]++
-		if r.Identifier != 0 {
-			j.counts[target{kind, r.Identifier}]++
+// classify finds the route; what is not exactly one of ours is KindOther.
+func (s *Server) classify(r *http.Request) (Kind, int64) {
+	for _, route := range s.routes {
+		switch found := route.is.FindStringSubmatch(r.Method + " " + r.URL.EscapedPath()); len(found) {
+		case 1:
+			return route.kind, 0
+		case 2:
+			if identifier, err := strconv.ParseInt(found[1], 10, 64); err == nil {
+				return route.kind, identifier
+			}
 		}
-		j.flying[kind]++
-		j.peaks[kind] = max(j.peaks[kind], j.flying[kind])
 	}
-	return *r
+	return KindOther, 0
 }
 
-func (j *journal) leave(r *Request) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// arrive numbers and keeps the record, and returns the fault that is due for it,
+// which is used up; the zero Fault where there is none.
+func (s *Server) arrive(r *Request) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r)
+	r.Number = len(s.requests)
+	s.flying[r.Kind]++
+	s.peaks[r.Kind] = max(s.peaks[r.Kind], s.flying[r.Kind])
+	for _, rule := range s.rules {
+		if rule.left != 0 && rule.match.holds(*r) {
+			rule.left--
+			r.Fault = rule.fault.name
+			return rule.fault
+		}
+	}
+	return Fault{}
+}
+
+func (s *Server) leave(r *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	r.Done, r.Ended = true, time.Now()
-	j.flying[""]--
-	j.flying[r.Kind]--
-}
-
-func (j *journal) answered(r *Request, status int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r.Status = status
-}
-
-func (j *journal) faulted(r *Request, name string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r.Fault = name
-}
-
-func (j *journal) count(kind Kind, identifier int64) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.counts[target{kind, identifier}]
+	s.flying[r.Kind]--
 }
 
 // Requests are the requests so far in the order of arrival, of the given kinds
 // or of all. One is listed from its arrival on; Status and Done come later.
 func (s *Server) Requests(kinds ...Kind) []Request {
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var list []Request
-	for _, r := range s.journal.entries {
+	for _, r := range s.requests {
 		if len(kinds) == 0 || slices.Contains(kinds, r.Kind) {
 			list = append(list, *r)
 		}
@@ -174,37 +167,38 @@ func (s *Server) Requests(kinds ...Kind) []Request {
 	return list
 }
 
-// Count is the number of requests of a kind so far; of all for "". Its cost
-// does not depend on the number.
-func (s *Server) Count(kind Kind) int { return s.journal.count(kind, 0) }
+// Count is the number of requests of a kind so far; of all for "".
+func (s *Server) Count(kind Kind) int { return s.CountFor(kind, 0) }
 
-// CountFor is Count for one identifier.
+// CountFor is Count for one identifier; for any where that is 0.
 func (s *Server) CountFor(kind Kind, identifier int64) int {
-	if identifier == 0 {
-		return 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.requests {
+		if (Match{Kind: kind, Identifier: identifier}).holds(*r) {
+			n++
+		}
 	}
-	return s.journal.count(kind, identifier)
+	return n
 }
 
-// Peak is the largest number of requests of a kind, or of all for "", that were
-// in the server at once. A request that its client has given up counts until
-// the server has seen that.
-func (s *Server) Peak(kind Kind) int {
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
-	return s.journal.peaks[kind]
+// Peak is the largest number of requests of a kind that were in the server at
+// once. A request that its client has given up counts until the server has seen
+// that.
+func (s *Server) Peak(kind Kind) (n int) {
+	s.locked(func() { n = s.peaks[kind] })
+	return n
 }
 
 // Await waits until n requests of a kind, or of all for "", have arrived, or
 // returns the cause of ctx's end.
 func (s *Server) Await(ctx context.Context, kind Kind, n int) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
 	for s.Count(kind) < n {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-tick.C:
+		case <-time.After(time.Millisecond):
 		}
 	}
 	return nil

@@ -1,12 +1,14 @@
 package seguratest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -16,28 +18,25 @@ import (
 
 // What the zero Options stand for.
 const (
-	DefaultBasePath      = "/pam"
-	DefaultClientID      = "client-of-the-simulated-segura"
-	DefaultClientSecret  = "client-secret-of-the-simulated-segura"
-	DefaultTokenLifetime = time.Hour
-	DefaultTokenPath     = "/api/oauth2/token"
-	DefaultEnablePath    = "/api/mysafe/secretapi/active/{identifier}"
-	DefaultDisablePath   = "/api/mysafe/secretapi/inactive/{identifier}"
+	DefaultClientSecret = "client-secret-of-the-simulated-segura"
+	DefaultTokenPath    = "/api/oauth2/token"
+
+	defaultEnablePath  = "/api/mysafe/secretapi/active/{identifier}"
+	defaultDisablePath = "/api/mysafe/secretapi/inactive/{identifier}"
 )
 
 // Options say what the simulated Segura is like. The zero value is usable.
 type Options struct {
 	// Address to listen on; empty means "127.0.0.1:0".
 	Address string
-	// BasePath is the path prefix of everything; empty means [DefaultBasePath],
-	// "/" means none.
+	// BasePath is the path prefix of everything; empty means "/pam", "/" none.
 	BasePath string
 	// TokenPath, EnablePath and DisablePath, under the base path; empty means
 	// the vendor's. The last two contain "{identifier}".
 	TokenPath, EnablePath, DisablePath string
 
-	// ClientID and ClientSecret are the credentials of the one access key;
-	// empty means [DefaultClientID] and [DefaultClientSecret].
+	// ClientID and ClientSecret are the credentials of the one access key; empty
+	// means a made-up id and [DefaultClientSecret].
 	ClientID, ClientSecret string
 	// Tenant, when set, must be carried by every token request.
 	Tenant string
@@ -78,60 +77,59 @@ type Latency struct {
 // Server is a running simulated Segura. All methods may be called at once from
 // many goroutines.
 type Server struct {
-	options   Options
-	certs     *certificates
-	door      *door
-	http      *http.Server
-	served    chan struct{}
-	vault     *vault
-	authority *authority
-	script    *script
-	journal   *journal
+	options Options
+	certs   *certificates
+	door    *door
+	http    *http.Server
+	routes  []route
 
-	ctx  context.Context // ends with Close
-	stop context.CancelFunc
+	mu     sync.Mutex
+	delays Latency
+	valid  map[string]time.Time // tokens, with their end
+	issued []string             // tokens, in order
+	flying map[Kind]int         // requests under way
+	state
+}
 
-	mu         sync.Mutex
+// state is what Reset brings back to the start.
+type state struct {
 	generation Generation
-	delays     Latency
-	closing    bool
-	handlers   sync.WaitGroup
+	apiSecrets map[int64]APISecret
+	accessKeys map[string]string // client_id -> client_secret
+	refusal    RefusalStyle
+	rules      []*rule
+	requests   []*Request
+	peaks      map[Kind]int
 }
 
 // New starts a server. It runs until Close.
 func New(o Options) (*Server, error) {
 	o = o.withDefaults()
-	for _, path := range []string{o.EnablePath, o.DisablePath} {
-		if !strings.Contains(path, "{identifier}") {
-			return nil, fmt.Errorf("path %q has no {identifier}", path)
-		}
-	}
 	certs, err := newCertificates(o)
 	if err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
 	}
-	door, err := openDoor(o.Address)
+	s := &Server{
+		options: o, certs: certs, routes: newRoutes(o),
+		delays: o.Latency, valid: map[string]time.Time{}, flying: map[Kind]int{},
+	}
+	s.state = s.fresh()
+	s.http = s.newHTTPServer()
+	// The error of ServeTLS is always that of a listener that we have closed.
+	s.door, err = openDoor(o.Address, func(l net.Listener) { _ = s.http.ServeTLS(l, "", "") })
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
-	s := &Server{
-		options: o, certs: certs, door: door,
-		served:     make(chan struct{}),
-		vault:      newVault(o),
-		authority:  newAuthority(o),
-		script:     &script{},
-		journal:    newJournal(),
-		generation: o.Generation,
-		delays:     o.Latency,
-	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.http = s.newHTTPServer()
-	go func() {
-		defer close(s.served)
-		// The error is always that of our own Close.
-		_ = s.http.ServeTLS(door, "", "")
-	}()
 	return s, nil
+}
+
+func (s *Server) fresh() state {
+	return state{
+		generation: s.options.Generation,
+		apiSecrets: maps.Clone(s.options.APISecrets),
+		accessKeys: map[string]string{s.options.ClientID: s.options.ClientSecret},
+		peaks:      maps.Clone(s.flying),
+	}
 }
 
 func (s *Server) newHTTPServer() *http.Server {
@@ -147,10 +145,7 @@ func (s *Server) newHTTPServer() *http.Server {
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0),
-		BaseContext:       func(net.Listener) context.Context { return s.ctx },
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, c)
-		},
+		ConnContext:       withConnection,
 	}
 }
 
@@ -177,25 +172,15 @@ func Start(t TB, o Options) *Server {
 // Close ends every connection, hanging ones included, and waits for the
 // handlers. It may be called more than once.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	s.stop()
-	_ = s.door.Close()
-	_ = s.http.Close()
-	s.handlers.Wait()
-	<-s.served
+	s.door.close() // and with their connections all requests end
+	_ = s.http.Shutdown(context.Background())
 }
 
-// enter reports whether a handler may still start, and counts it.
-func (s *Server) enter() bool {
+// locked does what the lock is for.
+func (s *Server) locked(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.handlers.Add(1)
-	return true
+	do()
 }
 
 // URL is the base_url, with the base path and without a trailing slash.
@@ -211,14 +196,17 @@ func (s *Server) TokenURL() string { return s.URL() + s.options.TokenPath }
 func (s *Server) ClientID() string { return s.options.ClientID }
 
 // ClientSecret is the client_secret that is honoured now for ClientID.
-func (s *Server) ClientSecret() string { return s.authority.secret(s.options.ClientID) }
+func (s *Server) ClientSecret() (secret string) {
+	s.locked(func() { secret = s.accessKeys[s.options.ClientID] })
+	return secret
+}
 
 // CACertificate is the private CA's certificate, in PEM.
-func (s *Server) CACertificate() string { return s.certs.caPEM }
+func (s *Server) CACertificate() string { return s.certs.ca.certPEM }
 
 // ServerCertificate is the server's certificate with its key, for other servers on
 // the same host.
-func (s *Server) ServerCertificate() tls.Certificate { return s.certs.serverPair() }
+func (s *Server) ServerCertificate() tls.Certificate { return s.certs.server.tls }
 
 // ClientCertificate is a certificate of our CA for clients, and its key, in PEM.
 func (s *Server) ClientCertificate() (cert, key string) {
@@ -238,10 +226,7 @@ func (s *Server) StrangerCertificate() (cert, key string) {
 func (s *Server) SecretJSON(overrides map[string]any) string {
 	o := s.options
 	document := map[string]any{
-		"base_url":       s.URL(),
-		"client_id":      s.ClientID(),
-		"client_secret":  s.ClientSecret(),
-		"ca_certificate": s.CACertificate(),
+		"base_url": s.URL(), "client_id": s.ClientID(), "client_secret": s.ClientSecret(), "ca_certificate": s.CACertificate(),
 	}
 	add := func(when bool, field, value string) {
 		if when {
@@ -254,15 +239,10 @@ func (s *Server) SecretJSON(overrides map[string]any) string {
 	add(o.RequireClientCertificate, "client_certificate", cert)
 	add(o.RequireClientCertificate, "client_key", key)
 	add(o.TokenPath != DefaultTokenPath, "token_url", s.TokenURL())
-	add(o.EnablePath != DefaultEnablePath, "enable_path", o.EnablePath)
-	add(o.DisablePath != DefaultDisablePath, "disable_path", o.DisablePath)
-	for field, value := range overrides {
-		if value == nil {
-			delete(document, field)
-		} else {
-			document[field] = value
-		}
-	}
+	add(o.EnablePath != defaultEnablePath, "enable_path", o.EnablePath)
+	add(o.DisablePath != defaultDisablePath, "disable_path", o.DisablePath)
+	maps.Copy(document, overrides)
+	maps.DeleteFunc(document, func(_ string, value any) bool { return value == nil })
 	text, err := json.Marshal(document)
 	if err != nil {
 		return fmt.Sprintf("override that is no JSON: %v", err)
@@ -272,57 +252,34 @@ func (s *Server) SecretJSON(overrides map[string]any) string {
 
 // SetGeneration changes the version whose replies are spoken, as an upgrade
 // does.
-func (s *Server) SetGeneration(g Generation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.generation = g
-}
+func (s *Server) SetGeneration(g Generation) { s.locked(func() { s.generation = g }) }
 
-func (s *Server) speaks() Generation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.generation
+func (s *Server) speaks() (g Generation) {
+	s.locked(func() { g = s.generation })
+	return g
 }
 
 // SetLatency changes what is added to every answer from now on. Reset leaves it.
-func (s *Server) SetLatency(l Latency) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.delays = l
-}
+func (s *Server) SetLatency(l Latency) { s.locked(func() { s.delays = l }) }
 
-// Reset brings back the start: API secrets, passwords, credentials, refusal
-// style and generation as in the options, no faults, no records, connections
-// counted from zero. Tokens that were valid stay valid, connections stay open,
-// and where they are refused they stay so: see AcceptConnections.
+// Reset brings back the start: API secrets, credentials, refusal style and
+// generation as in the options, no faults, no records, connections counted from
+// zero. Tokens that were valid stay valid, connections stay open, and where they
+// are refused they stay so: see AcceptConnections.
 func (s *Server) Reset() {
-	s.vault.reset()
-	s.authority.reset()
-	s.script.clear()
-	s.SetGeneration(s.options.Generation)
+	s.locked(func() { s.state = s.fresh() })
 	s.door.resetCount()
-	s.journal.reset()
 }
 
 func (o Options) withDefaults() Options {
-	fill := func(field *string, value string) {
-		if *field == "" {
-			*field = value
-		}
-	}
-	fill(&o.Address, "127.0.0.1:0")
-	fill(&o.BasePath, DefaultBasePath)
-	fill(&o.TokenPath, DefaultTokenPath)
-	fill(&o.EnablePath, DefaultEnablePath)
-	fill(&o.DisablePath, DefaultDisablePath)
-	fill(&o.ClientID, DefaultClientID)
-	fill(&o.ClientSecret, DefaultClientSecret)
-	if o.BasePath = strings.TrimRight(o.BasePath, "/"); o.BasePath != "" && o.BasePath[0] != '/' {
-		o.BasePath = "/" + o.BasePath
-	}
-	if o.TokenLifetime == 0 {
-		o.TokenLifetime = DefaultTokenLifetime
-	}
+	o.Address = cmp.Or(o.Address, "127.0.0.1:0")
+	o.BasePath = strings.TrimRight(cmp.Or(o.BasePath, "/pam"), "/")
+	o.TokenPath = cmp.Or(o.TokenPath, DefaultTokenPath)
+	o.EnablePath = cmp.Or(o.EnablePath, defaultEnablePath)
+	o.DisablePath = cmp.Or(o.DisablePath, defaultDisablePath)
+	o.ClientID = cmp.Or(o.ClientID, "client-of-the-simulated-segura")
+	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultClientSecret)
+	o.TokenLifetime = cmp.Or(o.TokenLifetime, time.Hour)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -330,12 +287,4 @@ func (o Options) withDefaults() Options {
 		o.APISecrets = Sample()
 	}
 	return o
-}
-
-type connKey struct{}
-
-// connection is the TLS connection of a request, of either protocol.
-func connection(r *http.Request) *tls.Conn {
-	c, _ := r.Context().Value(connKey{}).(*tls.Conn)
-	return c
 }

@@ -2,15 +2,11 @@ package seguratest
 
 import (
 	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -33,207 +29,38 @@ const (
 	RefusedInactiveAs200
 )
 
-// tokenHeader is a JWT's {"typ":"JWT","alg":"RS256"}.
-const tokenHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9."
-
-// authority knows the access keys and the tokens issued for them.
-type authority struct {
-	options Options
-
-	mu      sync.Mutex
-	secrets map[string]string    // client_id -> client_secret
-	valid   map[string]time.Time // token -> end
-	issued  []string
-	style   RefusalStyle
+// refusals are the envelopes of the styles that have one.
+var refusals = map[RefusalStyle]struct {
+	httpStatus int
+	message    string
+}{
+	RefusedAuthentication:      {401, messageAuthentication},
+	RefusedInactive:            {401, messageInactive},
+	RefusedAuthenticationAs200: {200, messageAuthentication},
+	RefusedInactiveAs200:       {200, messageInactive},
 }
 
-func newAuthority(o Options) *authority {
-	a := &authority{options: o, valid: map[string]time.Time{}}
-	a.reset()
-	return a
-}
-
-func (a *authority) reset() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.secrets = map[string]string{a.options.ClientID: a.options.ClientSecret}
-	a.style = RefusedByGateway
-}
-
-func (a *authority) secret(clientID string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.secrets[clientID]
-}
-
-func (a *authority) knows(clientID, clientSecret string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	secret, ok := a.secrets[clientID]
-	return ok && subtle.ConstantTimeCompare([]byte(secret), []byte(clientSecret)) == 1
-}
-
-// issue makes a token that is honoured until it expires or is revoked.
-func (a *authority) issue() string {
-	token := strangeToken()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.valid[token] = a.options.Now().Round(0).Add(a.options.TokenLifetime)
-	a.issued = append(a.issued, token)
-	return token
-}
-
-// strangeToken looks like a token and was not issued.
-func strangeToken() string {
-	random := make([]byte, 96)
-	_, _ = rand.Read(random) // never fails
-	encode := base64.RawURLEncoding.EncodeToString
-	return tokenHeader + encode(random[:64]) + "." + encode(random[64:])
-}
-
-func (a *authority) honours(token string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	end, ok := a.valid[token]
-	return ok && a.options.Now().Before(end)
-}
-
-func (a *authority) refusal() RefusalStyle {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.style
-}
-
-// RevokeTokens refuses every token issued so far from now on.
-func (s *Server) RevokeTokens() {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	clear(s.authority.valid)
-}
-
-// RotateClientSecret gives the access key of ClientID another secret; the old
-// one is refused from now on. Tokens issued for it stay valid: see RevokeTokens.
-func (s *Server) RotateClientSecret(newSecret string) {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	s.authority.secrets[s.options.ClientID] = newSecret
-}
-
-// AddCredentials adds an access key, or replaces the secret of one.
-func (s *Server) AddCredentials(clientID, clientSecret string) {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	s.authority.secrets[clientID] = clientSecret
-}
-
-// RefuseToken sets how refused tokens are answered from now on. It refuses
-// none by itself: see RevokeTokens, and [TokenRefused] for fresh ones.
-func (s *Server) RefuseToken(style RefusalStyle) {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	s.authority.style = style
-}
-
-// Tokens are all access tokens issued since the server began, in order: what no
-// log may hold.
-func (s *Server) Tokens() []string {
-	s.authority.mu.Lock()
-	defer s.authority.mu.Unlock()
-	return slices.Clone(s.authority.issued)
-}
-
-// answerToken is the token endpoint, in the words of league/oauth2-server.
-func (x *exchange) answerToken() reply {
-	form := x.request.Form
-	if form.Get("grant_type") != "client_credentials" {
-		return oauthError(400, "unsupported_grant_type",
-			"The authorization grant type is not supported by the authorization server.",
-			"Check that all required parameters have been provided")
+// refusal is the answer to a call whose token is not honoured.
+func (x *exchange) refusal(style RefusalStyle) reply {
+	if envelope, ok := refusals[style]; ok {
+		return x.server.speaks().envelope(envelope.httpStatus, 401, envelope.message, 0, "")
 	}
-	id, secret, ok := x.credentials()
-	if !ok {
-		return oauthError(400, "invalid_request",
-			"The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, or is otherwise malformed.",
-			"Check the `client_id` parameter")
-	}
-	tenant := x.server.options.Tenant
-	if !x.server.authority.knows(id, secret) || tenant != "" && form.Get("tenant") != tenant {
-		return x.invalidClient()
-	}
-	seconds := (x.server.options.TokenLifetime + time.Second - 1) / time.Second
-	return tokenReply(fmt.Sprintf(`{"token_type":"Bearer","expires_in":%d,"access_token":"%s"}`,
-		seconds, x.server.authority.issue()))
+	return x.gateway(404, messageNoRoute)
 }
 
-// credentials are those of the form, or else of HTTP Basic, form-decoded as RFC
-// 6749 2.3.1 has it. It reports whether there is a client_id.
-func (x *exchange) credentials() (id, secret string, ok bool) {
-	form := x.request.Form
-	if form.Has("client_id") {
-		return form.Get("client_id"), form.Get("client_secret"), true
-	}
-	id, secret, ok = x.r.BasicAuth()
-	if !ok {
-		return "", "", false
-	}
-	id, errID := url.QueryUnescape(id)
-	secret, errSecret := url.QueryUnescape(secret)
-	return id, secret, errID == nil && errSecret == nil
+// honours reports whether the call has a token that is honoured, and how it is
+// refused if not.
+func (x *exchange) honours() (refusal RefusalStyle, ok bool) {
+	scheme, token, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
+	s := x.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal, scheme == "Bearer" && s.options.Now().Before(s.valid[token])
 }
 
-func (x *exchange) invalidClient() reply {
-	a := oauthError(401, "invalid_client", messageAuthentication, "")
-	if authorization := x.r.Header.Get("Authorization"); authorization != "" {
-		scheme := "Basic"
-		if strings.HasPrefix(authorization, "Bearer") {
-			scheme = "Bearer"
-		}
-		a.header.Set("WWW-Authenticate", scheme+` realm="OAuth"`)
-	}
-	return a
-}
-
-func tokenReply(body string) reply {
-	a := textReply(http.StatusOK, "application/json; charset=UTF-8", body)
-	a.header.Set("Cache-Control", "no-store")
-	a.header.Set("Pragma", "no-cache")
-	return a
-}
-
-func oauthError(status int, code, description, hint string) reply {
-	if hint != "" {
-		hint = `"hint":` + quote(hint) + `,`
-	}
-	return jsonReply(status, fmt.Sprintf(`{"error":%s,"error_description":%s,%s"message":%s}`,
-		quote(code), quote(description), hint, quote(description)))
-}
-
-// refusedToken is the answer to a call whose token is not honoured.
-func (x *exchange) refusedToken(style RefusalStyle) reply {
-	envelope := func(httpStatus int, message string) reply {
-		return x.server.speaks().envelope(httpStatus, 401, message, exception{})
-	}
-	switch style {
-	case RefusedAuthentication:
-		return envelope(401, messageAuthentication)
-	case RefusedInactive:
-		return envelope(401, messageInactive)
-	case RefusedAuthenticationAs200:
-		return envelope(200, messageAuthentication)
-	case RefusedInactiveAs200:
-		return envelope(200, messageInactive)
-	case RefusedByGateway:
-	}
-	return x.gateway(http.StatusNotFound, messageNoRoute)
-}
-
-// bearer is the access token of a call; empty where there is none.
-func bearer(r *http.Request) string {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
+// newToken looks like a JWT with {"typ":"JWT","alg":"RS256"}.
+func newToken() string {
+	return "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + rand.Text() + rand.Text() + "." + rand.Text() + rand.Text()
 }
 
 // requestID is 32 hexadecimal digits, like Kong's.
@@ -241,4 +68,79 @@ func requestID() string {
 	random := make([]byte, 16)
 	_, _ = rand.Read(random) // never fails
 	return hex.EncodeToString(random)
+}
+
+// issue makes a token that is honoured until it expires or is revoked.
+func (s *Server) issue() string {
+	token, end := newToken(), s.options.Now().Round(0).Add(s.options.TokenLifetime)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.valid[token] = end
+	s.issued = append(s.issued, token)
+	return token
+}
+
+// RevokeTokens refuses every token issued so far from now on.
+func (s *Server) RevokeTokens() { s.locked(func() { clear(s.valid) }) }
+
+// RotateClientSecret gives the access key of ClientID another secret; the old
+// one is refused from now on. Tokens issued for it stay valid: see RevokeTokens.
+func (s *Server) RotateClientSecret(newSecret string) {
+	s.AddCredentials(s.options.ClientID, newSecret)
+}
+
+// AddCredentials adds an access key, or replaces the secret of one.
+func (s *Server) AddCredentials(clientID, clientSecret string) {
+	s.locked(func() { s.accessKeys[clientID] = clientSecret })
+}
+
+// RefuseToken sets how refused tokens are answered from now on. It refuses
+// none by itself: see RevokeTokens, and [TokenRefused] for fresh ones.
+func (s *Server) RefuseToken(style RefusalStyle) { s.locked(func() { s.refusal = style }) }
+
+// Tokens are all access tokens issued since the server began, in order: what no
+// log may hold.
+func (s *Server) Tokens() (tokens []string) {
+	s.locked(func() { tokens = slices.Clone(s.issued) })
+	return tokens
+}
+
+// answerToken is the token endpoint, in the words of league/oauth2-server.
+func (x *exchange) answerToken() reply {
+	o, form := x.server.options, x.request.Form
+	id, secret := x.credentials()
+	var known bool
+	x.server.locked(func() {
+		want, ok := x.server.accessKeys[id]
+		known = ok && secret == want
+	})
+	switch {
+	case form.Get("grant_type") != "client_credentials":
+		return oauthError(400, "unsupported_grant_type", "The authorization grant type is not supported by the authorization server.")
+	case !known, o.Tenant != "" && form.Get("tenant") != o.Tenant:
+		return invalidClient()
+	}
+	seconds := (o.TokenLifetime + time.Second - 1) / time.Second
+	return jsonReply(200, fmt.Sprintf(`{"token_type":"Bearer","expires_in":%d,"access_token":"%s"}`, seconds, x.server.issue()))
+}
+
+// credentials are those of the form, or else of HTTP Basic, form-decoded as RFC
+// 6749 2.3.1 has it.
+func (x *exchange) credentials() (id, secret string) {
+	if form := x.request.Form; form.Has("client_id") {
+		return form.Get("client_id"), form.Get("client_secret")
+	}
+	id, secret, _ = x.r.BasicAuth()
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if errID != nil || errSecret != nil {
+		return "", ""
+	}
+	return id, secret
+}
+
+func invalidClient() reply { return oauthError(401, "invalid_client", messageAuthentication) }
+
+func oauthError(status int, code, description string) reply {
+	return jsonReply(status, fmt.Sprintf(`{"error":%[1]q,"error_description":%[2]q,"message":%[2]q}`, code, description))
 }

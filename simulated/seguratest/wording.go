@@ -1,9 +1,8 @@
 package seguratest
 
 import (
+	"encoding/json"
 	"fmt"
-	"strings"
-	"unicode/utf16"
 )
 
 // Generation is a version of Segura, as far as the shape and the words of its
@@ -27,108 +26,100 @@ const (
 	NumbersAsStrings
 )
 
-// shape is a generation's JSON: %[1]d is the status, %[2]s the message as JSON,
+// shapes are the generations' JSON: %[1]d is the status, %[2]s the message as JSON,
 // %[3]t the error flag and %[4]s the exception with its comma, or nothing. In
 // exception, %[1]d is the code and %[2]s the message as JSON.
-type shape struct {
-	envelope  string
-	exception string
-	words     words
+var shapes = [...]struct{ envelope, exception string }{
+	Newest: {
+		`{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`,
+		`,"exception":{"code":%[1]d,"message":%[2]s,"detail":null}`,
+	},
+	V332: {
+		`{"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`,
+		`,"exception":{"code":%[1]d,"message":%[2]s,"detail":""}`,
+	},
+	Minimal: {`{"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t}%[4]s}`, ""},
+	CapitalMessage: {
+		`{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","Message":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`,
+		`,"exception":{"code":%[1]d,"message":%[2]s,"detail":null}`,
+	},
+	WithTenant: {
+		`{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0,"tenant":"default"}%[4]s}`,
+		`,"exception":{"code":%[1]d,"message":%[2]s,"detail":null}`,
+	},
+	NumbersAsStrings: {
+		`{"code":"%[1]d","response":{"status":"%[1]d","message":%[2]s,"error":%[3]t,"error_code":"0","detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":"0"}%[4]s}`,
+		`,"exception":{"code":"%[1]d","message":%[2]s,"detail":null}`,
+	},
 }
 
-// words are a generation's messages about API secrets.
-type words struct {
-	enabled, alreadyEnabled   string
-	disabled, alreadyDisabled string
+// words are what is said of a change, and where there was nothing to change.
+type words struct{ done, already string }
+
+func (g Generation) says(kind Kind) words {
+	switch {
+	case kind == KindPasswordEnable:
+		return words{messagePasswordEnabled, ""}
+	case kind == KindPasswordDisable:
+		return words{"Password successfully deactivated", ""}
+	case kind == KindDisable && g == V332:
+		return words{"API secret  successfully deactivated", "API secret has already been deactivated"}
+	case kind == KindDisable:
+		return words{"Api secret successfully deactivated", "Api secret has already been deactivated"}
+	case g == V332:
+		return words{"API secret  successfully activated", "API secret has already been activated"}
+	}
+	return words{"Api secret activated successfully", "Api secret has already been activated"}
 }
 
+// Other messages, the gateway's last.
 const (
-	newestEnvelope  = `{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`
-	v332Envelope    = `{"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`
-	minimalEnvelope = `{"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t}%[4]s}`
-	capitalEnvelope = `{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","Message":%[2]s,"erro":%[3]t,"cod_erro":0}%[4]s}`
-	tenantEnvelope  = `{"code":%[1]d,"response":{"status":%[1]d,"message":%[2]s,"error":%[3]t,"error_code":0,"detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":0,"tenant":"default"}%[4]s}`
-	stringsEnvelope = `{"code":"%[1]d","response":{"status":"%[1]d","message":%[2]s,"error":%[3]t,"error_code":"0","detail":"","mensagem":%[2]s,"erro":%[3]t,"cod_erro":"0"}%[4]s}`
+	messageNotFound        = "1005: Api secret not found"
+	messageNoAccess        = "1006: User does not have access"
+	messageUnexpected      = "Unexpected error."
+	messageNotAuthorized   = "You are not authorized to access this resource"
+	messageAuthentication  = "Client authentication failed"
+	messageInactive        = "Inactive authorization"
+	messagePasswordEnabled = "Password successfully activated"
 
-	newestException  = `,"exception":{"code":%[1]d,"message":%[2]s,"detail":null}`
-	v332Exception    = `,"exception":{"code":%[1]d,"message":%[2]s,"detail":""}`
-	stringsException = `,"exception":{"code":"%[1]d","message":%[2]s,"detail":null}`
+	messageNoRoute = "no Route matched with those values"
 )
 
-// The messages that no generation words differently.
-const (
-	messageNotFound       = "1005: Api secret not found"
-	messageNoAccess       = "1006: User does not have access"
-	messageUnexpected     = "Unexpected error."
-	messageNotAuthorized  = "You are not authorized to access this resource"
-	messageAuthentication = "Client authentication failed"
-	messageInactive       = "Inactive authorization"
-
-	messagePasswordEnabled         = "Password successfully activated"
-	messagePasswordAlreadyEnabled  = "Password has already been activated"
-	messagePasswordDisabled        = "Password successfully deactivated"
-	messagePasswordAlreadyDisabled = "Password has already been deactivated"
-)
-
-// shape is a switch, not a table, so that an unknown generation is the newest.
-func (g Generation) shape() shape {
-	newest := words{
-		enabled:         "Api secret activated successfully",
-		alreadyEnabled:  "Api secret has already been activated",
-		disabled:        "Api secret successfully deactivated",
-		alreadyDisabled: "Api secret has already been deactivated",
-	}
-	switch g {
-	case V332:
-		return shape{v332Envelope, v332Exception, words{
-			enabled:         "API secret  successfully activated",
-			alreadyEnabled:  "API secret has already been activated",
-			disabled:        "API secret  successfully deactivated",
-			alreadyDisabled: "API secret has already been deactivated",
-		}}
-	case Minimal:
-		return shape{minimalEnvelope, "", newest}
-	case CapitalMessage:
-		return shape{capitalEnvelope, newestException, newest}
-	case WithTenant:
-		return shape{tenantEnvelope, newestException, newest}
-	case NumbersAsStrings:
-		return shape{stringsEnvelope, stringsException, newest}
-	case Newest:
-	}
-	return shape{newestEnvelope, newestException, newest}
+// reply is an answer before it is sent; contentType may be empty.
+type reply struct {
+	status            int
+	contentType, body string
 }
 
-// exception is the reason that an envelope may carry; code 0 means none.
-type exception struct {
-	code    int
-	message string
-}
+func jsonReply(status int, body string) reply { return reply{status, "application/json", body} }
 
 // envelope is a reply of Segura's application: the HTTP status, the status
-// within, the message, and the exception where the generation has one.
-func (g Generation) envelope(httpStatus, status int, message string, why exception) reply {
-	sh := g.shape()
-	tail := ""
-	if why.code != 0 && sh.exception != "" {
-		tail = fmt.Sprintf(sh.exception, why.code, quote(why.message))
+// within, the message, and the exception where there is a code and the generation
+// has one.
+func (g Generation) envelope(httpStatus, status int, message string, code int, exception string) reply {
+	shape, tail := shapes[g], ""
+	if code != 0 && shape.exception != "" {
+		tail = fmt.Sprintf(shape.exception, code, quote(exception))
 	}
-	return jsonReply(httpStatus, fmt.Sprintf(sh.envelope, status, quote(message), status >= 400, tail))
+	return jsonReply(httpStatus, fmt.Sprintf(shape.envelope, status, quote(message), status >= 400, tail))
 }
 
-// quote is text as PHP's json_encode writes it: ASCII only, slashes escaped.
-func quote(text string) string {
-	var out strings.Builder
-	for _, unit := range utf16.Encode([]rune(text)) {
-		switch {
-		case unit == '"' || unit == '\\' || unit == '/':
-			out.WriteByte('\\')
-			out.WriteByte(byte(unit))
-		case unit < 0x20 || unit > 0x7e:
-			fmt.Fprintf(&out, `\u%04x`, unit)
-		default:
-			out.WriteByte(byte(unit))
-		}
+// says is an envelope without an exception, answered with its own status.
+func (x *exchange) says(status int, message string) reply {
+	return x.server.speaks().envelope(status, status, message, 0, "")
+}
+
+// gateway is an error of Kong's own, in the format that a client gets who asks for
+// JSON.
+func (x *exchange) gateway(status int, message string) reply {
+	id := fmt.Sprintf(",\n  \"request_id\":%q", x.request.ID)
+	if x.server.options.OlderGateway {
+		id = ""
 	}
-	return `"` + out.String() + `"`
+	return reply{status, "application/json; charset=utf-8", fmt.Sprintf("{\n  \"message\":%s%s\n}", quote(message), id)}
+}
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // a string always can
+	return string(quoted)
 }
