@@ -203,6 +203,33 @@ func TestDeadline_theReplyAlwaysGoesOut(t *testing.T) {
 	}
 }
 
+// A Segura that is dead ends a request soon: no identifier waits for its own attempts to
+// fail, each failure is worth repeating, and the next invocation finds out that it is back.
+func TestDeadSegura_isGivenUpForTheRestOfARequest(t *testing.T) {
+	t.Parallel()
+	for code, dies := range map[string]func(*world){
+		"upstream_timeout":     calls(seguratest.Hang()),
+		"upstream_unreachable": func(w *world) { _ = w.segura.RefuseConnections(seguratest.NotListening) },
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_ATTEMPT_TIMEOUT": "1s"}})
+			dies(w)
+			a := w.invoke(list(upTo(1001, 2000)...), runtimeapi.WithTimeout(3*time.Minute))
+			attempts := 0
+			for _, item := range a.Items() {
+				attempts += item.Attempts
+			}
+			if a.Result == nil || a.Result.FailedByCode[code] != 1000 || a.Answer.ErrorType != "Segura.TransientError" || attempts > 250 {
+				t.Errorf("got %d attempts, %.500s", attempts, a.Text)
+			}
+			w.segura.ClearFaults()
+			_ = w.segura.AcceptConnections()
+			w.enables("afterwards", 5, "enabled, attempts 1")
+		})
+	}
+}
+
 // smallShare is a little less than what Lambda gives a function of 128 MB of one
 // processor: 128 of the 1,769 MB that a whole one comes with.
 const smallShare = 70 // thousandths
