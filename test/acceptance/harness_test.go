@@ -2,12 +2,10 @@ package acceptance
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"segura-enable/simulated/secretsmanager"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
+	"segura-enable/test/leaktest"
 )
 
 // alwaysExpired, as SEGURA_CREDENTIALS_TTL, is over before the next invocation
@@ -51,7 +50,7 @@ type world struct {
 
 	mu          sync.Mutex
 	invocations []runtimeapi.Invocation
-	marked      []string // values that must show nowhere, besides those that every world has
+	marked      map[string]string // values that must show nowhere, besides those that every world has
 }
 
 // start starts a world with credentials of its own. When the test ends, what holds of
@@ -70,7 +69,7 @@ func start(t *testing.T, s setup) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = stack.Close() })
-	w := &world{t: t, setup: s, stack: stack, segura: stack.Segura, secrets: stack.Secrets}
+	w := &world{t: t, setup: s, stack: stack, segura: stack.Segura, secrets: stack.Secrets, marked: map[string]string{}}
 	w.mark(s.segura.ClientID, s.segura.ClientSecret, s.segura.Tenant)
 	w.stack.PutSecret(s.secret)
 	if s.before != nil {
@@ -267,7 +266,8 @@ func grace() runtimeapi.InvokeOption { return runtimeapi.WithGrace(time.Minute) 
 // an invocation.
 func (w *world) check() {
 	w.checkRequests()
-	if shown := leaks(w.said(), w.confidential()); len(shown) > 0 {
+	shown := leaktest.Find(w.said(), leaktest.WordPart, leaktest.Values(w.stack, w.setup.segura.ClientSecret))
+	if shown = append(shown, leaktest.Find(w.said(), leaktest.ShortPart, w.marked)...); len(shown) > 0 {
 		w.t.Errorf("shows:\n%s", strings.Join(shown[:min(5, len(shown))], "\n"))
 	}
 	for _, inv := range w.invocations {
@@ -325,63 +325,7 @@ func (w *world) said() string {
 func (w *world) mark(values ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.marked = append(w.marked, values...)
-}
-
-// confidential are values that must show nowhere, and what they are.
-func (w *world) confidential() map[string]string {
-	values := w.stack.Confidential()
-	values[runtimeapi.AccessKeyID] = "the AWS access key id"
-	values["eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9"] = "a token's type"
-	_, key := w.segura.ClientCertificate()
-	_, stranger := w.segura.StrangerCertificate()
-	for _, pem := range []string{key, stranger} {
-		inside := strings.Split(strings.TrimSpace(pem), "\n")
-		values[strings.Join(inside[1:len(inside)-1], "")] = "a private key"
+	for _, value := range values {
+		w.marked[value] = "a marked value"
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, value := range w.marked {
-		values[value] = "a marked value"
-	}
-	id, secret := w.setup.segura.ClientID, w.setup.segura.ClientSecret
-	values[base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))] = "the Basic credentials"
-	return values
-}
-
-// How many bytes of a value are a part of it that must not show: of one that is random,
-// of one of AWS's, which has words in it, and of a form in which a value travels.
-const (
-	shortPart   = 8
-	wordPart    = 14
-	encodedPart = 12
-)
-
-// leaks are the parts of values that the text shows, as they are or in the forms in
-// which they travel.
-func leaks(text string, values map[string]string) (shown []string) {
-	parts := map[int]map[string]string{shortPart: {}, encodedPart: {}, wordPart: {}}
-	add := func(value, what string, n int) {
-		for at := 0; at+n <= len(value); at++ {
-			parts[n][value[at:at+n]] = what
-		}
-	}
-	for value, what := range values {
-		if strings.Contains(what, "AWS") {
-			add(value, what, wordPart)
-			continue
-		}
-		add(value, what, shortPart)
-		add(url.QueryEscape(value), what+", url-encoded", encodedPart)
-		add(base64.StdEncoding.EncodeToString([]byte(value)), what+" in base64", encodedPart)
-	}
-	for n, of := range parts {
-		for at := 0; at+n <= len(text); at++ {
-			if what, shows := of[text[at:at+n]]; shows {
-				shown = append(shown, fmt.Sprintf("%s: …%s…", what, text[max(0, at-200):min(len(text), at+100)]))
-				at += n
-			}
-		}
-	}
-	return shown
 }

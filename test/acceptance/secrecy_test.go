@@ -20,6 +20,7 @@ import (
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
+	"segura-enable/test/leaktest"
 )
 
 // What every world checks when it ends is that no part of a secret value is in a log
@@ -118,7 +119,7 @@ func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
 			w.segura.Fail(seguratest.Match{}, seguratest.Envelope(400, 400, text).WithHeader("X-Kong-Request-Id", text), 1)
 			a := w.enable(5)
 			joined := strings.ReplaceAll(strings.Join(a.Logs, "")+string(a.Payload), " ", "")
-			if shown := leaks(joined, map[string]string{value: "a former value"}); len(shown) > 0 {
+			if shown := leaktest.Find(joined, leaktest.ShortPart, map[string]string{value: "a former value"}); len(shown) > 0 {
 				t.Errorf("quoted as %q: %v", text, shown)
 			}
 		}
@@ -166,7 +167,7 @@ func TestSecrecy_whatTheHTTPClientComplainsAbout(t *testing.T) {
 		mu.Unlock()
 		// Not by invoke: what the client logs on its own has no request's id.
 		inv, err := w.function.Invoke(t.Context(), []byte(`{"identifier":5}`))
-		if err != nil || inv.ErrorType != "Segura.TransientError" && inv.ErrorType != "Segura.PermanentError" || strings.Contains(string(inv.Payload)+inv.XRayCause, token[:shortPart]) {
+		if err != nil || inv.ErrorType != "Segura.TransientError" && inv.ErrorType != "Segura.PermanentError" || strings.Contains(string(inv.Payload)+inv.XRayCause, token[:leaktest.ShortPart]) {
 			t.Errorf("%q: got %s %s, %v; want a failure that does not show the token", say, inv.ErrorType, inv.Payload, err)
 		}
 	}

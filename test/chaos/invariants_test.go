@@ -1,17 +1,14 @@
 package chaos
 
 import (
-	"encoding/base64"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
+	"segura-enable/test/leaktest"
 )
 
 // judge holds a round against the invariants.
@@ -294,24 +291,8 @@ func (w *world) checkLife() {
 			break
 		}
 	}
-	said := w.said.String() + strings.Join(logs, "\n")
-	pieces := map[string]string{}
-	for value, what := range w.secretValues() {
-		if len(value) <= 2*pieceLength {
-			if strings.Contains(said, value) {
-				w.violated("no secret value shows anywhere", "%s shows: %q", what, value)
-			}
-			continue
-		}
-		for ; len(value) >= pieceLength; value = value[pieceLength:] {
-			pieces[value[:pieceLength]] = what
-		}
-	}
-	for at := range max(0, len(said)-pieceLength) {
-		if what, shows := pieces[said[at:at+pieceLength]]; shows {
-			w.violated("no secret value shows anywhere", "%s shows in …%s…", what, said[max(0, at-300):min(len(said), at+300)])
-			break
-		}
+	if shown := leaktest.Find(w.said.String()+strings.Join(logs, "\n"), leaktest.WordPart, w.secretValues()); len(shown) > 0 {
+		w.violated("no secret value shows anywhere", "%s", shown[0])
 	}
 	if n := trapped.Load(); n > 0 {
 		w.violated("redirects are never followed", "%d connections came", n)
@@ -321,29 +302,13 @@ func (w *world) checkLife() {
 	}
 }
 
-// pieceLength is how long a part of a secret value is that counts as one.
-const pieceLength = 14
-
 // secretValues are values that must show nowhere, and what they are.
 func (w *world) secretValues() map[string]string {
-	values := w.stack.Confidential()
-	maps.Copy(values, map[string]string{
-		runtimeapi.AccessKeyID:                 "the AWS access key id",
-		w.config.segura.ClientID:               "the client_id",
-		w.config.segura.Tenant:                 "the tenant",
-		w.config.segura.Referer:                "the referer",
-		w.wires.address:                        "the base_url",
-		w.segura.Address():                     "Segura's address",
-		"eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9": "a token's type",
-		"Bearer ":                              "an authorization",
-	})
-	_, key := w.segura.ClientCertificate()
-	values[strings.Split(key, "\n")[1]] = "the client_key"
-	for _, secret := range w.clientSecrets {
-		values[secret] = "a client_secret"
-		values[url.QueryEscape(secret)] = "a client_secret, escaped"
-		values[base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(w.config.segura.ClientID)+":"+url.QueryEscape(secret)))] = "basic credentials"
-	}
-	delete(values, "")
+	values := leaktest.Values(w.stack, w.clientSecrets...)
+	values[w.config.segura.Tenant] = "the tenant"
+	values[w.config.segura.Referer] = "the referer"
+	values[w.wires.address] = "the base_url"
+	values[w.segura.Address()] = "Segura's address"
+	values["Bearer "] = "an authorization"
 	return values
 }

@@ -27,7 +27,6 @@ const (
 	unreachable     = "upstream_unreachable"
 	unexpected      = "unexpected_response"
 	deadline        = "deadline_exceeded"
-	internalError   = "internal_error"
 )
 
 // effects are what something that goes wrong may lead to.
