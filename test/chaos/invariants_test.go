@@ -235,15 +235,12 @@ func (w *world) judgeAttempts(x *round) {
 	}
 }
 
-// mostRenewals is how many refused tokens one invocation replaces, at most.
-const mostRenewals = 20
-
 // judgeTokens: token requests and reads of the AWS secret stay within bounds.
 //
-// A token is fetched where none is at hand, once more for each that is refused,
-// and once for credentials that have changed; and again whenever it expires. The
-// AWS secret is read where its copy has expired or there is none, whenever a new
-// token is needed, and once more past its cache.
+// A token is fetched where none is at hand, once more for each that is refused, 20 of
+// them at most, and once for credentials that have changed; and again whenever it
+// expires. The AWS secret is read where its copy has expired or there is none, whenever
+// a new token is needed, and once more past its cache.
 func (w *world) judgeTokens(x *round) {
 	attempts, lifetime := w.config.maxAttempts, w.config.lifetime
 	if x.weather.tokens.chance > 0 {
@@ -269,7 +266,7 @@ func (w *world) judgeTokens(x *round) {
 	}
 	for _, a := range x.answers {
 		expiries := int(a.Duration / (lifetime * 8 / 10))
-		tokens += attempts * (2 + min(len(refusedTokens), mostRenewals) + expiries)
+		tokens += attempts * (2 + min(len(refusedTokens), 20) + expiries)
 		reads += 3 * (2 + expiries)
 	}
 	if got > tokens || x.reads > reads {

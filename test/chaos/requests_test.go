@@ -76,7 +76,7 @@ func (w *world) odd(r *rand.Rand, limit time.Duration) request {
 	case kind == 0:
 		q.invalid, q.check, text = 0, true, `{"check":true}`
 	case kind == 1:
-		q.invalid, q.action, q.identifiers, text = 0, "enable", w.config.defaults, eventBridge("aws.scheduler", `"{}"`)
+		q.invalid, q.action, q.identifiers, text = 0, "enable", []int64{10, 11, 12, 13, 14}, eventBridge("aws.scheduler", `"{}"`)
 	}
 	q.payload = []byte(text)
 	return q

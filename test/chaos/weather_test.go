@@ -131,7 +131,7 @@ func (w *world) drawIncidents(r *rand.Rand) []incident {
 		return []incident{{fmt.Sprintf("tokens are refused in style %d", style), 0, effects{}, func() { w.segura.RefuseToken(style) }}, revoked, revoked}
 	case 4:
 		next := w.nextSecret()
-		return []incident{{"rotated in Segura", 0, deceiving, func() { w.rotateSegura(next) }}, {"rotated in Secrets Manager", 0, deceiving, func() { w.putSecret(next) }}, revoked}
+		return []incident{{"rotated in Segura", 0, deceiving, func() { w.segura.RotateClientSecret(next) }}, {"rotated in Secrets Manager", 0, deceiving, func() { w.putSecret(next) }}, revoked}
 	case 5:
 		to := seguratest.Generation(r.IntN(6))
 		return []incident{{fmt.Sprintf("upgraded to generation %d", to), 0, effects{}, func() { w.segura.SetGeneration(to) }}}

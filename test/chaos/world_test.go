@@ -3,12 +3,10 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
@@ -34,10 +32,8 @@ type config struct {
 	atOnce         int           // invocations that one process is offered
 	allowed        string
 	isAllowed      func(int64) bool
-	defaults       []int64 // what a scheduled event without detail enables
-	level          string  // of the log
+	level          string // of the log
 	segura         seguratest.Options
-	overrides      map[string]any // of the AWS secret's fields
 }
 
 func (c config) String() string {
@@ -58,18 +54,15 @@ type world struct {
 	fate      *fate
 	catalogue [][]fault
 
-	mu            sync.Mutex
-	clientSecrets []string // every one that there was
-	honoured      string   // the one that Segura takes now
+	clientSecrets []string        // every one that there was
+	asked         map[call]bool   // what was asked for by earlier invocations
+	lingering     effects         // what the weather before may still cause
+	said          strings.Builder // all that came out, logs left out
+	violations    []string
 
-	invocations int
-	excused     []string        // limits missed because the machine was busy
-	stale       int             // calls that reached Segura after their invocation
-	asked       map[call]bool   // what was asked for by earlier invocations
-	lingering   effects         // what the weather before may still cause
-	said        strings.Builder // all that came out, logs left out
-	violations  []string
-	codes       map[string]int // failures by code
+	invocations, stale int            // stale: calls that reached Segura after their invocation
+	excused            []string       // limits missed because the machine was busy
+	codes              map[string]int // failures by code
 }
 
 func choose[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -86,20 +79,17 @@ func newConfig(r *rand.Rand, seed uint64) config {
 		atOnce:         choose(r, 1, 1, 1, 1, 2, 4),
 		level:          choose(r, "", "", "DEBUG", "WARN", "ERROR"),
 		isAllowed:      func(int64) bool { return true },
-		overrides:      map[string]any{},
 	}
 	if r.IntN(3) == 0 {
 		c.allowed = " 1-100, 104,107 - 250,9223372036854775807"
 		c.isAllowed = func(i int64) bool { return i <= 100 || i == 104 || i >= 107 && i <= 250 || i == giant }
-	}
-	for i := int64(10 + r.IntN(90)); len(c.defaults) < 1+r.IntN(20); i++ {
-		c.defaults = append(c.defaults, i)
 	}
 	c.segura = seguratest.Options{
 		BasePath:                 choose(r, "/pam", "/", "/a/b"),
 		ClientID:                 fmt.Sprintf("chaos-client-of-world-%d", seed),
 		ClientSecret:             fmt.Sprintf("chaos-secret-%d-0-%016x+/&=", seed, r.Uint64()),
 		Tenant:                   choose(r, "", "", "chaos-tenant-of-the-world"),
+		TokenPath:                choose(r, "", "", "", "/oauth/token"),
 		TokenLifetime:            c.lifetime,
 		Generation:               seguratest.Generation(r.IntN(6)),
 		OlderGateway:             r.IntN(4) == 0,
@@ -113,9 +103,6 @@ func newConfig(r *rand.Rand, seed uint64) config {
 	}
 	if r.IntN(3) == 0 {
 		c.segura.Latency = seguratest.Latency{Token: 10 * time.Millisecond, Call: 5 * time.Millisecond, Jitter: 15 * time.Millisecond}
-	}
-	if r.IntN(4) == 0 {
-		c.segura.TokenPath, c.overrides["auth_style"] = "/oauth/token", "basic"
 	}
 	return c
 }
@@ -135,8 +122,8 @@ func newWorld(seed uint64, r *rand.Rand, c config) (w *world, err error) {
 	}
 	w.catalogue = faults(w)
 	w.fate.install(w.segura, w.catalogue)
-	w.honoured, w.clientSecrets = c.segura.ClientSecret, []string{c.segura.ClientSecret}
-	w.putSecret(w.honoured)
+	w.clientSecrets = []string{c.segura.ClientSecret}
+	w.putSecret(c.segura.ClientSecret)
 	return w, nil
 }
 
@@ -150,19 +137,9 @@ func (w *world) close() {
 
 // nextSecret makes a client secret that is not in use yet.
 func (w *world) nextSecret() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	next := fmt.Sprintf("chaos-secret-%d-%d-%016x+/&=", w.seed, len(w.clientSecrets), w.random.Uint64())
 	w.clientSecrets = append(w.clientSecrets, next)
 	return next
-}
-
-// rotateSegura makes it the one that Segura honours.
-func (w *world) rotateSegura(secret string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.honoured = secret
-	w.segura.RotateClientSecret(secret)
 }
 
 // putSecret writes the AWS secret with this client secret.
@@ -170,9 +147,8 @@ func (w *world) putSecret(secret string) {
 	base := strings.TrimRight("https://"+w.wires.address+w.config.segura.BasePath, "/")
 	overrides := map[string]any{"base_url": base, "client_secret": secret}
 	if path := w.config.segura.TokenPath; path != "" {
-		overrides["token_url"] = base + path
+		overrides["token_url"], overrides["auth_style"] = base+path, "basic"
 	}
-	maps.Copy(overrides, w.config.overrides)
 	w.stack.PutSecret(overrides)
 }
 
@@ -187,7 +163,7 @@ func (w *world) start() error {
 			"SEGURA_MAX_CONCURRENCY":     strconv.Itoa(c.concurrency),
 			"SEGURA_CREDENTIALS_TTL":     c.ttl.String(),
 			"SEGURA_ALLOWED_IDENTIFIERS": c.allowed,
-			"SEGURA_DEFAULT_IDENTIFIERS": joined(c.defaults),
+			"SEGURA_DEFAULT_IDENTIFIERS": "10-14",
 			"AWS_LAMBDA_LOG_LEVEL":       c.level,
 		},
 		MaxConcurrency: c.atOnce,
@@ -197,14 +173,6 @@ func (w *world) start() error {
 		return err
 	}
 	return w.function.WaitReady(context.Background())
-}
-
-func joined(identifiers []int64) string {
-	var texts []string
-	for _, i := range identifiers {
-		texts = append(texts, strconv.FormatInt(i, 10))
-	}
-	return strings.Join(texts, ",")
 }
 
 // apply makes the weather, but for what happens later.
@@ -227,7 +195,7 @@ func (w *world) heal(leave bool) {
 	if !leave {
 		w.wires.drop(false)
 	}
-	w.putSecret(w.honoured)
+	w.putSecret(w.segura.ClientSecret())
 }
 
 // settle waits until Segura has dealt with everything that reached it; not for
