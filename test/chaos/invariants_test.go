@@ -188,7 +188,6 @@ func (w *world) judgeReach(x *round) {
 		case e.Kind == seguratest.KindToken || now[key]:
 		case w.asked[key] && w.config.isAllowed(e.Identifier):
 			// On its way when its invocation ended; it must have been there soon after.
-			w.stale++
 			if late := e.Time.Sub(x.began); late > 300*time.Millisecond+x.lag {
 				w.report(x, nil, "nothing is called after the reply", "%s came %v into the next invocation", about, late)
 			}

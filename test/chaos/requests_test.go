@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +46,11 @@ func (w *world) draw(r *rand.Rand, limit time.Duration, action string) request {
 			q.identifiers = append(q.identifiers, i)
 		}
 	}
-	text := q.document(r, w.config.door == event)
+	document := map[string]any{"identifiers": q.identifiers, "action": action, "reason": q.reason}
+	if w.config.door == api {
+		delete(document, "action")
+	}
+	text := marshal(document)
 	switch {
 	case w.config.door == api && len(q.identifiers) == 1 && q.reason == "":
 		text = marshal(choose(r, stage.RESTEvent, stage.HTTPEvent)("POST", fmt.Sprintf("/api-secrets/%d/%s", q.identifiers[0], q.action), "", nil))
@@ -80,30 +83,6 @@ func (w *world) odd(r *rand.Rand, limit time.Duration) request {
 	}
 	q.payload = []byte(text)
 	return q
-}
-
-// document is the request as JSON, with repeats and strings here and there.
-func (q *request) document(r *rand.Rand, withAction bool) string {
-	var list []any
-	for at, i := range q.identifiers {
-		list = append(list, i)
-		switch r.IntN(20) {
-		case 0, 1, 2, 3:
-			list[len(list)-1] = strconv.FormatInt(i, 10)
-		case 4:
-			if len(q.identifiers) < 90 {
-				list = append(list, q.identifiers[r.IntN(at+1)])
-			}
-		}
-	}
-	document := map[string]any{"identifiers": list}
-	if withAction {
-		document["action"] = q.action
-	}
-	if q.reason != "" {
-		document["reason"] = q.reason
-	}
-	return marshal(document)
 }
 
 func marshal(value any) string {

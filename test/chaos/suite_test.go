@@ -16,10 +16,9 @@ import (
 // The tests of this file are of the suite itself: an invariant that nothing can
 // violate proves nothing.
 
-// plain is a world without weather, whose Segura has every identifier.
-func plain(t *testing.T) *world {
-	t.Helper()
-	w, err := newWorld(1, newRandom(1), config{
+func TestInvariants_noticeWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	w, err := newWorld(1, newRandom(1), config{ // without weather, and with a Segura that has every identifier
 		door: event, attemptTimeout: 10 * time.Second, maxAttempts: 4, concurrency: 2, ttl: 5 * time.Minute, lifetime: time.Hour, atOnce: 1,
 		isAllowed: func(i int64) bool { return i < 90 },
 		segura: seguratest.Options{AnyIdentifier: true, BasePath: "/pam", ClientID: "chaos-client-of-a-plain-world", ClientSecret: "chaos-secret-of-a-plain-world",
@@ -32,12 +31,6 @@ func plain(t *testing.T) *world {
 	if err := w.start(); err != nil {
 		t.Fatal(err)
 	}
-	return w
-}
-
-func TestInvariants_noticeWhatIsWrong(t *testing.T) {
-	t.Parallel()
-	w := plain(t)
 	q := request{action: "enable", identifiers: []int64{1, 2, 3, 4, 5}, payload: []byte(`{"identifiers":[1,2,3,4,5]}`), timeout: 20 * time.Second}
 	of3 := func(text string) bool { return strings.Contains(text, `"identifier":3,"outcome"`) }
 	replace := func(before, after string) func(*round, *answer) {

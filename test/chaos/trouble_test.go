@@ -197,13 +197,15 @@ func wholeReplies(w *world) []fault {
 
 // emptyReplies are statuses of every kind, and nothing else.
 func emptyReplies() (all []fault) {
-	for status, code := range map[int]string{
-		200: unexpected, 204: unexpected, 304: unexpected, 400: unexpected, 404: unexpected, 600: unexpected, 401: authentication, 403: accessDenied,
-		429: rateLimited, 500: upstreamError, 503: upstreamError, 599: upstreamError, 502: invalidResponse, 504: upstreamTimeout,
+	for _, row := range []struct {
+		status int
+		code   string
+	}{
+		{200, unexpected}, {204, unexpected}, {304, unexpected}, {400, unexpected}, {404, unexpected}, {600, unexpected}, {401, authentication},
+		{403, accessDenied}, {429, rateLimited}, {500, upstreamError}, {503, upstreamError}, {599, upstreamError}, {502, invalidResponse}, {504, upstreamTimeout},
 	} {
-		all = append(all, one(fmt.Sprintf("an empty %d", status), seguratest.Empty(status), 0, code))
+		all = append(all, one(fmt.Sprintf("an empty %d", row.status), seguratest.Empty(row.status), 0, row.code))
 	}
-	slices.SortFunc(all, func(a, b fault) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 

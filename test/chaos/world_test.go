@@ -60,9 +60,9 @@ type world struct {
 	said          strings.Builder // all that came out, logs left out
 	violations    []string
 
-	invocations, stale int            // stale: calls that reached Segura after their invocation
-	excused            []string       // limits missed because the machine was busy
-	codes              map[string]int // failures by code
+	invocations int
+	excused     []string       // limits missed because the machine was busy
+	codes       map[string]int // failures by code
 }
 
 func choose[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
