@@ -187,3 +187,18 @@ func TestMetrics_countWhatHappenedInAnInvocation(t *testing.T) {
 		}
 	}
 }
+
+func TestMetrics_latenciesAreThoseOfTheCallsInMilliseconds(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{segura: seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 120 * time.Millisecond, Token: 60 * time.Millisecond}}})
+	line := lines(t, w.enable(5).Logs, stage.Line.IsMetric)[0]
+	for key, least := range map[string]float64{"CallLatency": 120, "TokenLatency": 60} {
+		values, _ := line[key].([]any)
+		if len(values) != 1 {
+			t.Fatalf("got %s %v, want one value", key, values)
+		}
+		if ms, _ := values[0].(float64); ms < least || ms > 60_000 {
+			t.Errorf("got %s %v, want one of %v and a little", key, values, least)
+		}
+	}
+}
