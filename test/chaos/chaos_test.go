@@ -28,10 +28,10 @@ type totals struct {
 func (s *totals) begin(since time.Time) (seed uint64, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case *invocations == 0:
+	switch *invocations {
+	case 0:
 		more = s.worlds < fixedWorlds && time.Since(since) < fixedTime
-	case *invocations == 1:
+	case 1:
 		more = s.worlds == 0
 	default:
 		more = s.invocations < *invocations
@@ -76,9 +76,7 @@ func runWorld(t *testing.T, seed uint64, sum *totals) {
 		return
 	}
 	defer w.close()
-	if err := w.live(); err != nil {
-		t.Errorf("world %d: %v", seed, err)
-	}
+	w.live()
 	sum.add(w)
 	if len(w.violations) > 0 {
 		t.Errorf("world %d; again with: make chaos SEED=%d INVOCATIONS=1\n%s", seed, seed, strings.Join(w.violations, "\n"))
