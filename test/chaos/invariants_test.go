@@ -290,9 +290,6 @@ func (w *world) checkLife() {
 	if shown := leaktest.Find(w.said.String()+strings.Join(logs, "\n"), leaktest.WordPart, w.secretValues()); len(shown) > 0 {
 		w.violated("no secret value shows anywhere", "%s", shown[0])
 	}
-	if n := trapped.Load(); n > 0 {
-		w.violated("redirects are never followed", "%d connections came", n)
-	}
 	if n := len(w.segura.PasswordsEnabled()); n > 0 {
 		w.violated("the route of passwords is never called", "%d are enabled", n)
 	}

@@ -4,11 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"sync/atomic"
 	"testing"
 
 	"segura-enable/simulated/stage"
@@ -30,8 +26,6 @@ var (
 var (
 	bootstraps map[string]string // the compiled functions, by name
 	machine    *meter
-	trap       *httptest.Server // where redirects lead to
-	trapped    atomic.Int64     // who came there; nobody may
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -54,13 +48,5 @@ func run(m *testing.M) int {
 		return 1
 	}
 	machine = startMeter(context.Background())
-	trap = httptest.NewUnstartedServer(nil)
-	trap.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			trapped.Add(1)
-		}
-	}
-	trap.Start()
-	defer trap.Close()
 	return m.Run()
 }

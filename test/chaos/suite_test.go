@@ -119,7 +119,7 @@ func TestWires_doWhatTheirNameSays(t *testing.T) {
 	}
 	t.Cleanup(w.close)
 	for _, h := range []hazard{
-		{}, {delay: 20 * time.Millisecond}, {slow: time.Millisecond}, {strike: cut}, {strike: cut, after: 4000}, {strike: stall}, {strike: stall, after: 4000},
+		{}, {delay: 20 * time.Millisecond}, {strike: cut}, {strike: cut, after: 4000}, {strike: stall}, {strike: stall, after: 4000},
 		{strike: corrupt, after: 4000}, {strike: cut, up: true, after: 100}, {strike: stall, up: true, after: 100}, {strike: corrupt, up: true, after: 100},
 	} {
 		w.become(mix[hazard]{1, []hazard{h}})

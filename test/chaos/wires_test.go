@@ -30,14 +30,13 @@ type wires struct {
 type hazard struct {
 	effects
 	delay  time.Duration // before anything is passed on
-	slow   time.Duration // between pieces from the server
 	strike strike        // what happens after so many bytes from the server, or from the client
 	after  int
 	up     bool // from the client
 }
 
 func (h hazard) String() string {
-	return fmt.Sprintf("%v late, %v slow, %q after %d bytes (up: %t)", h.delay, h.slow, h.strike, h.after, h.up)
+	return fmt.Sprintf("%v late, %q after %d bytes (up: %t)", h.delay, h.strike, h.after, h.up)
 }
 
 type strike string
@@ -51,16 +50,13 @@ const (
 // newHazard draws one that strikes at once, in the handshake or later.
 func newHazard(r *rand.Rand) hazard {
 	h := hazard{effects: effects{wire | slow, []string{upstreamTimeout, deadline}}}
-	switch r.IntN(6) {
-	case 0:
+	if r.IntN(5) == 0 {
 		h.delay = choose(r, 30*time.Millisecond, 250*time.Millisecond)
-	case 1:
-		h.slow = 10 * time.Millisecond
-	default:
-		h.strike, h.codes = choose(r, cut, stall, corrupt), shut.codes
-		if h.after = choose(r, 0, r.IntN(1200), 1200+r.IntN(4000)); r.IntN(3) == 0 {
-			h.up, h.after = true, r.IntN(2500)
-		}
+		return h
+	}
+	h.strike, h.codes = choose(r, cut, stall, corrupt), shut.codes
+	if h.after = choose(r, 0, r.IntN(1200), 1200+r.IntN(4000)); r.IntN(3) == 0 {
+		h.up, h.after = true, r.IntN(2500)
 	}
 	return h
 }
@@ -145,11 +141,7 @@ func (h hazard) pump(from, to net.Conn, up bool) {
 		end(to, hard)
 	}()
 	buffer := make([]byte, 16<<10)
-	pause := time.Duration(0)
-	if h.slow > 0 && !up {
-		buffer, pause = buffer[:512], h.slow
-	}
-	for passed := 0; ; time.Sleep(pause) {
+	for passed := 0; ; {
 		n, err := from.Read(buffer)
 		struck := h.strike != "" && h.up == up && passed <= h.after && passed+n > h.after
 		switch {
