@@ -94,7 +94,7 @@ func TestEventFunction_tellsEachCode(t *testing.T) {
 
 func TestAPIFunction_tellsEachCode(t *testing.T) {
 	t.Parallel()
-	for name, front := range map[string]func(method, path, body string, header map[string]string) map[string]any{"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent} {
+	for name, f := range map[string]front{"REST API": stage.RESTEvent, "HTTP API": stage.HTTPEvent} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{function: api, segura: anyIdentifier, env: codesEnv})
@@ -103,7 +103,7 @@ func TestAPIFunction_tellsEachCode(t *testing.T) {
 				w.secrets.ClearFaults()
 				row.arrange(w)
 
-				a := w.http(front, fmt.Sprintf("/api-secrets/%d/enable", row.identifier), "", limit(row.code), grace())
+				a := w.http(f, fmt.Sprintf("/api-secrets/%d/enable", row.identifier), "", limit(row.code), grace())
 
 				if p := a.Problem; p == nil || a.Status != row.status || p.Code != row.code || p.Retryable != row.retryable ||
 					p.Identifier != row.identifier || p.SeguraCode != row.seguraCode || p.Instance != "urn:uuid:"+a.RequestID {

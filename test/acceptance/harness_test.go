@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -103,9 +104,7 @@ func (w *world) startProcess() {
 	if w.setup.textLogs {
 		env["AWS_LAMBDA_LOG_FORMAT"] = unset
 	}
-	for name, value := range w.setup.env {
-		env[name] = value
-	}
+	maps.Copy(env, w.setup.env)
 	f, err := w.stack.StartFunction(context.Background(), w.setup.function, runtimeapi.Options{
 		Env: env, Timeout: 5 * time.Minute, MaxConcurrency: w.setup.concurrency,
 	})
@@ -156,11 +155,13 @@ func (w *world) invoke(payload string, options ...runtimeapi.InvokeOption) answe
 	return a
 }
 
-// http invokes the API function as API Gateway does; front is stage.HTTPEvent or
-// stage.RESTEvent.
-func (w *world) http(front func(method, path, body string, header map[string]string) map[string]any, path, body string, options ...runtimeapi.InvokeOption) answer {
+// front makes the event of a request: stage.HTTPEvent or stage.RESTEvent.
+type front = func(method, path, body string, header map[string]string) map[string]any
+
+// http invokes the API function as API Gateway does.
+func (w *world) http(f front, path, body string, options ...runtimeapi.InvokeOption) answer {
 	w.t.Helper()
-	return w.invoke(encoded(w.t, front("POST", path, body, nil)), options...)
+	return w.invoke(encoded(w.t, f("POST", path, body, nil)), options...)
 }
 
 // enable enables the identifiers by the event function, whose answer is a result.

@@ -246,8 +246,8 @@ func TestSecrecy_ofTheRequestsOwnHeadersAndBodies(t *testing.T) {
 			w.invoke(encoded(t, e))
 		}
 	}
-	for _, front := range []func(method, path, body string, header map[string]string) map[string]any{stage.RESTEvent, stage.HTTPEvent} {
-		w.http(front, "/pathmarker/bodymarkerbodymarker", "")
+	for _, f := range []front{stage.RESTEvent, stage.HTTPEvent} {
+		w.http(f, "/pathmarker/bodymarkerbodymarker", "")
 	}
 	if strings.Contains(w.said(), "0123456789abcdef0123456789abcdef") {
 		t.Error("a signature shows")
