@@ -11,10 +11,7 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-var (
-	duration = flag.Duration("soak.duration", 3*time.Second, "how long to go on; growth is judged from a minute on")
-	rate     = flag.Float64("soak.rate", 5, "invocations a second of each process")
-)
+var duration = flag.Duration("soak.duration", 3*time.Second, "how long to go on; growth is judged from a minute on")
 
 var bootstraps map[string]string // the compiled functions, by the names of their folders
 

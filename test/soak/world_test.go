@@ -87,7 +87,7 @@ func (w *world) start(t *testing.T, door string, workers int) *process {
 
 // drive makes one invocation after the other until the time is over.
 func (w *world) drive(p *process, r *rand.Rand, until time.Time) error {
-	pause := time.Duration(float64(time.Second) * float64(p.workers) / *rate)
+	pause := float64(200*time.Millisecond) * float64(p.workers) // on average: five a second of each process
 	for time.Now().Before(until) {
 		w.quiet.RLock()
 		err := p.invoke(r)
@@ -95,7 +95,7 @@ func (w *world) drive(p *process, r *rand.Rand, until time.Time) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		time.Sleep(time.Duration(float64(pause) * r.ExpFloat64()))
+		time.Sleep(time.Duration(pause * r.ExpFloat64()))
 	}
 	return nil
 }
@@ -157,12 +157,11 @@ func draw(r *rand.Rand) (document string, identifiers int) {
 // is over.
 func (w *world) churn(r *rand.Rand, until time.Time) {
 	calls := seguratest.Match{Kind: seguratest.KindEnable}
-	tokens := seguratest.Match{Kind: seguratest.KindToken}
 	for turn := 0; time.Now().Before(until); turn++ {
 		switch r.IntN(7) {
 		case 0:
 			w.Segura.RevokeTokens()
-			w.Segura.Fail(tokens, seguratest.Gateway503(), 2)
+			w.Segura.Fail(seguratest.Match{Kind: seguratest.KindToken}, seguratest.Gateway503(), 2)
 		case 1:
 			w.Segura.RotateClientSecret(fmt.Sprintf("soak-secret-%d-%d", turn, r.Uint64()))
 			w.Segura.RevokeTokens()
