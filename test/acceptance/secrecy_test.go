@@ -126,49 +126,60 @@ func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
 	}
 }
 
+// talker is an upstream that issues a token, and answers calls with whatever it is told
+// to say, word for word, with a pause in between.
+type talker struct {
+	*httptest.Server
+	token string
+
+	mu   sync.Mutex
+	says []string
+}
+
+func (s *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		_, _ = io.WriteString(w, `{"token_type":"Bearer","expires_in":3600,"access_token":"`+s.token+`"}`)
+		return
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, words := range s.says {
+		_, _ = io.WriteString(conn, strings.ReplaceAll(words, "TOKEN", "Bearer "+s.token))
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = conn.Close()
+}
+
 // net/http reports what it did not ask for, with the bytes that came.
 func TestSecrecy_whatTheHTTPClientComplainsAbout(t *testing.T) {
 	t.Parallel()
-	const token, reply = "vR7kQ2mZx9Lw4TnB8cYhD3fJ6sGpA5eU", "HTTP/1.1 500 x\r\nContent-Length: 2\r\n\r\n{}"
-	var mu sync.Mutex
-	var talk []string // what is said to a call, with a pause in between
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/token") {
-			_, _ = io.WriteString(w, `{"token_type":"Bearer","expires_in":3600,"access_token":"`+token+`"}`)
-			return
-		}
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, words := range talk {
-			_, _ = io.WriteString(conn, words)
-			time.Sleep(20 * time.Millisecond)
-		}
-		_ = conn.Close()
-	}))
+	const reply = "HTTP/1.1 500 x\r\nContent-Length: 2\r\n\r\n{}"
+	server := &talker{token: randomText(40)}
+	server.Server = httptest.NewUnstartedServer(server)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	w := start(t, setup{secret: map[string]any{"base_url": server.URL + "/pam", "ca_certificate": string(ca)},
 		env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ATTEMPT_TIMEOUT": "500ms"}})
-	w.mark(token)
-	for _, say := range [][]string{
+	w.mark(server.token)
+	for _, says := range [][]string{
 		{reply, "HTTP/1.1 200 TOKEN\r\nX: TOKEN\r\n\r\n"}, {reply, "TOKEN"}, {"TOKEN\r\n\r\n"}, {"HTTP/1.1 TOKEN\r\n\r\n"}, {"HTTP/9.TOKEN 200 OK\r\n\r\n"},
 		{"HTTP/1.1 200 OK\r\nTOKEN\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nContent-Length: TOKEN\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nTransfer-Encoding: TOKEN\r\n\r\n"},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nTOKEN\r\n"}, {"HTTP/1.1 103 TOKEN\r\nLink: TOKEN\r\n\r\n" + reply},
 		{"HTTP/1.1 101 TOKEN\r\nUpgrade: TOKEN\r\nConnection: upgrade\r\n\r\n", "TOKEN"}, {"HTTP/1.1 307 x\r\nLocation: https://TOKEN.invalid/\r\nContent-Length: 0\r\n\r\n"},
 	} {
-		mu.Lock()
-		talk = strings.Split(strings.ReplaceAll(strings.Join(say, "\v"), "TOKEN", "Bearer "+token), "\v")
-		mu.Unlock()
+		server.mu.Lock()
+		server.says = says
+		server.mu.Unlock()
 		// Not by invoke: what the client logs on its own has no request's id.
 		inv, err := w.function.Invoke(t.Context(), []byte(`{"identifier":5}`))
-		if err != nil || inv.ErrorType != "Segura.TransientError" && inv.ErrorType != "Segura.PermanentError" || strings.Contains(string(inv.Payload)+inv.XRayCause, token[:leaktest.ShortPart]) {
-			t.Errorf("%q: got %s %s, %v; want a failure that does not show the token", say, inv.ErrorType, inv.Payload, err)
+		if err != nil || inv.ErrorType != "Segura.TransientError" && inv.ErrorType != "Segura.PermanentError" || strings.Contains(string(inv.Payload)+inv.XRayCause, server.token[:leaktest.ShortPart]) {
+			t.Errorf("%q: got %s %s, %v; want a failure that does not show the token", says, inv.ErrorType, inv.Payload, err)
 		}
 	}
 }

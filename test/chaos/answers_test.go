@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/stage"
@@ -75,70 +76,76 @@ func (a *answer) read(door string) (err error) {
 	return a.checkItems(door)
 }
 
-// checkItems: the items are in the order of the request and as the audit log has
-// them, and those that are left out are counted.
-func (a *answer) checkItems(door string) error {
-	var all, failed, got []string
-	counts := map[string]int{}
+// expected is what the audit log has: the items in the order of the request, all and
+// those that failed, and the document about them, without items.
+func (a *answer) expected() (all, failed []string, d stage.Result) {
+	changed, already := 0, 0
+	d = stage.Result{Outcome: "partially_succeeded", Requested: len(a.request.identifiers), Enabled: &changed, AlreadyEnabled: &already}
+	if a.request.action == "disable" {
+		d.Enabled, d.AlreadyEnabled, d.Disabled, d.AlreadyDisabled = nil, nil, &changed, &already
+	}
 	for _, i := range a.request.identifiers {
 		l := a.audit[i]
-		text := fmt.Sprintln(i, l.Outcome, l.Code, l.Attempts)
 		if a.said.Problem != nil {
-			text = fmt.Sprintln(i, l.Outcome, l.Code, 0) // it does not tell the attempts
+			l.Attempts = 0 // it does not tell them
 		}
+		text := fmt.Sprintln(i, l.Outcome, l.Code, l.Attempts)
 		all = append(all, text)
-		counts[l.Outcome]++
-		if !l.succeeded() {
-			counts[l.Code]++
+		switch {
+		case !l.succeeded():
 			failed = append(failed, text)
+			if d.Failed++; d.FailedByCode == nil {
+				d.FailedByCode = map[string]int{}
+			}
+			d.FailedByCode[l.Code]++
+		case strings.HasPrefix(l.Outcome, "already_"):
+			already++
+		default:
+			changed++
 		}
 	}
+	switch d.Failed {
+	case 0:
+		d.Outcome = "succeeded"
+	case d.Requested:
+		d.Outcome = "failed"
+	}
+	return all, failed, d
+}
+
+// checkItems: the items are in the order of the request and as the audit log has
+// them, and those that are left out are counted, as all are.
+func (a *answer) checkItems(door string) error {
+	var got []string
 	repeatable := false
 	for _, one := range a.said.Items() {
 		if one.Error == nil {
 			one.Error = &stage.ItemError{}
-		} else if a.said.Problem != nil {
-			one.Error.Retryable = a.said.Problem.Retryable
 		}
 		repeatable = repeatable || one.Error.Retryable
 		got = append(got, fmt.Sprintln(one.Identifier, one.Outcome, one.Error.Code, one.Attempts))
 	}
-	want, omitted := all, stage.Omitted{}
+	want, failed, document := a.expected()
 	if d := a.said.Result; d != nil && d.Omitted != nil {
+		succeeded := len(want) - len(failed)
 		want = failed[:min(len(got), len(failed))]
-		omitted = stage.Omitted{Succeeded: len(all) - len(failed), Failed: len(failed) - len(want)}
+		document.Omitted = &stage.Omitted{Succeeded: succeeded, Failed: len(failed) - len(want)}
 	}
+	errorType := map[bool]string{true: "Segura.TransientError", false: "Segura.PermanentError"}[repeatable]
 	switch {
 	case !slices.Equal(got, want):
 		return fmt.Errorf("got the items\n%v\nthe audit log has\n%v", got, want)
 	case door == api && (a.said.Status == 200) != (len(failed) == 0), door == event && (a.ErrorType == "") != (len(failed) == 0):
 		return fmt.Errorf("got %d %q for %d failures", a.said.Status, a.ErrorType, len(failed))
-	case a.ErrorType != "" && omitted.Failed == 0 && a.ErrorType != map[bool]string{true: "Segura.TransientError", false: "Segura.PermanentError"}[repeatable]:
+	case a.ErrorType != "" && a.ErrorType != errorType && (document.Omitted == nil || document.Omitted.Failed == 0):
 		return fmt.Errorf("got %q, and any failure is retryable: %v", a.ErrorType, repeatable)
 	case a.said.Result == nil:
 		return nil
 	}
-	return a.checkCounts(counts, omitted)
-}
-
-// checkCounts: the result counts what the audit log has, by outcome and by code.
-func (a *answer) checkCounts(want map[string]int, omitted stage.Omitted) error {
-	d := a.said.Result
-	got := maps.Clone(d.FailedByCode)
-	if got == nil {
-		got = map[string]int{}
-	}
-	changed, already := d.Enabled, d.AlreadyEnabled
-	if a.request.action == "disable" {
-		changed, already = d.Disabled, d.AlreadyDisabled
-	}
-	if changed == nil || already == nil || d.Requested != len(a.audit) || d.Omitted != nil && *d.Omitted != omitted {
-		return fmt.Errorf("got the counts %+v for %d identifiers, of which %+v have no room", d, len(a.audit), omitted)
-	}
-	got[a.request.action+"d"], got["already_"+a.request.action+"d"], got["failed"] = *changed, *already, d.Failed
-	maps.DeleteFunc(got, func(_ string, n int) bool { return n == 0 })
-	if !maps.Equal(got, want) {
-		return fmt.Errorf("got the counts %v, the audit log has %v", got, want)
+	counts := *a.said.Result
+	counts.Results = nil
+	if got, want := marshal(counts), marshal(document); got != want {
+		return fmt.Errorf("got the counts %s, the audit log has %s", got, want)
 	}
 	return nil
 }

@@ -42,7 +42,6 @@ const (
 	wire      trait = 1 << iota // connections suffer, so that attempts and the calls that are seen may differ
 	slow                        // time runs out because of it
 	confusing                   // the token or the credentials at hand may be refused
-	heavy                       // it costs much time of the processor
 	token                       // it is for the token endpoint only
 	honest                      // the answer is the faithful one, if it comes
 )
@@ -166,7 +165,7 @@ func faults(w *world) [][]fault {
 	catalogue := [][]fault{wholeReplies(w), emptyReplies(), falseReplies(), brokenReplies, tokenReplies}
 	for k, kind := range catalogue {
 		for _, f := range kind {
-			if !f.is(heavy | token) {
+			if !f.is(token) {
 				f.name, f.play = f.name+", after applying", f.play.AfterApplying()
 				catalogue[k] = append(catalogue[k], f)
 			}
@@ -236,10 +235,9 @@ var brokenReplies = []fault{
 	one("a cut", seguratest.CutShort(), wire, invalidResponse, unreachable),
 	one("a cut after the JSON", seguratest.CutAfterJSON(), wire, invalidResponse, unreachable),
 	one("no HTTP", seguratest.NotHTTP(), wire, unexpected, unreachable, invalidResponse),
-	one("a giant body", seguratest.GiantBody(2), wire|slow|heavy, unexpected, invalidResponse, upstreamTimeout, deadline),
-	one("a gzip bomb", seguratest.GzipBomb(64), wire|slow|heavy, unexpected, invalidResponse, upstreamTimeout, deadline),
-	one("endless headers", seguratest.EndlessHeaders(), wire|slow|heavy, unexpected, unreachable, invalidResponse, upstreamTimeout, deadline),
-	one("endless hints", seguratest.EndlessEarlyHints(), wire|slow|heavy, unexpected, unreachable, invalidResponse, upstreamTimeout, deadline),
+	one("a giant body", seguratest.GiantBody(2), wire|slow, unexpected, invalidResponse, upstreamTimeout, deadline),
+	one("endless headers", seguratest.EndlessHeaders(), wire|slow, unexpected, unreachable, invalidResponse, upstreamTimeout, deadline),
+	one("endless hints", seguratest.EndlessEarlyHints(), wire|slow, unexpected, unreachable, invalidResponse, upstreamTimeout, deadline),
 }
 
 // tokenReplies are answers of the token endpoint.

@@ -91,15 +91,12 @@ func (o *weather) faults(w *world, r *rand.Rand, without trait) mix[*fault] {
 	m := newMix(r, 4, func() *fault {
 		for {
 			kind := choose(r, w.catalogue...)
-			if f := &kind[r.IntN(len(kind))]; !f.is(without) && (!f.is(heavy) || r.IntN(3) == 0) {
+			if f := &kind[r.IntN(len(kind))]; !f.is(without) {
 				return f
 			}
 		}
 	})
 	for _, f := range m.of {
-		if f.is(heavy) {
-			m.chance = min(m.chance, 0.1)
-		}
 		o.may(effects{f.traits & (wire | slow), f.codes})
 	}
 	return m
