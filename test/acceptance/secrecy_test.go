@@ -109,6 +109,7 @@ func TestSecrecy_ofATokenInAReplyThatCannotBeUsed(t *testing.T) {
 func TestSecrecy_ofFormerCredentialsAfterARotation(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{env: map[string]string{"SEGURA_CREDENTIALS_TTL": alwaysExpired}})
+	w.enables("before", 6, "already_enabled, attempts 1")
 	former, token := w.segura.ClientSecret(), w.segura.Tokens()[0]
 	w.segura.RotateClientSecret(randomText(30))
 	w.segura.RevokeTokens()
