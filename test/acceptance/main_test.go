@@ -21,18 +21,11 @@ const (
 // bootstraps are the compiled functions, by name.
 var bootstraps map[string]string
 
-// atOnce is how many tests run at once: they wait far more than they compute.
-const atOnce = "12"
-
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	_ = flag.Set("test.parallel", "12") // they wait far more than they compute; what is given goes before
 	flag.Parse()
-	if !given("test.parallel") {
-		_ = flag.Set("test.parallel", atOnce)
-	}
 	dir, err := os.MkdirTemp("", "acceptance-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -44,10 +37,4 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
-}
-
-func given(name string) bool {
-	found := false
-	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
-	return found
 }

@@ -15,30 +15,36 @@ import (
 // payloadSize is a little less than the most that Lambda passes on, in bytes.
 const payloadSize = 6_000_000
 
+// fits checks that the function never took so much memory, in MiB.
+func (w *world) fits(t *testing.T, about string, most int64) {
+	t.Helper()
+	if got := w.function.MaxRSS(); got >= most<<20 {
+		t.Errorf("%s: got %.1f MiB of memory, want less than %d", about, float64(got)/(1<<20), most)
+	}
+}
+
 func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 	t.Parallel()
-	const most = 128 << 20 // the smallest function that there is
-	fields := distinctFields(payloadSize - 1000)
-	documents := map[string]string{
+	var fields strings.Builder // with names of their own
+	for n := 0; fields.Len() < payloadSize-1000; n++ {
+		fmt.Fprintf(&fields, `"%d":1,`, n)
+	}
+	for name, document := range map[string]string{
 		"5 MiB of one identifier":           `{"identifiers":[` + strings.Repeat("5,", 5<<19) + `5]}`,
 		"5 MiB of strings of digits":        `{"identifiers":[` + strings.Repeat(`"5",`, 5<<18) + `5]}`,
 		"5 MiB of long identifiers":         `{"identifiers":[` + strings.Repeat("9223372036854775807,", 5<<20/20) + `5]}`,
-		"6 MB of a reason":                  `{"identifier":5,"reason":"` + strings.Repeat("x", payloadSize) + `"}`,
 		"6 MB of escapes":                   `{"identifier":5,"reason":"` + strings.Repeat(`\u00e9`, payloadSize/6) + `"}`,
 		"6 MB of one field":                 `{` + strings.Repeat(`"a":1,`, payloadSize/6) + `"identifier":5}`,
-		"6 MB of fields":                    `{` + fields + `"identifier":5}`,
-		"6 MB of columns":                   `{"Items":[{` + fields + `"identifier":5}]}`,
-		"6 MB of white space":               strings.Repeat(" ", payloadSize) + `{`,
+		"6 MB of fields":                    `{` + fields.String() + `"identifier":5}`,
+		"6 MB of columns":                   `{"Items":[{` + fields.String() + `"identifier":5}]}`,
 		"6 MB of brackets":                  `{"identifiers":` + strings.Repeat("[", payloadSize),
 		"6 MB of one number":                `{"identifier":` + strings.Repeat("9", payloadSize) + `}`,
 		"6 MB of a field's name":            `{"` + strings.Repeat("x", payloadSize) + `":5}`,
 		"6 MB that are no UTF-8":            `{"identifier":"` + strings.Repeat("\xf0", payloadSize) + `"}`,
-		"an envelope around 5 MiB":          eventBridge("com.example", `{"identifiers":[`+strings.Repeat("5,", 5<<19)+`5]}`),
-		"an envelope around 6 MB of fields": eventBridge("com.example", `{`+fields+`"identifier":0}`),
+		"an envelope around 6 MB of fields": eventBridge("com.example", `{`+fields.String()+`"identifier":0}`),
 		"an envelope with 6 MB beside it":   strings.Replace(eventBridge("com.example", `{"identifier":0}`), `{`, `{"other":"`+strings.Repeat("x", payloadSize)+`",`, 1),
 		"an envelope around a string of it": eventBridge("aws.scheduler", `"`+strings.Repeat("{", payloadSize)+`"`),
-	}
-	for name, document := range documents {
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, door := range []string{event, api} {
@@ -48,33 +54,15 @@ func TestMemory_isBoundWhateverIsSent(t *testing.T) {
 					payload = encoded(t, stage.HTTPEvent("POST", "/api-secrets/enable", strings.ReplaceAll(document, "\xf0", "?"), nil))
 				}
 
-				inv := w.raw([]byte(payload))
+				a := w.invoke(payload)
 
-				if door == event && inv.ErrorType != "Segura.InvalidRequest" {
-					t.Errorf("%s: got %s, want Segura.InvalidRequest", name, inv.ErrorType)
+				if (a.Answer.ErrorType != "Segura.InvalidRequest") != (a.Status == 413) || w.segura.Count(seguratest.KindEnable) != 0 {
+					t.Errorf("%s: got %d %s, want 413 or Segura.InvalidRequest, and no call", door, a.Status, a.Answer.ErrorType)
 				}
-				if door == api && readHTTP(t, inv).status != 413 {
-					t.Errorf("%s: got %s over HTTP, want 413", name, inv.Payload)
-				}
-				if got := w.segura.Count(seguratest.KindEnable); got != 0 {
-					t.Errorf("%s, %s: Segura got %d calls, want none", door, name, got)
-				}
-				if got := w.function.MaxRSS(); got >= most {
-					t.Errorf("%s, %s: got %.1f MiB of memory, want less than the %d of the smallest function", door, name, float64(got)/(1<<20), most>>20)
-				}
-				t.Logf("%s: %.1f MiB for %.1f MB", door, float64(w.function.MaxRSS())/(1<<20), float64(len(payload))/1e6)
+				w.fits(t, door, 128) // the smallest function that there is
 			}
 		})
 	}
-}
-
-// distinctFields are so many bytes of members with names of their own.
-func distinctFields(size int) string {
-	var b strings.Builder
-	for n := 0; b.Len() < size; n++ {
-		fmt.Fprintf(&b, `"%d":1,`, n)
-	}
-	return b.String()
 }
 
 func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
@@ -83,13 +71,9 @@ func TestMemory_isBoundWhateverSecretsManagerReplies(t *testing.T) {
 	before := w.function.MaxRSS()
 	w.secrets.Fail(secretsmanager.GiantBody, -1)
 
-	is(t, w.one(5), "16 MiB of a secret", "failed", "credentials_unavailable", false, 0)
+	w.enables("16 MiB of a secret", 5, "credentials_unavailable, attempts 0")
 
-	if got := w.function.MaxRSS() - before; got > 12<<20 {
-		t.Errorf("got %.1f MiB more of memory for a reply of 16 MiB, want it read to 1 MiB", float64(got)/(1<<20))
-	}
-	w.secrets.ClearFaults()
-	is(t, w.one(5), "afterwards", "enabled", "", false, 1)
+	w.fits(t, "a reply of 16 MiB, to be read to 1 MiB", before>>20+13)
 }
 
 // A token is looked for in all that Segura says, and so is taken apart; a list of API
@@ -115,54 +99,77 @@ func TestMemory_isBoundWhateverSeguraReplies(t *testing.T) {
 			t.Parallel()
 			w := start(t, setup{segura: anyIdentifier})
 			w.segura.Fail(seguratest.Match{Kind: row.kind}, row.reply, -1)
-
 			for range row.times {
-				w.raw([]byte(`{"check":true,"identifiers":[5]}`))
+				w.invoke(`{"check":true,"identifiers":[5]}`)
 			}
-
-			if got := w.function.MaxRSS() >> 20; got >= 80 {
-				t.Errorf("got %d MiB of memory, want under 80", got)
-			}
+			w.fits(t, name, 80)
 		})
 	}
 }
 
 func TestAbuse_endsAndIsNoSuccess(t *testing.T) {
 	t.Parallel()
-	table := []struct {
-		about string
-		reply seguratest.Fault
-	}{
-		{"a body without end", seguratest.GiantBody(-1)},
-		{"a body of 64 MiB", seguratest.GiantBody(64)},
-		{"a gzip bomb", seguratest.GzipBomb(512)},
-		{"headers without end", seguratest.EndlessHeaders()},
-		{"interim replies without end", seguratest.EndlessEarlyHints()},
-		{"no HTTP", seguratest.NotHTTP()},
-	}
-	w := start(t, setup{
-		segura: seguratest.Options{AnyIdentifier: true},
-		env:    map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"},
-	})
-	for i, row := range table {
+	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "2", "SEGURA_ATTEMPT_TIMEOUT": "1s"}})
+	for i, reply := range []seguratest.Fault{
+		seguratest.GiantBody(-1), seguratest.GiantBody(64), seguratest.GzipBomb(512), seguratest.EndlessHeaders(), seguratest.EndlessEarlyHints(), seguratest.NotHTTP(),
+	} {
 		identifier := int64(1001 + i)
-		w.segura.Fail(seguratest.Match{Identifier: identifier}, row.reply, -1)
+		w.segura.Fail(seguratest.Match{Identifier: identifier}, reply, -1)
 
-		inv := w.enable(identifier)
-
-		got := inv.result.Results[0]
-		if got.Outcome != "failed" || got.Error == nil || got.Error.Code == "internal_error" {
-			t.Errorf("%s: got %+v (%+v), want a failure of Segura's", row.about, got, got.Error)
-		}
-		if inv.Duration > 5*time.Second {
-			t.Errorf("%s: took %v, want two attempts of 1s at most", row.about, inv.Duration)
+		// Two attempts of a second at most.
+		if a := w.enable(identifier); a.Result.Failed != 1 || a.Result.FailedByCode["internal_error"] != 0 || a.Duration > 5*time.Second {
+			t.Errorf("%v: got %s after %v, want a failure of Segura's soon", reply, a.Text, a.Duration)
 		}
 		w.segura.ClearFaults()
-		if got := w.one(identifier + 100); got.Outcome == "failed" {
-			t.Errorf("%s, afterwards: got %+v (%+v)", row.about, got, got.Error)
+		if a := w.enable(identifier + 100); a.Result.Failed != 0 {
+			t.Errorf("%v, afterwards: got %s", reply, a.Text)
 		}
 	}
-	if got := w.function.MaxRSS() >> 20; got >= 80 {
-		t.Errorf("got %d MiB of memory, want under 80", got)
+	w.fits(t, "all of it", 80)
+}
+
+func TestThousands_takeOneTokenOneReadTenConnectionsAnd80MiB(t *testing.T) {
+	t.Parallel()
+	for about, row := range map[string]struct {
+		setup
+		n int
+	}{"that succeed": {setup{segura: anyIdentifier}, 10_000}, "that fail, fewer": {setup{}, 4_000}} { // where only the sample exists
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, row.setup)
+
+			a := w.enable(upTo(10_001, int64(10_000+row.n))...)
+
+			if a.Result.Requested != row.n || *a.Result.Enabled+a.Result.FailedByCode["not_found"] != row.n || a.Result.Omitted == nil {
+				t.Errorf("got %.300s", a.Text)
+			}
+			w.counts(about, 1, row.n, 1)
+			if n := w.segura.Connections(); n > 10 && a.Result.Failed == 0 {
+				t.Errorf("got %d connections, want at most 10", n)
+			}
+			w.fits(t, about, 80)
+			if n := len(lines(t, a.Logs, stage.Line.IsAudit)); n != row.n {
+				t.Errorf("got %d audit lines, want one of each", n)
+			}
+		})
+	}
+}
+
+// Quotes are escaped when the result becomes JSON and again when that becomes a
+// string; and the runtime library escapes what could be HTML.
+func TestResult_theBoundOfAFunctionErrorCountsEscapedBytes(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{segura: anyIdentifier, env: map[string]string{"SEGURA_MAX_ATTEMPTS": "1"}})
+	for name, id := range map[string]string{
+		"quotes": strings.Repeat(`"`, 100), "backslashes": strings.Repeat(`\`, 100), "angle brackets": strings.Repeat(`<&>`, 40),
+		"control characters": strings.Repeat("\x01\x7f", 50), "line separators": strings.Repeat("\u2028", 40), "astral": strings.Repeat("😀", 30), "plain": "x",
+	} {
+		w.segura.Reset()
+		calls(seguratest.ReplyJSON(500, `{"message":"x","request_id":`+encoded(t, id)+`}`).WithHeader("X-Kong-Request-Id", ""))(w)
+		a := w.enable(upTo(101, 250)...)
+		const most = 30 << 10
+		if kept := len(a.Result.Results); len(a.Payload) > most || len(a.Payload) < most-1000 || a.Result.Omitted == nil || kept == 0 || kept+a.Result.Omitted.Failed != 150 {
+			t.Errorf("%s: got %d bytes with %d results, omitted %+v; want as much as fits into %d", name, len(a.Payload), kept, a.Result.Omitted, most)
+		}
 	}
 }

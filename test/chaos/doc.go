@@ -14,8 +14,4 @@
 // deadline; by how much a reply is late is held against how long the machine kept
 // the function, this process and a clock of its own waiting meanwhile, and what
 // that explains is counted as excused. A world that excuses much proves little.
-//
-// The functions are compiled from their own sources; in a quarter of the worlds of
-// `make chaos`, with an overlay that lets the wall clock leap without the monotonic
-// one, as it does on Lambda.
 package chaos

@@ -44,40 +44,31 @@ func (m *meter) late() time.Duration {
 	return 0
 }
 
-// moment is how late the machine had been at some time: in all, and how long each
-// thread of some processes had waited for a processor. Only Linux tells the latter.
-type moment struct {
-	sum   time.Duration
-	waits map[string]time.Duration
-}
-
-func (m *meter) now(pids ...int) moment {
+// now is how late the machine has been until now: in all, under an empty name, and how
+// long each thread of some processes has waited for a processor. Only Linux tells the
+// latter.
+func (m *meter) now(pids ...int) map[string]time.Duration {
 	m.mu.Lock()
-	now := moment{m.sum + m.late(), map[string]time.Duration{}}
+	waits := map[string]time.Duration{"": m.sum + m.late()}
 	m.mu.Unlock()
 	for _, pid := range append(pids, os.Getpid()) {
 		folder := fmt.Sprintf("/proc/%d/task", pid)
-		threads, err := os.ReadDir(folder)
-		if err != nil {
-			continue
-		}
+		threads, _ := os.ReadDir(folder) // none where there is no such process
 		for _, thread := range threads {
 			text, err := os.ReadFile(folder + "/" + thread.Name() + "/schedstat")
 			if fields := bytes.Fields(text); err == nil && len(fields) > 1 {
 				n, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-				now.waits[thread.Name()] = time.Duration(n)
+				waits[thread.Name()] = time.Duration(n)
 			}
 		}
 	}
-	return now
+	return waits
 }
 
 // since is the sum of the delays since then: one function pays several of them.
-func (m *meter) since(then moment, pids ...int) time.Duration {
-	now := m.now(pids...)
-	sum := now.sum - then.sum
-	for thread, wait := range now.waits {
-		sum += max(0, wait-then.waits[thread])
+func (m *meter) since(then map[string]time.Duration, pids ...int) (sum time.Duration) {
+	for thread, wait := range m.now(pids...) {
+		sum += max(0, wait-then[thread])
 	}
 	return sum
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,173 +13,155 @@ import (
 	"segura-enable/simulated/seguratest"
 )
 
-// round is one invocation, or several at once, in one weather.
+// round is one invocation, or several at once, in one weather; or, with none, init.
 type round struct {
 	weather  weather
-	answers  []*answer
-	began    time.Time
-	ended    time.Time
-	before   map[int64]seguratest.APISecret
-	after    map[int64]seguratest.APISecret
-	entries  []seguratest.Request // what Segura was asked meanwhile
-	reads    int                  // of the AWS secret
-	lag      time.Duration        // how late the machine was meanwhile, in all
-	recovery bool                 // everything is in order and must succeed
+	recovery bool // everything is in order and must succeed
 
-	restarted bool // a new process began, the one before having been ended
+	may     effects // of the weather, and of the weather before
+	answers []*answer
+	began   time.Time
+	before  map[int64]seguratest.APISecret
+	after   map[int64]seguratest.APISecret
+	entries []seguratest.Request // what Segura was asked meanwhile
+	reads   int                  // of the AWS secret
+	lag     time.Duration        // how late the machine was meanwhile, in all
 }
 
+// late reports whether the machine was too slow for attempts to be in time; then
+// connections break with them.
+func (w *world) late(x *round) bool { return x.lag > w.config.attemptTimeout/4 }
+
 // live runs the world from its first round to its last.
-func (w *world) live() error {
+func (w *world) live() {
 	r := w.random
-	o := weather{}
+	x := &round{}
 	if r.IntN(2) == 0 {
-		o = w.forecast(r, time.Second)
-		o.during, o.freeze, o.leap, o.lost, o.killed = nil, 0, 0, false, false
+		x.weather = w.forecast(r, time.Second)
+		x.weather.freeze = 0
 	}
-	w.apply(o)
-	w.lingering = o.effects
-	then := machine.now()
-	if err := w.startFunction(); err != nil {
-		return err
+	w.apply(x.weather)
+	var err error
+	w.observe(x, func() { err = w.start() })
+	if err != nil {
+		w.report(x, nil, "init does not fail for what is remote", "%v", err)
+		return
 	}
-	if err := w.function.WaitReady(context.Background()); err != nil {
-		w.violated("init does not fail for what is remote", "%v, in the weather %v", err, &o)
-		return nil
+	if took := w.function.InitDuration(); took > 2500*time.Millisecond+x.lag {
+		w.report(x, nil, "init takes 2 s at most", "it took %v", took)
 	}
-	if took, lag := w.function.InitDuration(), machine.since(then, w.function.PID()); took > 2500*time.Millisecond+lag {
-		w.violated("init takes 2 s at most", "it took %v in the weather %v", took, &o)
-	}
-	w.settle()
-	w.judgeInit(&o)
+	w.judge(x)
+	w.lingering = x.weather.effects
 	for n := 4 + r.IntN(8); n > 0 && len(w.violations) == 0; n-- {
 		w.oneRound(r)
-		if r.IntN(4) == 0 && len(w.violations) == 0 {
+		if (n == 1 || r.IntN(4) == 0) && len(w.violations) == 0 {
 			w.recover(r)
 		}
 	}
-	if len(w.violations) == 0 {
-		w.recover(r)
-	}
 	w.checkLife()
-	return nil
 }
 
 // oneRound makes a request or several, in some weather.
 func (w *world) oneRound(r *rand.Rand) {
 	if r.IntN(2) == 0 {
 		w.heal(r.IntN(4) == 0)
-		stale := w.lingering.wire // connections may have died unnoticed
-		w.lingering = effects{wire: stale, revokes: w.lingering.revokes}
-		if stale {
-			w.lingering.codes = map[string]bool{unreachable: true, invalidResponse: true, upstreamTimeout: true}
+		stale := w.lingering.is(wire)
+		w.lingering = effects{}
+		if stale { // connections may have died unnoticed
+			w.lingering = effects{wire, []string{unreachable, invalidResponse, upstreamTimeout}}
 		}
 	}
-	limit := timeLimit(r)
+	limit := between(r, time.Duration(choose(r, 100, 800))*time.Millisecond, 4*time.Second).Round(time.Millisecond)
 	x := &round{weather: w.forecast(r, limit)}
 	w.change(x.weather)
-	n := 1
+	n, action := 1, choose(r, "enable", "enable", "disable")
 	if w.config.atOnce > 1 && r.IntN(2) == 0 {
 		n = 2 + r.IntN(w.config.atOnce+1)
 	}
-	// Several at once must not undo each other's work, or nothing could be said: either
-	// all do the same, or they share the identifiers.
-	mixed := n > 1 && r.IntN(2) == 0
-	action := choose(r, "enable", "enable", "disable")
 	var requests []request
-	for range n {
-		suits := func(int64) bool { return true }
-		if mixed {
-			action = choose(r, "enable", "enable", "disable")
-			suits = func(i int64) bool { return (i%2 == 0) == (action == "enable") }
-		}
-		q := w.draw(r, limit, action, suits)
-		for slices.ContainsFunc(q.identifiers, func(i int64) bool { return !suits(i) }) {
-			q = w.draw(r, limit, action, suits) // those of a bare scheduled event do not
-		}
-		requests = append(requests, q)
+	for range n { // all of one action, or nobody could say what should be afterwards
+		requests = append(requests, w.draw(r, limit, action))
 	}
-	w.make(x, requests)
+	if n == 1 && r.IntN(6) == 0 {
+		requests[0] = w.odd(r, limit)
+	}
+	w.invoke(x, requests...)
 	w.judge(x)
-	w.lingering = w.lingering.with(x.weather.effects)
+	w.lingering = x.may
 }
 
 // change makes the weather, perhaps while the process is frozen, as it is on
 // Lambda between two invocations.
 func (w *world) change(o weather) {
-	if o.freeze == 0 {
-		w.apply(o)
-		return
+	if o.freeze > 0 {
+		_ = w.function.Signal(syscall.SIGSTOP)
+		defer func() {
+			time.Sleep(o.freeze)
+			_ = w.function.Signal(syscall.SIGCONT)
+		}()
 	}
-	_ = w.function.Signal(syscall.SIGSTOP)
 	w.apply(o)
-	time.Sleep(o.freeze)
-	if o.lost {
-		w.segura.DropConnections()
-	}
-	_ = w.function.Signal(syscall.SIGCONT)
-	if o.leap > 0 {
-		_ = w.clock.Move(context.Background(), o.leap)
-	}
 }
 
-// make makes the requests at once and collects what came of them.
-func (w *world) make(x *round, requests []request) {
+// pid is the function's; 0 before it is started.
+func (w *world) pid() int {
+	if w.function == nil {
+		return 0
+	}
+	return w.function.PID()
+}
+
+// observe does something and notes what happened meanwhile.
+func (w *world) observe(x *round, do func()) {
+	x.may = w.lingering.with(x.weather.effects)
 	x.before = w.segura.States()
-	pid := w.function.PID()
 	from, reads := w.segura.Count(""), w.secrets.Reads()
-	then := machine.now(pid)
+	then := machine.now(w.pid())
 	x.began = time.Now()
-	ended := make(chan struct{})
-	var group, happenings sync.WaitGroup
-	for _, h := range x.weather.during {
-		happenings.Go(func() {
-			select {
-			case <-time.After(h.at):
-			case <-ended:
-			}
-			h.do()
-		})
-	}
-	x.answers = make([]*answer, len(requests))
-	for i, q := range requests {
-		group.Go(func() {
-			a := &answer{request: q}
-			a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace), runtimeapi.WithClockAhead(w.clock.Ahead()))
-			x.answers[i] = a
-		})
-	}
-	group.Wait()
-	x.ended = time.Now()
-	close(ended)
-	happenings.Wait()
-	if x.weather.killed {
-		w.bury(pid)
-	}
+
+	do()
+
 	w.settle()
-	x.restarted = w.function.PID() != pid
-	x.lag = machine.since(then, w.function.PID())
-	x.after = w.segura.States()
-	x.reads = w.secrets.Reads() - reads
+	x.lag = machine.since(then, w.pid())
+	x.after, x.reads = w.segura.States(), w.secrets.Reads()-reads
 	for _, e := range w.segura.Requests()[from:] {
 		if !e.Time.Before(x.began) {
 			x.entries = append(x.entries, e)
 		}
 	}
+}
+
+// invoke makes the requests at once and collects what came of them.
+func (w *world) invoke(x *round, requests ...request) {
+	x.answers = make([]*answer, len(requests))
+	w.observe(x, func() {
+		ended := make(chan struct{})
+		var group, later sync.WaitGroup
+		for _, incident := range x.weather.incidents {
+			if incident.at > 0 {
+				later.Go(func() {
+					select {
+					case <-time.After(incident.at):
+					case <-ended:
+					}
+					incident.do()
+				})
+			}
+		}
+		for i, q := range requests {
+			group.Go(func() {
+				a := &answer{request: q}
+				a.Invocation, _ = w.function.Invoke(context.Background(), q.payload, runtimeapi.WithTimeout(q.timeout), runtimeapi.WithGrace(grace))
+				x.answers[i] = a
+			})
+		}
+		group.Wait()
+		close(ended)
+		later.Wait()
+	})
 	w.invocations += len(requests)
 	for _, a := range x.answers {
 		fmt.Fprintf(&w.said, "%s\n%s\n%s\n%s\n", a.Payload, a.ErrorType, a.ErrorMessage, a.XRayCause)
-	}
-}
-
-// bury waits for the end of the process, which was killed; an invocation that was
-// still to be handed out may have begun another one.
-func (w *world) bury(pid int) {
-	for range 10_000 {
-		if _, exited := w.function.Exited(); exited || w.function.PID() != pid {
-			return
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -192,55 +173,29 @@ func (w *world) recover(r *rand.Rand) {
 	if r.IntN(3) == 0 {
 		w.change(weather{freeze: between(r, time.Millisecond, time.Second)})
 	}
-	for again := 0; ; again++ {
-		x := &round{recovery: true, weather: weather{names: []string{fmt.Sprintf("all is well again (struck connections left: %v)", leave)}}}
-		w.make(x, []request{w.sensible(r)})
+	for again := 0; again < 6; again++ {
+		x := &round{recovery: true}
+		w.invoke(x, w.draw(r, 15*time.Second, choose(r, "enable", "disable")))
 		w.judge(x)
-		a := x.answers[0]
-		if w.allIsWell(x, a) {
+		if w.allIsWell(x) {
 			break
 		}
-		if x.lag > w.config.attemptTimeout/4 {
+		if w.late(x) {
 			w.excuse("no recovery, with %v late", x.lag)
-			if again < 5 {
-				continue
-			}
-			break // it never gets to prove it here
-		}
-		if w.config.maxAttempts == 1 && onlyBroken(a) && again == 0 {
-			// A connection that died since the last call is noticed by a call that is
-			// lost with it, where the process was frozen or slow to notice it before.
-			w.lonely++
 			continue
 		}
-		w.report(x, a, "after the faults stop, the very next invocation succeeds", "it did not")
+		if w.config.maxAttempts == 1 && again == 0 {
+			continue // a connection that died is noticed by the one call that is lost with it
+		}
+		w.report(x, x.answers[0], "after the faults stop, the very next invocation succeeds", "it did not")
 		break
 	}
 	w.lingering = effects{}
 }
 
-// onlyBroken reports whether nothing but broken connections kept it from success.
-func onlyBroken(a *answer) bool {
-	for _, l := range a.audit {
-		if !slices.Contains([]string{"", notAllowed, notFound, accessDenied, unreachable, invalidResponse}, l.Code) {
-			return false
-		}
-	}
-	return len(a.audit) > 0
-}
-
-// sensible is a valid request with time enough.
-func (w *world) sensible(r *rand.Rand) request {
-	for {
-		q := w.draw(r, 15*time.Second, choose(r, "enable", "disable"), func(int64) bool { return true })
-		if q.invalid == 0 && !q.check && len(q.identifiers) <= 60 {
-			return q
-		}
-	}
-}
-
 // allIsWell reports whether each identifier fared as its state has it.
-func (w *world) allIsWell(x *round, a *answer) bool {
+func (w *world) allIsWell(x *round) bool {
+	a := x.answers[0]
 	for _, i := range a.request.identifiers {
 		if a.audit[i].Code != w.expected(x, i) {
 			return false
@@ -255,7 +210,7 @@ func (w *world) expected(x *round, i int64) string {
 	switch {
 	case !w.config.isAllowed(i):
 		return notAllowed
-	case !known || state.Missing:
+	case !known && !w.config.segura.AnyIdentifier || state.Missing:
 		return notFound
 	case state.Forbidden:
 		return accessDenied
@@ -272,30 +227,22 @@ func (w *world) report(x *round, a *answer, invariant, format string, args ...an
 	var b strings.Builder
 	fmt.Fprintf(&b, format+"\n", args...)
 	fmt.Fprintf(&b, "world:   %v\nweather: %v\nbefore:  %+v\nmachine: %v late in all\n", w.config, &x.weather, w.lingering, x.lag)
-	if a != nil {
-		fmt.Fprintf(&b, "asked:   %s %s in %v: %.1500s\n", a.RequestID, a.request.action, a.request.timeout, a.request.payload)
-		fmt.Fprintf(&b, "answer:  after %v: error %q: %.3000s\n", a.Duration, a.ErrorType, a.Payload)
-	}
 	fmt.Fprintf(&b, "Segura:  %d requests, and %d reads of the AWS secret\n", len(x.entries), x.reads)
 	for _, e := range x.entries[:min(80, len(x.entries))] {
 		fmt.Fprintf(&b, "  %v %s %d: %d, %q (%s, connection %d, ended after %v)\n", e.Time.Sub(x.began).Round(100*time.Microsecond),
 			e.Kind, e.Identifier, e.Status, e.Fault, e.Proto, e.Connection, took(e).Round(100*time.Microsecond))
 	}
 	for _, one := range x.answers {
-		if a == nil || one == a {
-			fmt.Fprintf(&b, "logs of %s:\n%s\n", one.RequestID, excerpt(one.Logs))
+		if a != nil && one != a {
+			continue
+		}
+		fmt.Fprintf(&b, "asked:   %s %s in %v: %.1500s\n", one.RequestID, one.request.action, one.request.timeout, one.request.payload)
+		fmt.Fprintf(&b, "answer:  after %v: error %q: %.3000s\n", one.Duration, one.ErrorType, one.Payload)
+		for _, text := range one.Logs {
+			if !strings.Contains(text, `"_aws"`) && b.Len() < 40_000 {
+				fmt.Fprintf(&b, "  %.500s\n", text)
+			}
 		}
 	}
 	w.violated(invariant, "%s", b.String())
-}
-
-// excerpt is the first lines of the log, those of metrics left out.
-func excerpt(lines []string) string {
-	var b strings.Builder
-	for _, text := range lines {
-		if !strings.Contains(text, `"_aws"`) && b.Len() < 20_000 {
-			fmt.Fprintf(&b, "  %.500s\n", text)
-		}
-	}
-	return b.String()
 }

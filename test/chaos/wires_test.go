@@ -21,79 +21,44 @@ type wires struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	rough  roughness
+	meet   mix[hazard]         // what new connections meet
 	open   map[net.Conn]hazard // the clients' sides
 	closed bool
-	made   int // connections since the start
-}
-
-// roughness says how many connections suffer, and what. The zero value is smooth.
-type roughness struct {
-	chance  float64
-	hazards []hazard
-}
-
-// newRoughness draws some of the hazards.
-func newRoughness(r *rand.Rand, from []hazard) roughness {
-	rough := roughness{chance: chance(r)}
-	for range 1 + r.IntN(3) {
-		rough.hazards = append(rough.hazards, choose(r, from...))
-	}
-	return rough
-}
-
-func (r roughness) String() string {
-	text := fmt.Sprintf("%v of", r.chance)
-	for _, h := range r.hazards {
-		text += fmt.Sprintf(" %s (%d/%d)", h.name, h.down, h.up)
-	}
-	return text
 }
 
 // hazard is what happens to one connection. The zero value is nothing.
 type hazard struct {
-	name  string
-	codes []string // what an identifier may fail with because of it
-
+	effects
 	delay  time.Duration // before anything is passed on
-	refuse bool          // reset at once
-	silent bool          // nothing is passed on, ever
-	down   int           // bytes from the server that pass before it strikes; 0: it does not
-	up     int           // likewise from the client
-	strike strike        // what happens then
-	slow   time.Duration // between pieces from the server
+	strike strike        // what happens after so many bytes from the server, or from the client
+	after  int
+	up     bool // from the client
 }
 
-type strike int
+func (h hazard) String() string {
+	return fmt.Sprintf("%v late, %q after %d bytes (up: %t)", h.delay, h.strike, h.after, h.up)
+}
+
+type strike string
 
 const (
-	cut     strike = iota // both ends are reset
-	stall                 // nothing passes any more
-	corrupt               // one byte is changed
+	cut     strike = "cut"     // both ends are reset
+	stall   strike = "stall"   // nothing passes any more
+	corrupt strike = "corrupt" // one byte is changed
 )
 
-// hazards are what the wires can do.
-func hazards(r *rand.Rand) []hazard {
-	bytes := func(n int) int { return 1 + r.IntN(n) }
-	late := []string{upstreamTimeout, deadline}
-	silent := []string{upstreamTimeout, unreachable, deadline}
-	broken := []string{unreachable, invalidResponse}
-	all := append(late, broken...)
-	return []hazard{
-		{name: "refused", codes: broken[:1], refuse: true},
-		{name: "silent", codes: silent, silent: true},
-		{name: "30 ms late", codes: late, delay: 30 * time.Millisecond},
-		{name: "250 ms late", codes: late, delay: 250 * time.Millisecond},
-		{name: "slow", codes: late, slow: 10 * time.Millisecond},
-		{name: "cut in the handshake", codes: broken[:1], down: bytes(1200)},
-		{name: "cut later", codes: broken, down: 1200 + bytes(4000)},
-		{name: "cut on the way up", codes: broken, up: bytes(2500)},
-		{name: "stalled in the handshake", codes: silent, down: bytes(1200), strike: stall},
-		{name: "stalled later", codes: silent, down: 1200 + bytes(4000), strike: stall},
-		{name: "stalled on the way up", codes: silent, up: bytes(2500), strike: stall},
-		{name: "corrupted", codes: all, down: bytes(4000), strike: corrupt},
-		{name: "corrupted on the way up", codes: all, up: bytes(2500), strike: corrupt},
+// newHazard draws one that strikes at once, in the handshake or later.
+func newHazard(r *rand.Rand) hazard {
+	h := hazard{effects: effects{wire | slow, []string{upstreamTimeout, deadline}}}
+	if r.IntN(5) == 0 {
+		h.delay = choose(r, 30*time.Millisecond, 250*time.Millisecond)
+		return h
 	}
+	h.strike, h.codes = choose(r, cut, stall, corrupt), shut.codes
+	if h.after = choose(r, 0, r.IntN(1200), 1200+r.IntN(4000)); r.IntN(3) == 0 {
+		h.up, h.after = true, r.IntN(2500)
+	}
+	return h
 }
 
 func layWires(target string, random *rand.Rand) (*wires, error) {
@@ -115,10 +80,10 @@ func layWires(target string, random *rand.Rand) (*wires, error) {
 }
 
 // become changes what happens to connections from now on.
-func (w *wires) become(r roughness) {
+func (w *wires) become(meet mix[hazard]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rough = r
+	w.meet = meet
 }
 
 // drop resets the connections; all, or those that suffer from something.
@@ -126,17 +91,10 @@ func (w *wires) drop(all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for c, h := range w.open {
-		if all || h.name != "" {
+		if all || h.strike != "" {
 			end(c, true)
 		}
 	}
-}
-
-// connections are those made since the start.
-func (w *wires) connections() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.made
 }
 
 func (w *wires) close() {
@@ -148,81 +106,62 @@ func (w *wires) close() {
 	w.group.Wait()
 }
 
-// admit draws what happens to a connection.
-func (w *wires) admit(client net.Conn) (h hazard) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.made++
-	if w.random.Float64() < w.rough.chance {
-		h = choose(w.random, w.rough.hazards...)
-	}
-	w.open[client] = h
-	h.refuse = h.refuse || w.closed
-	return h
-}
-
 func (w *wires) carry(client net.Conn) {
-	h := w.admit(client)
+	w.mu.Lock()
+	h, _ := w.meet.draw(w.random)
+	closed := w.closed
+	w.open[client] = h
+	w.mu.Unlock()
 	defer func() {
 		end(client, true)
 		w.mu.Lock()
 		delete(w.open, client)
 		w.mu.Unlock()
 	}()
-	if h.refuse {
-		return
-	}
-	if h.silent {
-		_, _ = io.Copy(io.Discard, client)
-		return
-	}
 	time.Sleep(h.delay)
 	server, err := net.Dial("tcp", w.target)
-	if err != nil {
+	if closed || err != nil {
 		return
 	}
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		h.pump(client, server, h.up, 0)
+		h.pump(client, server, true)
 	}()
-	h.pump(server, client, h.down, h.slow)
+	h.pump(server, client, false)
 	<-up
 }
 
-// pump passes bytes on until the hazard strikes or either side ends, and ends both.
-func (h hazard) pump(from, to net.Conn, limit int, slow time.Duration) {
+// pump passes bytes on, up or down, until the hazard strikes or either side ends, and
+// ends both.
+func (h hazard) pump(from, to net.Conn, up bool) {
 	hard := true
 	defer func() {
 		end(from, hard)
 		end(to, hard)
 	}()
 	buffer := make([]byte, 16<<10)
-	if slow > 0 {
-		buffer = buffer[:512]
-	}
-	for passed := 0; ; time.Sleep(slow) {
+	for passed := 0; ; {
 		n, err := from.Read(buffer)
-		struck := limit > 0 && passed+n > limit
-		if struck && h.strike == corrupt {
-			buffer[limit-passed] ^= 0x55
-			struck, limit = false, 0
-		} else if struck {
-			n = limit - passed
+		struck := h.strike != "" && h.up == up && passed <= h.after && passed+n > h.after
+		switch {
+		case struck && h.strike == corrupt:
+			buffer[h.after-passed] ^= 0x55
+		case struck:
+			n = h.after - passed
 		}
 		passed += n
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
-		if struck && h.strike == stall {
+		switch {
+		case struck && h.strike == stall:
 			_, _ = io.Copy(io.Discard, from)
 			return
-		}
-		if struck {
+		case struck && h.strike == cut:
 			time.Sleep(time.Millisecond) // a reset overtakes what was sent before it
 			return
-		}
-		if err != nil {
+		case err != nil:
 			hard = errors.Is(err, syscall.ECONNRESET)
 			return
 		}
