@@ -58,8 +58,6 @@ func (f *function) handle(ctx context.Context, e event) (any, error) {
 		for f.met.Add(1); f.met.Load() < e.Number; {
 			time.Sleep(time.Millisecond)
 		}
-	case "large":
-		return strings.Repeat("x", e.Bytes), nil
 	case "allocate":
 		b := make([]byte, e.Bytes)
 		for i := range b {
