@@ -162,7 +162,7 @@ func newWorldOf(seed uint64, r *rand.Rand, c config) (*world, error) {
 	if w.wires, err = layWires(w.segura.Address(), rand.New(rand.NewPCG(seed, 1))); err != nil {
 		return nil, err
 	}
-	w.clock.Socket = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
+	w.clock.File = filepath.Join(scratch, fmt.Sprintf("clock-%d-%d", seed, made.Add(1)))
 	if w.awsWires, err = layWires(strings.TrimPrefix(w.secrets.URL(), "http://"), rand.New(rand.NewPCG(seed, 2))); err != nil {
 		return nil, err
 	}
