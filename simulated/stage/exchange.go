@@ -29,10 +29,6 @@ type Exchange struct {
 	Requests    []seguratest.Request
 	SecretReads int
 
-	// ColdStart tells that the function was started for this event: the first of
-	// the Requests may be for the token that it fetches ahead.
-	ColdStart bool
-
 	// Before and After are the states of the API secrets.
 	Before, After map[int64]seguratest.APISecret
 
@@ -101,17 +97,14 @@ func (s *Stack) requestsFrom(ctx context.Context, first int) []seguratest.Reques
 // function URLs carry the context of an HTTP request, and windows have paths and
 // documents of their own.
 func FunctionFor(event []byte) string {
-	var shape struct {
-		Path, RawPath                    string
-		Window, Extend, Close, Reconcile json.RawMessage
-		CloseAll                         json.RawMessage `json:"close_all"`
-		Detail                           struct{ Window, Extend, Close json.RawMessage }
-	}
-	_ = json.Unmarshal(event, &shape) // what is no such event has none of it
-	forWindow := shape.Window != nil || shape.Extend != nil || shape.Close != nil || shape.CloseAll != nil || shape.Reconcile != nil ||
-		shape.Detail.Window != nil || shape.Detail.Extend != nil || shape.Detail.Close != nil
+	var members, detail map[string]json.RawMessage
+	_ = json.Unmarshal(event, &members) // what is no such event has none of it
+	_ = json.Unmarshal(members["detail"], &detail)
+	forWindow := slices.ContainsFunc([]string{"window", "extend", "close", "close_all", "reconcile"}, func(name string) bool {
+		return members[name] != nil || detail[name] != nil
+	})
 	switch {
-	case isHTTP(event) && strings.Contains(shape.Path+shape.RawPath+"/", "/windows/"), forWindow:
+	case forWindow, isHTTP(event) && strings.Contains(string(members["path"])+string(members["rawPath"]), "/windows"):
 		return Window
 	case isHTTP(event):
 		return API
