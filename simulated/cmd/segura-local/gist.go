@@ -13,11 +13,14 @@ import (
 // as it is. Headers are left out: they carry credentials.
 func gist(event []byte) string {
 	var shape struct {
-		// of a payload of version 1.0, and of 2.0
-		HTTPMethod, Path, RawPath string
-		RequestContext            *requestContext
-		Body                      string
-		IsBase64Encoded           bool
+		// of payload 1.0, and of 2.0
+		HTTPMethod, Path, RawPath, Body string
+		IsBase64Encoded                 bool
+		RequestContext                  *struct {
+			HTTP       struct{ Method string }
+			Identity   struct{ UserArn string }
+			Authorizer struct{ IAM struct{ UserArn string } } // has other forms too, which name the caller in other ways
+		}
 
 		// of EventBridge
 		DetailType *string `json:"detail-type"`
@@ -25,17 +28,14 @@ func gist(event []byte) string {
 		Resources  []string
 		Detail     json.RawMessage
 	}
-	if json.Unmarshal(event, &shape) != nil {
-		return layOut(event)
-	}
-	switch {
-	case shape.RequestContext != nil:
-		c := shape.RequestContext
+	_ = json.Unmarshal(event, &shape) // a member of another form is left out
+	switch c := shape.RequestContext; {
+	case c != nil:
 		body := shape.Body
 		if decoded, err := base64.StdEncoding.DecodeString(body); err == nil && shape.IsBase64Encoded {
 			body = string(decoded)
 		}
-		return httpGist(c.HTTP.Method+shape.HTTPMethod, shape.RawPath+shape.Path, c.caller(), body)
+		return httpGist(c.HTTP.Method+shape.HTTPMethod, shape.RawPath+shape.Path, c.Identity.UserArn+c.Authorizer.IAM.UserArn, body)
 	case shape.DetailType != nil:
 		text := fmt.Sprintf("%s from %s", *shape.DetailType, shape.Source)
 		if len(shape.Resources) > 0 {
@@ -56,22 +56,6 @@ func httpGist(method, path, caller, body string) string {
 		text += "\n" + layOut([]byte(body))
 	}
 	return text
-}
-
-// requestContext is the part of an event that says who calls what.
-type requestContext struct {
-	HTTP     struct{ Method string }
-	Identity struct{ UserArn string }
-	// Authorizer has other forms too, which name the caller in other ways.
-	Authorizer json.RawMessage
-}
-
-func (c *requestContext) caller() string {
-	var authorizer struct{ IAM struct{ UserArn string } }
-	if json.Unmarshal(c.Authorizer, &authorizer) != nil {
-		return c.Identity.UserArn
-	}
-	return c.Identity.UserArn + authorizer.IAM.UserArn
 }
 
 func statusText(status int) string {

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -71,28 +72,23 @@ func command(ctx context.Context, args []string, t terminal) int {
 		t.tell(usage)
 		return exitUsage
 	}
-	var err error
-	switch args[0] {
-	case "run":
-		err = run(ctx, args[1:], t)
-	case "serve":
-		err = serve(ctx, args[1:], t)
-	case "services":
-		err = services(ctx, args[1:], t)
-	case "sam":
-		err = sam(ctx, args[1:], t)
-	case "help", "-h", "-help", "--help":
+	subcommands := map[string]func(context.Context, []string, terminal) error{"run": run, "serve": serve, "services": services, "sam": sam}
+	subcommand := subcommands[args[0]]
+	switch {
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
 		_, _ = io.WriteString(t.out, usage)
-	default:
+		return exitOK
+	case subcommand == nil:
 		t.tell("segura-local: there is no command %q\n\n%s", args[0], usage)
 		return exitUsage
 	}
+	err := subcommand(ctx, args[1:], t)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.Is(err, errUsage):
 		return exitUsage // the flags have said why
-	case errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
 		t.tell("segura-local: interrupted\n")
 	default:
 		t.tell("segura-local: %v\n", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,36 +15,26 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-const maxEvent = 6 << 20 // what Lambda takes
-
 // run is the subcommand of that name.
 func run(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
-	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
-	function := flags.String("function", "", "`name` of the function that -event is for, api, event or window (default: as the event looks)")
 	logs := flags.Bool("logs", false, "show the functions' log lines too")
 	answers := flags.String("answers", "", "write what each sample is answered to this `file`, as JSON")
 	if err := parse(flags, args, 1, t); err != nil {
 		return err
 	}
-	if flags.NArg() == 1 {
-		*file = flags.Arg(0)
-	}
 	r := newRunner(t, *logs)
-	if *file != "" {
-		return r.one(ctx, *file, *function, t.in)
+	if flags.NArg() == 1 {
+		return r.one(ctx, flags.Arg(0), t.in)
 	}
-	if err := r.samples(ctx, stage.Samples); err != nil || *answers == "" {
+	if err := r.samples(ctx); err != nil || *answers == "" {
 		return err
 	}
 	document, err := json.Marshal(r.answers)
-	if err != nil {
-		return fmt.Errorf("write the answers: %w", err)
+	if err == nil {
+		err = os.WriteFile(*answers, document, 0o600)
 	}
-	if err := os.WriteFile(*answers, document, 0o600); err != nil {
-		return fmt.Errorf("write the answers: %w", err)
-	}
-	return nil
+	return err
 }
 
 // runner sends events and shows what comes of them.
@@ -56,8 +45,6 @@ type runner struct {
 	stack      *stage.Stack
 	audited    bool              // an audit line was shown
 	answers    map[string]answer // of the samples, by their files
-
-	anyIdentifier bool // every one has an API secret
 }
 
 // answer is what a function answered.
@@ -80,7 +67,7 @@ func (r *runner) start(ctx context.Context, functions ...string) (stop func(), e
 	}
 	if err := r.startIn(ctx, workspace, functions); err != nil {
 		_ = os.RemoveAll(workspace)
-		return nil, interrupted(ctx, err)
+		return nil, err
 	}
 	r.page.confidential = r.stack.Confidential
 	for i, name := range functions {
@@ -116,23 +103,16 @@ func label(i int, text string) string {
 	return text
 }
 
-// interrupted tells an interruption from a fault that it caused.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Canceled
-	}
-	return err
-}
-
 // samples sends every sample and compares what comes of it.
-func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
+func (r *runner) samples(ctx context.Context) error {
 	begin := time.Now()
 	stop, err := r.start(ctx, stage.Event, stage.API, stage.Window)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	err = r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+	err = r.each(begin, stage.Samples, func(at int) (stage.Exchange, error) {
+		sample := stage.Samples[at]
 		event, err := sample.Read()
 		if err != nil {
 			return stage.Exchange{}, err
@@ -148,29 +128,27 @@ func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 }
 
 // each shows what comes of each sample, and compares it.
-func (r *runner) each(ctx context.Context, begin time.Time, samples []stage.Sample,
-	send func(stage.Sample) (stage.Exchange, error),
-) error {
+func (r *runner) each(begin time.Time, samples []stage.Sample, send func(at int) (stage.Exchange, error)) error {
 	failed := 0
 	for i, sample := range samples {
 		if err := r.stack.Reset(); err != nil {
 			return err
 		}
 		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
-		x, err := send(sample)
+		x, err := send(i)
 		if err != nil {
 			r.page.field("Segura", r.behind(x))
-			return interrupted(ctx, err)
+			return err
 		}
 		r.show(x)
 		if !r.judge(sample, x) {
 			failed++
 		}
 	}
-	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample", "samples"),
+	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample"),
 		failed, milliseconds(time.Since(begin)))
 	if failed > 0 {
-		return fmt.Errorf("%s not as they should be", plural(failed, "sample", "samples"))
+		return fmt.Errorf("%s not as they should be", plural(failed, "sample"))
 	}
 	return nil
 }
@@ -191,14 +169,12 @@ func (r *runner) judge(sample stage.Sample, x stage.Exchange) bool {
 
 // one sends one event. It succeeds if the function answered, whatever it
 // answered: a function error is an answer.
-func (r *runner) one(ctx context.Context, file, function string, in io.Reader) error {
+func (r *runner) one(ctx context.Context, file string, in io.Reader) error {
 	event, err := r.readEvent(ctx, file, in)
 	if err != nil {
 		return err
 	}
-	if function == "" {
-		function = stage.FunctionFor(event)
-	}
+	function := stage.FunctionFor(event)
 	stop, err := r.start(ctx, function)
 	if err != nil {
 		return err
@@ -214,7 +190,7 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 	r.page.rule(name, about)
 	x, err := r.stack.Send(ctx, function, event)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	r.show(x)
 	r.page.field("took", took(x))
@@ -227,13 +203,13 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 
 func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]byte, error) {
 	if file != "-" {
-		opened, err := os.Open(file)
+		event, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the event: %w", err)
 		}
-		defer func() { _ = opened.Close() }()
-		in = opened
-	} else if terminal, ok := in.(*os.File); ok && isTerminal(terminal) {
+		return event, nil
+	}
+	if terminal, ok := in.(*os.File); ok && isTerminal(terminal) {
 		r.page.print("Type or paste an event (JSON), then Ctrl-D on a line of its own. Ctrl-C ends this.\n")
 	}
 	// Reading from a terminal does not end with the context.
@@ -241,21 +217,15 @@ func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]by
 	read := make(chan error, 1)
 	go func() {
 		var err error
-		event, err = io.ReadAll(io.LimitReader(in, maxEvent+1))
+		event, err = io.ReadAll(in)
 		read <- err
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case err := <-read:
-		if err != nil {
-			return nil, fmt.Errorf("read the event: %w", err)
-		}
+		return event, err
 	}
-	if len(event) > maxEvent {
-		return nil, errors.New("read the event: it is larger than Lambda takes")
-	}
-	return event, nil
 }
 
 // show writes what went in, what Segura was asked and what came out.
@@ -291,7 +261,7 @@ func took(x stage.Exchange) string { return milliseconds(x.Invocation.Duration) 
 func (r *runner) behind(x stage.Exchange) string {
 	var lines []string
 	if x.SecretReads > 0 {
-		lines = append(lines, plural(x.SecretReads, "read", "reads")+" of the AWS secret")
+		lines = append(lines, plural(x.SecretReads, "read")+" of the AWS secret")
 	}
 	const most = 20
 	for i, request := range x.Requests {

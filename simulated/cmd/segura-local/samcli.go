@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,15 +22,8 @@ const (
 	samTail  = 30               // lines of its output in an error
 )
 
-// Both are sam's silence: it ends well where the function did not answer.
-var (
-	errNoAnswer   = errors.New("it gave no answer of the function")
-	errNotStarted = errors.New("it did not start the function")
-)
-
-// started is in what sam writes once the emulator of the runtime, in the
-// container, has an event to hand over.
-const started = "START RequestId: "
+// errSilent: sam ends well where the function did not answer.
+var errSilent = errors.New("it gave no answer of the function")
 
 // samCLI runs sam local.
 type samCLI struct {
@@ -67,11 +59,7 @@ func (c *samCLI) invoke(ctx context.Context, function, event string) (runtimeapi
 	inv := runtimeapi.Emulated(bytes.TrimSpace(stdout.Bytes()))
 	inv.Duration, inv.Logs = time.Since(begin), stderr.linesFrom(0)
 	if !json.Valid(inv.Payload) {
-		silence := errNotStarted
-		if slices.ContainsFunc(inv.Logs, func(line string) bool { return strings.HasPrefix(line, started) }) {
-			silence = errNoAnswer
-		}
-		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", silence, inv.Payload))
+		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", errSilent, inv.Payload))
 	}
 	return inv, nil
 }

@@ -79,13 +79,12 @@ func (s *endpoint) reconcile(ctx context.Context) {
 	}
 }
 
-// endpoint is the functions behind HTTP.
+// endpoint is the functions behind HTTP. One request at a time reaches them, as one Lambda
+// environment takes them: so each line can say what Segura was asked for it.
 type endpoint struct {
 	runner *runner
 	url    string
 
-	// One request at a time reaches the function, as one Lambda environment
-	// takes them: so each line can say what Segura was asked for it.
 	mu sync.Mutex
 }
 
@@ -96,19 +95,18 @@ func (s *endpoint) listen(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+		_ = server.Close()
+	})
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("end: %w", err)
-	}
-	_ = server.Close()
+	<-ended
 	return nil
 }
 
@@ -147,16 +145,10 @@ func (s *endpoint) own(w http.ResponseWriter, r *http.Request, method string, do
 	s.line(r, status, "")
 }
 
-type stateEntry struct {
-	Identifier int64  `json:"identifier"`
-	State      string `json:"state"`
-}
-
-func (s *endpoint) states() []stateEntry {
+func (s *endpoint) states() (all []any) {
 	states := s.runner.stack.Segura.States()
-	var all []stateEntry
 	for _, identifier := range slices.Sorted(maps.Keys(states)) {
-		all = append(all, stateEntry{identifier, stage.StateName(states[identifier])})
+		all = append(all, map[string]any{"identifier": identifier, "state": stage.StateName(states[identifier])})
 	}
 	return all
 }
@@ -197,7 +189,7 @@ func account(answer stage.Answer, x stage.Exchange) string {
 		words = append(words, answer.Problem.Code+" "+answer.Problem.Detail)
 	}
 	return fmt.Sprintf("%s   %s, %s to Segura", strings.Join(words, ", "),
-		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request", "requests"))
+		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request"))
 }
 
 func (s *endpoint) line(r *http.Request, status int, text string) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"flag"
 	"runtime"
+
+	"segura-enable/simulated/seguratest"
+	"segura-enable/simulated/stage"
 )
 
 const (
@@ -25,9 +28,10 @@ func services(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	r := newRunner(t, false)
-	r.anyIdentifier = *anyIdentifier
 	r.page.print(r.page.bold("What the functions need, for a sam local of yours, until Ctrl-C") + "\n")
-	host, err := r.startServices(ctx, *gateway, *name, *port)
+	host, err := r.startServices(ctx, *gateway, stage.Options{
+		AdvertiseHost: *name, SecretsPort: *port, Segura: seguratest.Options{AnyIdentifier: *anyIdentifier},
+	})
 	if err != nil {
 		return err
 	}
