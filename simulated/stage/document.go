@@ -61,22 +61,19 @@ type Problem struct {
 
 // SelfCheck is the report of a self-check.
 type SelfCheck struct {
-	Check       string
-	Steps       []Step
+	Check string
+	Steps []struct {
+		Name, Outcome, Warning string
+
+		DurationMS *int64 `json:"duration_ms"`
+		Listed     *int
+		Error      *ItemError
+	}
 	Identifiers []struct {
 		Identifier int64
 		Access     string
 	}
 	Omitted int
-}
-
-// Step is one step of a self-check.
-type Step struct {
-	Name, Outcome, Warning string
-
-	DurationMS *int64 `json:"duration_ms"`
-	Listed     *int
-	Error      *ItemError
 }
 
 // Shown is a window as callers see it.
@@ -87,19 +84,13 @@ type Shown struct {
 	CreatedAt   string `json:"created_at"`
 	ClosedAt    string `json:"closed_at"`
 	ClosedBy    string `json:"closed_by"`
-	Identifiers []ShownIdentifier
-	Extensions  []ShownExtension
+	Identifiers []struct {
+		Identifier int64
+		State, At  string
+		Error      *ItemError
+	}
+	Extensions []struct{ At, By, Until, Reason string }
 }
-
-// ShownIdentifier is an identifier in a window.
-type ShownIdentifier struct {
-	Identifier int64
-	State, At  string
-	Error      *ItemError
-}
-
-// ShownExtension is an extension of a window.
-type ShownExtension struct{ At, By, Until, Reason string }
 
 // String is "5 enabled" or "7 failed not_found".
 func (i Item) String() string {

@@ -24,6 +24,7 @@ func run(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	r := newRunner(t, *logs)
+	defer r.end()
 	if flags.NArg() == 1 {
 		return r.one(ctx, flags.Arg(0), t.in)
 	}
@@ -42,6 +43,7 @@ type runner struct {
 	page       *page
 	logs       bool
 	bootstraps map[string]string // what need not be compiled
+	workspace  string            // a folder, where there has to be one
 	stack      *stage.Stack
 	audited    bool              // an audit line was shown
 	answers    map[string]answer // of the samples, by their files
@@ -57,61 +59,50 @@ func newRunner(t terminal, logs bool) *runner {
 	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps, answers: map[string]answer{}}
 }
 
-// start compiles and starts what is needed, and says so. The stack runs until
-// the function that it returns is called.
-func (r *runner) start(ctx context.Context, functions ...string) (stop func(), err error) {
-	r.page.print(r.page.bold("The functions, on this machine, with a simulated Segura") + "\n")
-	workspace, err := os.MkdirTemp("", "segura-local")
-	if err != nil {
-		return nil, fmt.Errorf("make a folder to compile to: %w", err)
-	}
-	if err := r.startIn(ctx, workspace, functions); err != nil {
-		_ = os.RemoveAll(workspace)
-		return nil, err
-	}
-	r.page.confidential = r.stack.Confidential
-	for i, name := range functions {
-		init := r.stack.Function(name).InitDuration()
-		r.page.field(label(i, "started"), stage.FunctionName(name)+", ready in "+milliseconds(init))
-	}
-	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
-	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
-	return func() {
+// end ends what start, or any of the like, has started.
+func (r *runner) end() {
+	if r.stack != nil {
 		_ = r.stack.Close()
-		_ = os.RemoveAll(workspace)
-	}, nil
+	}
+	if r.workspace != "" {
+		_ = os.RemoveAll(r.workspace)
+	}
 }
 
-func (r *runner) startIn(ctx context.Context, workspace string, functions []string) (err error) {
-	bootstraps := r.bootstraps
-	if bootstraps == nil {
+// start compiles and starts what is needed, and says so.
+func (r *runner) start(ctx context.Context, functions ...string) (err error) {
+	r.page.print(r.page.bold("The functions, on this machine, with a simulated Segura") + "\n")
+	if r.bootstraps == nil {
 		r.page.print("  " + r.page.faint("compiling …") + "\n")
 		begin := time.Now()
-		if bootstraps, err = stage.Build(ctx, workspace, stage.BuildOptions{}, functions...); err != nil {
+		if r.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
+			return fmt.Errorf("make a folder to compile to: %w", err)
+		}
+		if r.bootstraps, err = stage.Build(ctx, r.workspace, stage.BuildOptions{}, functions...); err != nil {
 			return err
 		}
 		r.page.field("compiled", "in "+milliseconds(time.Since(begin)))
 	}
-	r.stack, err = stage.Start(ctx, stage.Options{Functions: functions, Bootstraps: bootstraps})
-	return err
-}
-
-func label(i int, text string) string {
-	if i > 0 {
-		return ""
+	if r.stack, err = stage.Start(ctx, stage.Options{Functions: functions, Bootstraps: r.bootstraps}); err != nil {
+		return err
 	}
-	return text
+	var started []string
+	for _, name := range functions {
+		started = append(started, stage.FunctionName(name)+", ready in "+milliseconds(r.stack.Function(name).InitDuration()))
+	}
+	r.page.field("started", strings.Join(started, "\n"))
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
+	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
+	return nil
 }
 
 // samples sends every sample and compares what comes of it.
 func (r *runner) samples(ctx context.Context) error {
 	begin := time.Now()
-	stop, err := r.start(ctx, stage.Event, stage.API, stage.Window)
-	if err != nil {
+	if err := r.start(ctx, stage.Event, stage.API, stage.Window); err != nil {
 		return err
 	}
-	defer stop()
-	err = r.each(begin, stage.Samples, func(at int) (stage.Exchange, error) {
+	err := r.each(begin, stage.Samples, func(at int) (stage.Exchange, error) {
 		sample := stage.Samples[at]
 		event, err := sample.Read()
 		if err != nil {
@@ -137,7 +128,7 @@ func (r *runner) each(begin time.Time, samples []stage.Sample, send func(at int)
 		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
 		x, err := send(i)
 		if err != nil {
-			r.page.field("Segura", r.behind(x))
+			r.page.field("Segura", behind(x))
 			return err
 		}
 		r.show(x)
@@ -175,11 +166,9 @@ func (r *runner) one(ctx context.Context, file string, in io.Reader) error {
 		return err
 	}
 	function := stage.FunctionFor(event)
-	stop, err := r.start(ctx, function)
-	if err != nil {
+	if err := r.start(ctx, function); err != nil {
 		return err
 	}
-	defer stop()
 	name, about := "standard input", "an event of yours"
 	if file != "-" {
 		name = filepath.Base(file)
@@ -231,7 +220,7 @@ func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]by
 // show writes what went in, what Segura was asked and what came out.
 func (r *runner) show(x stage.Exchange) {
 	r.page.field("in", stage.FunctionName(x.Function)+" ← "+gist(x.Event))
-	r.page.field("Segura", r.behind(x))
+	r.page.field("Segura", behind(x))
 	answer, err := x.Answer()
 	switch {
 	case err != nil:
@@ -258,7 +247,7 @@ func took(x stage.Exchange) string { return milliseconds(x.Invocation.Duration) 
 
 // behind says what Segura and Secrets Manager were asked, and what became of
 // the API secrets.
-func (r *runner) behind(x stage.Exchange) string {
+func behind(x stage.Exchange) string {
 	var lines []string
 	if x.SecretReads > 0 {
 		lines = append(lines, plural(x.SecretReads, "read")+" of the AWS secret")
@@ -283,15 +272,14 @@ func exchangeLine(request seguratest.Request, x stage.Exchange) string {
 		return line
 	}
 	before, known := x.Before[request.Identifier]
-	state := stage.StateName(before)
-	switch after := stage.StateName(x.After[request.Identifier]); {
+	state, after := stage.StateName(before), stage.StateName(x.After[request.Identifier])
+	switch {
 	case !known:
-		return line + "   missing"
+		state = "missing"
 	case state != after:
-		return line + "   " + state + " → " + after
-	case before.Missing || before.Forbidden:
-		return line + "   " + state
-	default:
-		return line + "   " + state + ", as before"
+		state += " → " + after
+	case !before.Missing && !before.Forbidden:
+		state += ", as before"
 	}
+	return line + "   " + state
 }

@@ -12,19 +12,63 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"segura-enable/simulated/runtimeapi"
+	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
 
-// What two subcommands ask alike.
 const (
+	// containersName is the name under which containers find this machine.
+	containersName = "host.docker.internal"
+
+	// servicesPort is that of Secrets Manager in tools/sam/local-env.json.
+	servicesPort = 4566
+
+	// What two subcommands ask alike.
 	nameUsage    = "`name` under which containers find this machine"
 	gatewayUsage = "`addresses` that this machine may have on the containers' bridge, or their subnets; without one, the engine has to lead the name here"
 )
+
+// services is the subcommand of that name.
+func services(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("services", flag.ContinueOnError)
+	port := flags.Int("port", servicesPort, "`number` of the port of Secrets Manager; 0 is any free one")
+	name := flags.String("name", containersName, nameUsage)
+	gateway := flags.String("gateway", "", gatewayUsage)
+	anyIdentifier := flags.Bool("any", false, "have an API secret for every identifier, not for those of the samples alone")
+	if err := parse(flags, args, 0, t); err != nil {
+		return err
+	}
+	r := newRunner(t, false)
+	defer r.end()
+	r.page.print(r.page.bold("What the functions need, for a sam local of yours, until Ctrl-C") + "\n")
+	host, err := r.startServices(ctx, *gateway, stage.Options{
+		AdvertiseHost: *name, SecretsPort: *port, Segura: seguratest.Options{AnyIdentifier: *anyIdentifier},
+	})
+	if err != nil {
+		return err
+	}
+	build, flagsOfAll := "sam build", ""
+	if runtime.GOARCH == "amd64" {
+		flagsOfAll = " --parameter-overrides Architecture=x86_64"
+		build = "ARCH=amd64 sam build" + flagsOfAll
+	}
+	if host != "" {
+		flagsOfAll = " --add-host " + *name + ":" + host + flagsOfAll
+	}
+	r.page.lines("try",
+		build,
+		"sam local invoke EventFunction --event events/direct-one.json"+flagsOfAll,
+		"sam local start-api"+flagsOfAll,
+	)
+	<-ctx.Done()
+	return nil
+}
 
 // sam is the subcommand of that name.
 func sam(ctx context.Context, args []string, t terminal) error {
@@ -42,26 +86,24 @@ func sam(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
-	workspace, err := os.MkdirTemp("", "segura-local")
-	if err != nil {
+	r := newRunner(t, *logs)
+	defer r.end()
+	if r.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(workspace) }()
-	r := newRunner(t, *logs)
 	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
 	host, err := r.startServices(ctx, *gateway, stage.Options{AdvertiseHost: *name})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.stack.Close() }()
 	if *about != "" {
 		r.page.field("image", *about)
 	}
-	variables, err := writeVariables(workspace, r.stack.Env())
+	variables, err := writeVariables(r.workspace, r.stack.Env())
 	if err != nil {
 		return err
 	}
-	cli := &samCLI{path: *path, args: append(flags.Args(), "--env-vars", variables), env: samEnvironment(workspace)}
+	cli := &samCLI{path: *path, args: append(flags.Args(), "--env-vars", variables), env: samEnvironment(r.workspace)}
 	if host != "" {
 		cli.args = append(cli.args, "--add-host", *name+":"+host)
 	}
@@ -93,7 +135,6 @@ func (r *runner) startServices(ctx context.Context, gateway string, o stage.Opti
 	if r.stack, err = stage.Start(ctx, o); err != nil {
 		return "", err
 	}
-	r.page.confidential = r.stack.Confidential
 	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+o.AdvertiseHost+" in the containers")
 	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
 	return o.ListenHost, nil

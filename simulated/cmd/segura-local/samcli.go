@@ -94,31 +94,21 @@ func (c *samCLI) startAPI(ctx context.Context) (*samAPI, error) {
 		cancel()
 		<-ended
 	}
-	if err := listens(ctx, address, ended); err != nil {
-		api.stop()
-		return nil, api.output.explain("sam local start-api", err)
-	}
-	return api, nil
-}
-
-// listens waits until somebody listens.
-func listens(ctx context.Context, address string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, samLimit)
-	defer cancel()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
+	limit := time.After(samLimit)
 	for {
-		var dialer net.Dialer
-		if connection, err := dialer.DialContext(ctx, "tcp", address); err == nil {
-			return connection.Close()
+		if connection, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
+			return api, connection.Close()
 		}
 		select {
+		case <-time.After(100 * time.Millisecond):
+			continue
 		case <-ended:
-			return errors.New("it has ended")
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
+			err = errors.New("it has ended")
+		case <-limit:
+			err = errors.New("it does not listen")
 		}
+		api.stop()
+		return nil, api.output.explain("sam local start-api", err)
 	}
 }
 
