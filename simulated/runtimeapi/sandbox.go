@@ -3,7 +3,6 @@ package runtimeapi
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -180,40 +179,27 @@ func (s *sandbox) close() {
 	_ = s.server.Close()
 }
 
-// environment is what Lambda sets, then what the caller sets.
+// environment is what Lambda sets, then what the caller sets: of several values the last counts.
 func environment(o Options, address string) []string {
 	dir := filepath.Dir(o.Bootstrap)
-	vars := map[string]string{
-		"AWS_LAMBDA_RUNTIME_API":          address,
-		"AWS_LAMBDA_FUNCTION_NAME":        o.FunctionName,
-		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + o.FunctionName,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" + randomHex(16),
-		"AWS_REGION":                      defaultRegion,
-		"AWS_DEFAULT_REGION":              defaultRegion,
-		"AWS_ACCESS_KEY_ID":               AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY":           SecretAccessKey,
-		"AWS_SESSION_TOKEN":               SessionToken,
-		"LAMBDA_TASK_ROOT":                dir,
-		"LAMBDA_RUNTIME_DIR":              dir,
-		"_HANDLER":                        "bootstrap",
-		"HOME":                            dir,
-		"LANG":                            "en_US.UTF-8",
-		"TZ":                              ":UTC",
+	env := []string{
+		"AWS_LAMBDA_RUNTIME_API=" + address,
+		"AWS_LAMBDA_FUNCTION_NAME=" + o.FunctionName,
+		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128",
+		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/" + o.FunctionName,
+		"AWS_LAMBDA_LOG_STREAM_NAME=" + time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" + randomHex(16),
+		"AWS_REGION=" + defaultRegion, "AWS_DEFAULT_REGION=" + defaultRegion,
+		"AWS_ACCESS_KEY_ID=" + AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + SecretAccessKey, "AWS_SESSION_TOKEN=" + SessionToken,
+		"LAMBDA_TASK_ROOT=" + dir, "LAMBDA_RUNTIME_DIR=" + dir, "HOME=" + dir,
+		"_HANDLER=bootstrap", "LANG=en_US.UTF-8", "TZ=:UTC",
+		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(),
 	}
 	if o.MaxConcurrency > 1 {
-		vars["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(o.MaxConcurrency)
+		env = append(env, "AWS_LAMBDA_MAX_CONCURRENCY="+strconv.Itoa(o.MaxConcurrency))
 	}
-	for _, name := range []string{"PATH", "TMPDIR"} {
-		if value, ok := os.LookupEnv(name); ok {
-			vars[name] = value
-		}
-	}
-	maps.Copy(vars, o.Env)
-	env := make([]string, 0, len(vars))
-	for name, value := range vars {
+	for name, value := range o.Env {
 		env = append(env, name+"="+value)
 	}
 	return env

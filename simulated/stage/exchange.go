@@ -103,10 +103,11 @@ func FunctionFor(event []byte) string {
 	forWindow := slices.ContainsFunc([]string{"window", "extend", "close", "close_all", "reconcile"}, func(name string) bool {
 		return members[name] != nil || detail[name] != nil
 	})
+	overHTTP := members["requestContext"] != nil
 	switch {
-	case forWindow, isHTTP(event) && strings.Contains(string(members["path"])+string(members["rawPath"]), "/windows"):
+	case forWindow, overHTTP && strings.Contains(string(members["path"])+string(members["rawPath"]), "/windows"):
 		return Window
-	case isHTTP(event):
+	case overHTTP:
 		return API
 	default:
 		return Event
@@ -115,16 +116,11 @@ func FunctionFor(event []byte) string {
 
 // Answer reads what the function said: see [ReadAnswer].
 func (x Exchange) Answer() (Answer, error) {
-	function := x.Function
-	if function == Window && isHTTP(x.Event) {
-		function = API // it answers as that one does
+	var event struct{ RequestContext json.RawMessage }
+	if _ = json.Unmarshal(x.Event, &event); x.Function == Window && event.RequestContext != nil {
+		return ReadAnswer(API, x.Invocation) // it answers as that one does
 	}
-	return ReadAnswer(function, x.Invocation)
-}
-
-func isHTTP(event []byte) bool {
-	var shape struct{ RequestContext json.RawMessage }
-	return json.Unmarshal(event, &shape) == nil && shape.RequestContext != nil
+	return ReadAnswer(x.Function, x.Invocation)
 }
 
 // Changes are the states that differ between Before and After, in order of the

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -35,7 +34,14 @@ func gist(event []byte) string {
 		if decoded, err := base64.StdEncoding.DecodeString(body); err == nil && shape.IsBase64Encoded {
 			body = string(decoded)
 		}
-		return httpGist(c.HTTP.Method+shape.HTTPMethod, shape.RawPath+shape.Path, c.Identity.UserArn+c.Authorizer.IAM.UserArn, body)
+		text := printable(c.HTTP.Method + shape.HTTPMethod + " " + shape.RawPath + shape.Path)
+		if caller := c.Identity.UserArn + c.Authorizer.IAM.UserArn; caller != "" {
+			text += "\nby " + printable(caller)
+		}
+		if body != "" {
+			text += "\n" + layOut([]byte(body))
+		}
+		return text
 	case shape.DetailType != nil:
 		text := fmt.Sprintf("%s from %s", *shape.DetailType, shape.Source)
 		if len(shape.Resources) > 0 {
@@ -45,19 +51,4 @@ func gist(event []byte) string {
 	default:
 		return layOut(event)
 	}
-}
-
-func httpGist(method, path, caller, body string) string {
-	text := printable(method + " " + path)
-	if caller != "" {
-		text += "\nby " + printable(caller)
-	}
-	if body != "" {
-		text += "\n" + layOut([]byte(body))
-	}
-	return text
-}
-
-func statusText(status int) string {
-	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
 }

@@ -61,9 +61,8 @@ func main() {
 func start(args []string, bootstraps map[string]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
-	return command(untilOrphaned(ctx), args, terminal{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, color: isTerminal(os.Stdout) && wantsColor(), bootstraps: bootstraps,
-	})
+	color := isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" // https://no-color.org
+	return command(untilOrphaned(ctx), args, terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, color: color, bootstraps: bootstraps})
 }
 
 // command runs one subcommand and returns the exit code.
@@ -121,14 +120,8 @@ func untilOrphaned(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	go func() {
 		defer cancel()
-		ticker := time.NewTicker(200 * time.Millisecond)
-		defer ticker.Stop()
-		for os.Getppid() == parent {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
+		for os.Getppid() == parent && ctx.Err() == nil {
+			time.Sleep(200 * time.Millisecond)
 		}
 	}()
 	return ctx
@@ -138,7 +131,3 @@ func isTerminal(file *os.File) bool {
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
-
-// wantsColor is false where NO_COLOR asks for none.
-// https://no-color.org
-func wantsColor() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }

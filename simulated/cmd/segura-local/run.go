@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,8 +133,15 @@ func (r *runner) each(begin time.Time, samples []stage.Sample, send func(at int)
 			return err
 		}
 		r.show(x)
-		if !r.judge(sample, x) {
-			failed++
+		faults := sample.Faults(x)
+		if len(faults) == 0 {
+			r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
+			continue
+		}
+		failed++
+		r.page.field("took", took(x))
+		for _, fault := range faults {
+			r.page.field("", r.page.bad("✗ "+printable(fault)))
 		}
 	}
 	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample"),
@@ -142,20 +150,6 @@ func (r *runner) each(begin time.Time, samples []stage.Sample, send func(at int)
 		return fmt.Errorf("%s not as they should be", plural(failed, "sample"))
 	}
 	return nil
-}
-
-// judge compares an exchange with what the sample is about.
-func (r *runner) judge(sample stage.Sample, x stage.Exchange) bool {
-	faults := sample.Faults(x)
-	if len(faults) == 0 {
-		r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
-		return true
-	}
-	r.page.field("took", took(x))
-	for _, fault := range faults {
-		r.page.field("", r.page.bad("✗ "+printable(fault)))
-	}
-	return false
 }
 
 // one sends one event. It succeeds if the function answered, whatever it
@@ -228,7 +222,8 @@ func (r *runner) show(x stage.Exchange) {
 	case answer.ErrorType != "":
 		r.page.field("out", "function error "+r.page.bold(answer.ErrorType)+"\n"+layOut(answer.Text))
 	case answer.Status != 0:
-		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(statusText(answer.Status)), answer.Header.Get("Content-Type"), layOut(answer.Text)))
+		status := strings.TrimSpace(fmt.Sprint(answer.Status, " ", http.StatusText(answer.Status)))
+		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(status), answer.Header.Get("Content-Type"), layOut(answer.Text)))
 	default:
 		r.page.field("out", layOut(answer.Text))
 	}

@@ -53,22 +53,18 @@ func serve(ctx context.Context, args []string, t terminal) error {
 	schedule.Go(func() { s.reconcile(ctx) })
 	err = s.listen(ctx, listener)
 	schedule.Wait()
+	r.end()
 	r.page.print("\nended; no process is left\n")
 	return err
 }
 
-// reconcileEvery is how often the schedule of windows runs.
-const reconcileEvery = time.Minute
-
 // reconcile is the schedule of windows. It says what it has changed.
 func (s *endpoint) reconcile(ctx context.Context) {
-	ticker := time.NewTicker(reconcileEvery)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(time.Minute):
 		}
 		s.mu.Lock()
 		x, err := s.stack.Send(ctx, stage.Window, []byte(`{"reconcile": true}`))
