@@ -161,33 +161,30 @@ func TestInvoke_endsTheProcessAtTheDeadlineAndStartsAnother(t *testing.T) {
 }
 
 func TestWaitReady_tellsWhyInitFailed(t *testing.T) {
-	f := start(t, runtimeapi.Options{Env: map[string]string{"INIT": "fail"}})
+	for _, row := range []struct {
+		init  string
+		limit time.Duration
+		code  int
+		want  string
+		lines int // at least
+	}{
+		{"fail", 0, 3, "init failed: Runtime.ExitError: Runtime exited with error: exit status 3: SETTING is not a number", 2},
+		{"hang", 200 * time.Millisecond, -1, "init failed: Sandbox.Timedout: Init timed out after 0.20 seconds", 0},
+	} {
+		f := start(t, runtimeapi.Options{Env: map[string]string{"INIT": row.init}, InitTimeout: row.limit})
 
-	err := f.WaitReady(t.Context())
+		err := f.WaitReady(t.Context())
 
-	var initError *runtimeapi.InitError
-	if !errors.As(err, &initError) || initError.ExitCode != 3 || initError.Type != "Runtime.ExitError" {
-		t.Fatalf("got %v", err)
-	}
-	if !strings.Contains(err.Error(), "SETTING is not a number") {
-		t.Errorf("the error lacks the function's last line: %v", err)
-	}
-	if code, exited := f.Exited(); !exited || code != 3 {
-		t.Errorf("got exit %v %d", exited, code)
-	}
-	if inv := invoke(t, f, `{}`); inv.ErrorType != "Runtime.ExitError" || !strings.Contains(inv.ErrorMessage, "exit status 3") || len(inv.Logs) != 2 {
-		t.Errorf("invocation: got %+v", inv)
-	}
-}
-
-func TestWaitReady_endsAnInitThatHangs(t *testing.T) {
-	f := start(t, runtimeapi.Options{Env: map[string]string{"INIT": "hang"}, InitTimeout: 200 * time.Millisecond})
-
-	err := f.WaitReady(t.Context())
-
-	var initError *runtimeapi.InitError
-	if !errors.As(err, &initError) || initError.Type != "Sandbox.Timedout" {
-		t.Fatalf("got %v", err)
+		var got *runtimeapi.InitError
+		if !errors.As(err, &got) || got.ExitCode != row.code || !strings.HasPrefix(err.Error(), row.want) {
+			t.Fatalf("%s: got %v, want %s", row.init, err, row.want)
+		}
+		if code, exited := f.Exited(); !exited || code != row.code {
+			t.Errorf("%s: got exit %v %d", row.init, exited, code)
+		}
+		if inv := invoke(t, f, `{}`); inv.ErrorType != got.Type || !strings.Contains(inv.ErrorMessage, got.Message) || len(inv.Logs) < row.lines {
+			t.Errorf("%s: invocation: got %+v", row.init, inv)
+		}
 	}
 }
 

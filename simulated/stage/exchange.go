@@ -38,14 +38,12 @@ type Exchange struct {
 }
 
 // Send sends an event to a function and waits for what comes of it.
-func (s *Stack) Send(ctx context.Context, function string, event []byte, options ...runtimeapi.InvokeOption) (Exchange, error) {
+func (s *Stack) Send(ctx context.Context, function string, event []byte) (Exchange, error) {
 	f := s.functions[function]
 	if f == nil {
 		return Exchange{}, fmt.Errorf("function %q is not started", function)
 	}
-	return s.Observe(ctx, function, event, func() (runtimeapi.Invocation, error) {
-		return f.Invoke(ctx, event, options...)
-	})
+	return s.Observe(ctx, function, event, func() (runtimeapi.Invocation, error) { return f.Invoke(ctx, event) })
 }
 
 // Observe lets invoke send an event to a function that runs wherever it may, in

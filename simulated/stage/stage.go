@@ -15,10 +15,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,22 +191,17 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 // PutSecret writes the AWS secret for Segura as it is now, as after a rotation.
 // An override replaces or adds a field; nil removes it.
 func (s *Stack) PutSecret(overrides map[string]any) {
-	fields := map[string]any{"base_url": s.advertised(s.Segura.URL())}
-	if path := s.options.Segura.TokenPath; path != "" && path != seguratest.DefaultTokenPath {
-		fields["token_url"] = s.advertised(s.Segura.TokenURL())
+	base := s.Segura.URL()
+	if host := s.options.AdvertiseHost; host != "" {
+		_, port, _ := net.SplitHostPort(s.Segura.Address())
+		base = strings.Replace(base, s.Segura.Address(), net.JoinHostPort(host, port), 1)
+	}
+	fields := map[string]any{"base_url": base}
+	if path := s.options.Segura.TokenPath; path != "" {
+		fields["token_url"] = base + path
 	}
 	maps.Copy(fields, overrides)
 	s.Secrets.Put(SecretName, s.Segura.SecretJSON(fields))
-}
-
-// advertised puts the advertised host into an address.
-func (s *Stack) advertised(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || s.options.AdvertiseHost == "" {
-		return address
-	}
-	u.Host = net.JoinHostPort(s.options.AdvertiseHost, u.Port())
-	return u.String()
 }
 
 // Env is what the functions of Start are configured with, Lambda's own variables
