@@ -89,7 +89,7 @@ func TestInvoke_returnsTheResponseAndTheLinesOfThatInvocation(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	first := invoke(t, f, `{"text":"one"}`)
+	first := invoke(t, f, `{"do":"half","text":"one"}`)
 	second := invoke(t, f, `{"text":"two"}`, runtimeapi.WithTimeout(time.Minute), runtimeapi.WithClientContext(`{"Client":{"app_title":"tester"}}`))
 
 	if first.FunctionError || first.Duration <= 0 || f.InitDuration() <= 0 {
@@ -112,7 +112,11 @@ func TestInvoke_returnsTheResponseAndTheLinesOfThatInvocation(t *testing.T) {
 	if !slices.Equal(first.Logs, lines) {
 		t.Errorf("logs: got %q, want %q", first.Logs, lines)
 	}
-	want := slices.Concat([]string{"init line"}, lines, second.Logs)
+	whole := []string{"half a line out " + second.RequestID + " two", "err " + second.RequestID + " two"}
+	if !slices.Equal(second.Logs, whole) {
+		t.Errorf("logs after half a line: got %q, want %q", second.Logs, whole)
+	}
+	want := slices.Concat([]string{"init line"}, lines, whole)
 	if got := f.Logs(); !slices.Equal(got, want) {
 		t.Errorf("all logs: got %q, want %q", got, want)
 	}
@@ -123,10 +127,10 @@ func TestInvoke_returnsTheResponseAndTheLinesOfThatInvocation(t *testing.T) {
 
 func TestInvoke_tellsTypeAndMessageOfAFunctionError(t *testing.T) {
 	f := start(t, runtimeapi.Options{})
-	// Such a message comes once more in a header, for X-Ray.
+	// The error comes once more in a header, for X-Ray, where it has less than 1 MiB in all.
 	for event, want := range map[string]runtimeapi.Invocation{
 		`{"do":"fail","text":"broken"}`:    {ErrorType: "Test.Failure", ErrorMessage: "broken", XRayCause: "Test.Failure"},
-		`{"do":"fail","bytes":1000000}`:    {ErrorType: "Test.Failure", ErrorMessage: strings.Repeat("x", 1e6), XRayCause: strings.Repeat("x", 1e6)},
+		`{"do":"fail","bytes":1048000}`:    {ErrorType: "Test.Failure", ErrorMessage: strings.Repeat("x", 1048000), XRayCause: strings.Repeat("x", 1048000)},
 		`{"do":"error","text":"plain"}`:    {ErrorType: "errorString", ErrorMessage: "plain"},
 		`{"do":"panic","text":"oops"}`:     {ErrorType: "string", ErrorMessage: "oops"}, // ends the process
 		`{"do":"exit","text":"with exit"}`: {ErrorType: "Runtime.ExitError", ErrorMessage: "exit status 7"},
@@ -278,7 +282,7 @@ func TestParent(t *testing.T) {
 	if os.Getenv("RUNTIMEAPI_PARENT") == "" {
 		t.Skip("started by another test")
 	}
-	f, err := runtimeapi.Start(context.Background(), runtimeapi.Options{Bootstrap: os.Getenv("RUNTIMEAPI_PARENT")})
+	f, err := runtimeapi.Start(context.Background(), runtimeapi.Options{Bootstrap: os.Getenv("RUNTIMEAPI_PARENT"), Timeout: time.Hour, Output: os.Stdout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,6 +290,11 @@ func TestParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Printf("pid=%d\n", f.PID())
+	event := `{}`
+	if runtime.GOOS == "linux" {
+		event = `{"do":"sleep","text":"1h"}` // elsewhere it only ends when it misses its Runtime API
+	}
+	invoke(t, f, event)
 	time.Sleep(time.Minute)
 }
 
@@ -300,10 +309,8 @@ func TestStart_leavesNoProcessBehindWhenItsParentIsKilled(t *testing.T) {
 	var pid int
 	waitFor(t, func() bool {
 		_, after, ok := strings.Cut(output.String(), "pid=")
-		if ok {
-			_, _ = fmt.Sscan(after, &pid)
-		}
-		return ok
+		_, _ = fmt.Sscan(after, &pid)
+		return ok && strings.Contains(after, "out ")
 	})
 
 	_ = parent.Process.Kill()

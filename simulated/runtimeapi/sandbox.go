@@ -67,12 +67,7 @@ func startSandbox(options Options, logs *logbook) (*sandbox, error) {
 	s := &sandbox{options: options, logs: logs, pipe: pipe, listener: listener, started: time.Now(),
 		queue: make(chan *invocation), ready: make(chan struct{}), exited: make(chan struct{}),
 		inFlight: map[string]*invocation{}, logStart: logs.position()}
-	s.server = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: time.Minute,
-		// An error document comes once more in a header, up to 1 MiB of it.
-		MaxHeaderBytes: 2 << 20,
-	}
+	s.server = &http.Server{Handler: s.routes(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.server.Serve(listener) }()
 	if err := s.start(); err != nil {
 		_ = s.server.Close()

@@ -191,14 +191,10 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 // PutSecret writes the AWS secret for Segura as it is now, as after a rotation.
 // An override replaces or adds a field; nil removes it.
 func (s *Stack) PutSecret(overrides map[string]any) {
-	base := s.Segura.URL()
+	fields := map[string]any{}
 	if host := s.options.AdvertiseHost; host != "" {
 		_, port, _ := net.SplitHostPort(s.Segura.Address())
-		base = strings.Replace(base, s.Segura.Address(), net.JoinHostPort(host, port), 1)
-	}
-	fields := map[string]any{"base_url": base}
-	if path := s.options.Segura.TokenPath; path != "" {
-		fields["token_url"] = base + path
+		fields["base_url"] = strings.Replace(s.Segura.URL(), s.Segura.Address(), net.JoinHostPort(host, port), 1)
 	}
 	maps.Copy(fields, overrides)
 	s.Secrets.Put(SecretName, s.Segura.SecretJSON(fields))

@@ -156,14 +156,17 @@ func TestStart_advertisesAnotherHost(t *testing.T) {
 	_ = conn.Close()
 }
 
-func TestPutSecret_writesTheAdvertisedHostAndTheTokenURL(t *testing.T) {
-	stack := start(t, stage.Options{Functions: []string{stage.Event}, AdvertiseHost: "localhost", Segura: seguratest.Options{TokenPath: "/oauth/token"}})
+func TestSend_tellsWhatHappenedBehindTheFunction(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}, AdvertiseHost: "localhost"})
 	_, port, _ := net.SplitHostPort(stack.Segura.Address())
 
-	x := send(t, stack, stage.Event, `{"check": true}`)
+	x := send(t, stack, stage.Event, `{"identifier": 5, "reason": "`+runtimeapi.SecretAccessKey+`"}`)
 
-	if len(x.Requests) != 2 || x.Requests[0].Host != "localhost:"+port || x.Requests[1].Path != "/pam/oauth/token" {
+	if n := len(x.Requests); n == 0 || x.Requests[n-1].Host != "localhost:"+port {
 		t.Errorf("got requests %+v", x.Requests)
+	}
+	if want := []string{"the AWS secret access key"}; !slices.Equal(x.Leaks, want) {
+		t.Errorf("got leaks %q, want %q", x.Leaks, want)
 	}
 }
 
@@ -203,6 +206,13 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 		table[name].spoil(&x)
 		if got := strings.Join(sample.Faults(x), "; "); !strings.Contains(got, table[name].want) {
 			t.Errorf("%s: got %q, want %q", name, got, table[name].want)
+		}
+	}
+	check, _ := stage.SampleOf("self-check.json")
+	got := strings.Join(check.Faults(good), "; ")
+	for _, want := range []string{"steps of the self-check: got none, want [credentials passed", "requests of the self-check: got [enable], want [head token]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("a result for a self-check: got %q, want %q", got, want)
 		}
 	}
 }

@@ -32,12 +32,12 @@ const (
 
 func TestMain(m *testing.M) {
 	args, isCommand := os.LookupEnv(commandLine)
-	err := json.Unmarshal([]byte(os.Getenv(compiled)), &bootstraps)
+	_ = json.Unmarshal([]byte(os.Getenv(compiled)), &bootstraps)
 	switch {
 	case isCommand:
 		os.Exit(start(strings.Fields(args), bootstraps))
 	case os.Getenv(fakeSAMMode) != "":
-		if err = fakeSAM(os.Args[1:]); err != nil {
+		if err := fakeSAM(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
