@@ -233,7 +233,7 @@ func TestServe_answersOverHTTPAndEndsCleanly(t *testing.T) {
 	end()
 
 	shows(t, strings.ReplaceAll(out.String(), url, "URL"),
-		"5        inactive\n", "100-109  inactive\n", "curl -X POST URL/api-secrets/5/enable\n", "/_local/reset",
+		"           WindowFunction, ready in ", "5        inactive\n", "100-109  inactive\n", "curl -X POST URL/api-secrets/5/enable\n", "/_local/reset",
 		"POST /windows  201", "GET /windows/none  404  window_not_found",
 		"POST /api-secrets/5/enable  200  5 enabled", "POST /api-secrets/7/enable  404  7 failed not_found", "no process is left",
 	)
