@@ -3,12 +3,10 @@ package runtimeapi
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -41,12 +39,6 @@ type Invocation struct {
 	Logs []string
 }
 
-// errorDocument is the body of a function error.
-type errorDocument struct {
-	ErrorType    string `json:"errorType"`
-	ErrorMessage string `json:"errorMessage"`
-}
-
 // Emulated is an invocation of an emulator of the Runtime API that is not ours, which
 // tells a function error by its document alone.
 func Emulated(payload []byte) Invocation {
@@ -56,6 +48,13 @@ func Emulated(payload []byte) Invocation {
 		inv.FunctionError, inv.ErrorType, inv.ErrorMessage = true, *fault.ErrorType, *fault.ErrorMessage
 	}
 	return inv
+}
+
+// failure is a function error that Lambda makes up for a function that could not answer.
+func failure(id, kind, message string) Invocation {
+	message = fmt.Sprintf("RequestId: %s Error: %s", id, message)
+	payload, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": message}) // text only
+	return Invocation{RequestID: id, Payload: payload, FunctionError: true, ErrorType: kind, ErrorMessage: message}
 }
 
 // InvokeOption changes one invocation.
@@ -90,7 +89,7 @@ func WithClientContext(document string) InvokeOption {
 //
 // Where the process has ended, a new one is started first, as Lambda does.
 func (f *Function) Invoke(ctx context.Context, payload []byte, options ...InvokeOption) (Invocation, error) {
-	inv := newInvocation(payload, f.options)
+	inv := &invocation{id: newUUID(), payload: payload, header: http.Header{}, timeout: f.options.Timeout, done: make(chan struct{})}
 	for _, option := range options {
 		option(inv)
 	}
@@ -103,109 +102,44 @@ func (f *Function) Invoke(ctx context.Context, payload []byte, options ...Invoke
 		case <-ctx.Done():
 			return Invocation{}, context.Cause(ctx)
 		case s.queue <- inv:
-			return inv.wait(ctx)
 		case <-s.exited:
-			if s.initDuration() == 0 {
-				return s.initFailure(inv), nil
+			if s.initDuration() > 0 {
+				continue
 			}
+			result := failure(inv.id, s.initError.Type, s.initError.Message)
+			result.Logs = s.initError.Logs
+			return result, nil
+		}
+		select {
+		case <-inv.done:
+			return inv.result, nil
+		case <-ctx.Done():
+			return Invocation{}, context.Cause(ctx)
 		}
 	}
 }
 
-// invocation is one event on its way through a process.
+// invocation is one event on its way through a process, under whose lock it changes.
 type invocation struct {
 	id      string
 	payload []byte
-	header  http.Header
+	header  http.Header // of the event, besides what each one has
 	timeout time.Duration
 	grace   time.Duration
 	ahead   time.Duration
 
-	mu       sync.Mutex
 	begun    time.Time
 	from     int // position in the logbook
+	timer    *time.Timer
 	answered bool
 	result   Invocation
-	timer    *time.Timer
-	once     sync.Once
-	done     chan struct{}
+	done     chan struct{} // closed when the result is complete
 }
 
-func newInvocation(payload []byte, o Options) *invocation {
-	inv := &invocation{id: newUUID(), payload: payload, timeout: o.Timeout,
-		header: http.Header{}, done: make(chan struct{})}
-	random := strings.ReplaceAll(newUUID(), "-", "")
-	inv.header.Set("Lambda-Runtime-Trace-Id", fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0",
-		time.Now().Unix(), random[:24], newUUID()[19:23]+random[20:32]))
-	inv.header.Set("Lambda-Runtime-Invoked-Function-Arn", fmt.Sprintf(
-		"arn:aws:lambda:%s:123456789012:function:%s", region(o), o.FunctionName))
-	return inv
-}
-
-// begin notes the start and arms the deadline; onTimeout ends the process.
-func (inv *invocation) begin(from int, onTimeout func()) http.Header {
-	inv.mu.Lock()
-	defer inv.mu.Unlock()
-	inv.begun, inv.from = time.Now(), from
-	inv.timer = time.AfterFunc(inv.timeout+inv.grace, func() {
-		inv.answer(Invocation{
-			FunctionError: true, TimedOut: true, ErrorType: "Sandbox.Timedout",
-			ErrorMessage: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", inv.id, inv.timeout.Seconds()),
-		})
-		onTimeout()
-	})
-	header := inv.header.Clone()
-	header.Set("Lambda-Runtime-Aws-Request-Id", inv.id)
-	header.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.begun.Add(inv.timeout+inv.ahead).UnixMilli(), 10))
-	header.Set("Content-Type", "application/json")
-	return header
-}
-
-// answer keeps the first answer and reports whether this was it.
-func (inv *invocation) answer(result Invocation) bool {
-	inv.mu.Lock()
-	defer inv.mu.Unlock()
-	if inv.answered {
-		return false
-	}
-	inv.answered = true
-	result.RequestID = inv.id
-	if !inv.begun.IsZero() {
-		result.Duration = time.Since(inv.begun)
-	}
-	if result.FunctionError && result.Payload == nil {
-		result.Payload, _ = json.Marshal(errorDocument{result.ErrorType, result.ErrorMessage})
-	}
-	inv.result = result
-	return true
-}
-
-// finish ends the invocation, with the lines that belong to it.
-func (inv *invocation) finish(logs func(from int) []string) {
-	inv.once.Do(func() {
-		inv.mu.Lock()
-		inv.result.Logs = logs(inv.from)
-		if inv.timer != nil {
-			inv.timer.Stop()
-		}
-		inv.mu.Unlock()
-		close(inv.done)
-	})
-}
-
-func (inv *invocation) isAnswered() bool {
-	inv.mu.Lock()
-	defer inv.mu.Unlock()
-	return inv.answered
-}
-
-func (inv *invocation) wait(ctx context.Context) (Invocation, error) {
-	select {
-	case <-inv.done:
-		return inv.result, nil
-	case <-ctx.Done():
-		return Invocation{}, context.Cause(ctx)
-	}
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 // newUUID returns a random UUID, version 4.

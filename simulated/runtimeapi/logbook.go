@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,14 +19,13 @@ const (
 
 // logbook keeps the lines of all processes of a function.
 type logbook struct {
+	output io.Writer
+
 	mu      sync.Mutex
 	lines   []string
 	dropped int // lines forgotten so far; positions count them
 	bytes   int
-	output  io.Writer
 }
-
-func newLogbook(output io.Writer) *logbook { return &logbook{output: output} }
 
 func (b *logbook) add(line string) {
 	b.mu.Lock()
@@ -58,10 +57,8 @@ func (b *logbook) between(from, to int) []string {
 	if from >= to {
 		return nil
 	}
-	return append([]string(nil), b.lines[from:to]...)
+	return slices.Clone(b.lines[from:to])
 }
-
-func (b *logbook) all() []string { return b.between(0, b.position()) }
 
 // logPipe carries standard output and standard error of one process into the
 // logbook, in the order in which they were written.
@@ -69,13 +66,11 @@ type logPipe struct {
 	book   *logbook
 	reader *os.File
 	writer *os.File // held open here too, to write marks
-	prefix string   // starts every mark; no function can guess it
+	mark   string   // no function can guess it
 	done   chan struct{}
 
-	mu      sync.Mutex
-	closed  bool
-	marks   int
-	waiting map[string]chan struct{} // closed when the mark comes out at the other end
+	flushing sync.Mutex
+	passed   chan struct{} // has come out at the other end
 }
 
 func newLogPipe(book *logbook) (*logPipe, error) {
@@ -83,8 +78,7 @@ func newLogPipe(book *logbook) (*logPipe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log pipe: %w", err)
 	}
-	p := &logPipe{book: book, reader: r, writer: w, done: make(chan struct{}),
-		prefix: "\x00" + rand.Text() + " ", waiting: map[string]chan struct{}{}}
+	p := &logPipe{book: book, reader: r, writer: w, mark: "\x00" + rand.Text(), done: make(chan struct{}), passed: make(chan struct{})}
 	go p.read()
 	return p, nil
 }
@@ -95,11 +89,11 @@ func (p *logPipe) read() {
 	unfinished := "" // what preceded a mark without a line break
 	for {
 		line, err := in.ReadString('\n')
-		before, mark, isMark := strings.Cut(unfinished+strings.TrimSuffix(line, "\n"), p.prefix)
+		before, _, isMark := strings.Cut(unfinished+strings.TrimSuffix(line, "\n"), p.mark)
 		unfinished = ""
 		if isMark {
 			unfinished = before
-			p.passed(mark)
+			p.passed <- struct{}{}
 		} else if err == nil || before != "" {
 			p.book.add(before)
 		}
@@ -109,41 +103,23 @@ func (p *logPipe) read() {
 	}
 }
 
-func (p *logPipe) passed(mark string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if passed, ok := p.waiting[mark]; ok {
-		close(passed)
-		delete(p.waiting, mark)
-	}
-}
-
 // flush waits until everything that the process has written up to now is in
 // the logbook. A pipe keeps order, so it sends a mark of its own through it.
 func (p *logPipe) flush() {
-	p.mu.Lock()
-	closed := p.closed
-	p.marks++
-	mark := strconv.Itoa(p.marks)
-	passed := make(chan struct{})
-	p.waiting[mark] = passed
-	p.mu.Unlock()
-	if !closed {
-		// An error means that the pipe has just been closed.
-		_, _ = io.WriteString(p.writer, p.prefix+mark+"\n")
+	p.flushing.Lock()
+	defer p.flushing.Unlock()
+	if _, err := io.WriteString(p.writer, p.mark+"\n"); err != nil {
+		<-p.done // it is being closed
+		return
 	}
 	select {
-	case <-passed:
+	case <-p.passed:
 	case <-p.done:
-	case <-time.After(drainDeadline):
 	}
 }
 
 // close takes in the rest after the process has ended.
 func (p *logPipe) close() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
 	_ = p.writer.Close()
 	select {
 	case <-p.done:

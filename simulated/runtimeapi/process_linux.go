@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 )
 
@@ -18,23 +17,9 @@ func processAttributes() *syscall.SysProcAttr {
 // process is gone. The kernel's rusage would count what the parent had at the
 // time of the fork.
 func peakRSS(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
-	fields := bytes.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+	var kib int64
+	_, _ = fmt.Fscan(bytes.NewReader(rest), &kib)
 	return kib << 10
-}
-
-// rusageRSS is the fallback, in kibibytes on Linux.
-func rusageRSS(state *os.ProcessState) int64 {
-	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		return int64(usage.Maxrss) << 10
-	}
-	return 0
 }

@@ -6,10 +6,11 @@
 // runs out of time ends the process, as Lambda ends it, and the next one
 // starts a new process. What Lambda does around that is left to others: the
 // events come from the caller, retries and destinations do not exist, and
-// no memory size is enforced.
+// no size of memory or of a response is enforced.
 package runtimeapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,15 +21,7 @@ import (
 	"time"
 )
 
-// Limits and defaults of Lambda itself.
-const (
-	DefaultTimeout     = 3 * time.Second  // of a function that sets none
-	DefaultInitTimeout = 10 * time.Second // from the start of the process to its first request for work
-	MaxResponseSize    = 6291556          // bytes of a response
-
-	defaultRegion = "eu-west-1"
-	defaultName   = "function"
-)
+const defaultRegion = "eu-west-1"
 
 // The AWS credentials that the process is given. They open nothing.
 const (
@@ -46,8 +39,8 @@ type Options struct {
 	Bootstrap string
 
 	// Env is added to Lambda's own variables and wins over them. Of the
-	// parent's environment only PATH, TMPDIR and the time zone are passed on,
-	// so the developer's AWS profile and proxies have no influence.
+	// parent's environment only PATH and TMPDIR are passed on, so the
+	// developer's AWS profile and proxies have no influence.
 	Env map[string]string
 
 	// FunctionName is what the function finds in AWS_LAMBDA_FUNCTION_NAME, and
@@ -55,11 +48,11 @@ type Options struct {
 	FunctionName string
 
 	// Timeout is how long an invocation may take before the process is ended.
-	// Zero means [DefaultTimeout].
+	// Zero means Lambda's own default, 3 s.
 	Timeout time.Duration
 
 	// InitTimeout is how long the process may take until it asks for its first
-	// invocation. Zero means [DefaultInitTimeout].
+	// invocation. Zero means Lambda's own, 10 s.
 	InitTimeout time.Duration
 
 	// MaxConcurrency is how many invocations one process is offered at once.
@@ -85,82 +78,43 @@ type Function struct {
 
 // Start starts the process and returns at once: see [Function.WaitReady]. The
 // function lives until Close, or until ctx ends.
-func Start(ctx context.Context, options Options) (*Function, error) {
-	options = withDefaults(options)
-	bootstrap, err := filepath.Abs(options.Bootstrap)
-	if err != nil {
+func Start(ctx context.Context, o Options) (*Function, error) {
+	o.FunctionName = cmp.Or(o.FunctionName, "function")
+	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
+	o.InitTimeout = cmp.Or(o.InitTimeout, 10*time.Second)
+	o.MaxConcurrency = max(o.MaxConcurrency, 1)
+	var err error
+	if o.Bootstrap, err = filepath.Abs(o.Bootstrap); err != nil {
 		return nil, fmt.Errorf("find bootstrap: %w", err)
 	}
-	if info, err := os.Stat(bootstrap); err != nil {
-		return nil, fmt.Errorf("find bootstrap: %w", err)
-	} else if info.IsDir() {
-		return nil, fmt.Errorf("find bootstrap: %s is a directory", bootstrap)
-	}
-	options.Bootstrap = bootstrap
-	f := &Function{options: options, logs: newLogbook(options.Output)}
-	if f.current, err = startSandbox(options, f.logs); err != nil {
+	f := &Function{options: o, logs: &logbook{output: o.Output}}
+	if f.current, err = startSandbox(o, f.logs); err != nil {
 		return nil, err
 	}
 	f.stop = context.AfterFunc(ctx, func() { _ = f.Close() })
 	return f, nil
 }
 
-func withDefaults(o Options) Options {
-	if o.FunctionName == "" {
-		o.FunctionName = defaultName
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.InitTimeout <= 0 {
-		o.InitTimeout = DefaultInitTimeout
-	}
-	if o.MaxConcurrency < 1 {
-		o.MaxConcurrency = 1
-	}
-	return o
-}
-
 // WaitReady waits until the process asks for its first invocation, which ends
 // Lambda's init phase. A process that ended instead is an [*InitError].
-func (f *Function) WaitReady(ctx context.Context) error {
-	s, err := f.live()
-	if err != nil {
-		return err
-	}
-	return s.waitReady(ctx)
-}
+func (f *Function) WaitReady(ctx context.Context) error { return f.process().waitReady(ctx) }
 
 // InitDuration is the time from the start of the process to its first request
 // for work; zero before that.
-func (f *Function) InitDuration() time.Duration {
-	s, err := f.live()
-	if err != nil {
-		return 0
-	}
-	return s.initDuration()
-}
+func (f *Function) InitDuration() time.Duration { return f.process().initDuration() }
 
 // Logs returns every line that the function wrote to standard output and
 // standard error so far, in order, over all processes. The oldest are
 // forgotten once they exceed 64 MiB.
-func (f *Function) Logs() []string { return f.logs.all() }
+func (f *Function) Logs() []string { return f.logs.between(0, f.logs.position()) }
 
 // PID is the process id of the current process.
-func (f *Function) PID() int {
-	s, err := f.live()
-	if err != nil {
-		return 0
-	}
-	return s.process.Pid
-}
+func (f *Function) PID() int { return f.process().process.Pid }
 
 // Exited reports whether the current process has ended, and with which exit
 // code; -1 stands for a signal.
 func (f *Function) Exited() (code int, exited bool) {
-	f.mu.Lock()
-	s := f.current
-	f.mu.Unlock()
+	s := f.process()
 	select {
 	case <-s.exited:
 		return s.state.ExitCode(), true
@@ -171,27 +125,27 @@ func (f *Function) Exited() (code int, exited bool) {
 
 // Signal sends a signal to the current process. SIGSTOP and SIGCONT do what
 // Lambda does between two invocations: nothing of the process runs.
-func (f *Function) Signal(sig os.Signal) error {
-	s, err := f.live()
-	if err != nil {
-		return err
-	}
-	return s.process.Signal(sig)
-}
+func (f *Function) Signal(sig os.Signal) error { return f.process().process.Signal(sig) }
 
-// MaxRSS is the largest resident set in bytes of any process of this function.
-// On Linux it is read at the end of each invocation and at Close; elsewhere it
-// is known once a process has ended.
+// MaxRSS is the largest resident set in bytes of this function's process, and of
+// those before it that did not end by themselves. Elsewhere than on Linux it is zero.
 func (f *Function) MaxRSS() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return max(f.maxRSS, f.current.maxRSS())
+	f.noteRSS()
+	return f.maxRSS
 }
+
+// noteRSS has to be called before a process is ended: afterwards nobody tells.
+func (f *Function) noteRSS() { f.maxRSS = max(f.maxRSS, peakRSS(f.current.process.Pid)) }
 
 // Close ends the process by its id, waits until it is gone and stops the
 // Runtime API. Invocations in flight end as failed. It may be called again.
 func (f *Function) Close() error {
 	f.mu.Lock()
+	if !f.closed {
+		f.noteRSS()
+	}
 	f.closed = true
 	s := f.current
 	f.mu.Unlock()
@@ -202,14 +156,11 @@ func (f *Function) Close() error {
 	return nil
 }
 
-// live returns the current process, which may have ended.
-func (f *Function) live() (*sandbox, error) {
+// process is the current one, which may have ended.
+func (f *Function) process() *sandbox {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return nil, ErrClosed
-	}
-	return f.current, nil
+	return f.current
 }
 
 // running returns the current process, or a new one where that has ended.
@@ -229,7 +180,6 @@ func (f *Function) running() (*sandbox, error) {
 		return nil, err
 	}
 	f.current.close()
-	f.maxRSS = max(f.maxRSS, f.current.maxRSS())
 	f.current = next
 	return next, nil
 }

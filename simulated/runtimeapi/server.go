@@ -1,22 +1,28 @@
 package runtimeapi
 
 import (
-	"encoding/base64"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// routes are the four calls of the Runtime API.
+// routes are the calls of the Runtime API, but the one that reports a failed init:
+// Go's runtime ends the process instead, and others do both.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 func (s *sandbox) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", s.next)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.response)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.failure)
-	mux.HandleFunc("POST /2018-06-01/runtime/init/error", s.initFailed)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.accept(func(_ http.Header, body []byte) Invocation {
+		return Invocation{Payload: body}
+	}))
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.accept(functionError))
 	return mux
 }
 
@@ -34,21 +40,37 @@ func (s *sandbox) next(w http.ResponseWriter, r *http.Request) {
 			s.lose(inv)
 			return
 		}
-		for name, values := range inv.begin(s.logs.position(), s.kill) {
-			w.Header()[name] = values
+		maps.Copy(w.Header(), inv.header)
+		for name, value := range map[string]string{
+			"Lambda-Runtime-Aws-Request-Id":       inv.id,
+			"Lambda-Runtime-Deadline-Ms":          strconv.FormatInt(inv.begun.Add(inv.timeout+inv.ahead).UnixMilli(), 10),
+			"Lambda-Runtime-Trace-Id":             fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", inv.begun.Unix(), randomHex(12), randomHex(8)),
+			"Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:" + cmp.Or(s.options.Env["AWS_REGION"], defaultRegion) + ":123456789012:function:" + s.options.FunctionName,
+			"Content-Type":                        "application/json",
+		} {
+			w.Header().Set(name, value)
 		}
 		_, _ = w.Write(inv.payload)
 	}
 }
 
-// takeOn reports false where the process has just ended.
+// takeOn begins an invocation, whose deadline ends the process. It reports false
+// where the process has just ended.
 func (s *sandbox) takeOn(inv *invocation) bool {
+	from := s.logs.position()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inFlight == nil {
 		return false
 	}
 	s.inFlight[inv.id] = inv
+	inv.begun, inv.from = time.Now(), from
+	inv.timer = time.AfterFunc(inv.timeout+inv.grace, func() {
+		late := failure(inv.id, "Sandbox.Timedout", fmt.Sprintf("Task timed out after %.2f seconds", inv.timeout.Seconds()))
+		late.TimedOut = true
+		s.answer(inv, late)
+		s.kill()
+	})
 	return true
 }
 
@@ -63,127 +85,89 @@ func (s *sandbox) becomeReady() {
 
 // settle ends the answered invocation of a process that takes one at a time.
 func (s *sandbox) settle() {
+	s.pipe.flush() // what init wrote does not belong to the first invocation
 	s.mu.Lock()
 	var answered []*invocation
-	for id, inv := range s.inFlight {
-		if inv.isAnswered() {
+	for _, inv := range s.inFlight {
+		if inv.answered {
 			answered = append(answered, inv)
-			delete(s.inFlight, id)
 		}
 	}
 	s.mu.Unlock()
-	s.pipe.flush() // what init wrote does not belong to the first invocation
 	for _, inv := range answered {
 		s.finish(inv)
 	}
 }
 
-// response takes the answer of the function.
-func (s *sandbox) response(w http.ResponseWriter, r *http.Request) {
-	inv := s.lookUp(w, r)
-	if inv == nil {
-		return
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxResponseSize+1))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "InvalidResponse", "the response was cut short")
-		return
-	}
-	result := Invocation{Payload: body}
-	if len(body) > MaxResponseSize {
-		const kind = "Function.ResponseSizeTooLarge"
-		message := fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseSize)
-		s.take(inv, Invocation{FunctionError: true, ErrorType: kind, ErrorMessage: message})
-		refuse(w, http.StatusRequestEntityTooLarge, kind, message)
-		return
-	}
-	// A response that broke off while it was streamed says so in trailers.
-	if kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type"); kind != "" {
-		document, _ := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
-		result = functionError(document, kind)
-	}
-	s.accept(w, inv, result)
-}
-
-// failure takes the error document of the function.
-func (s *sandbox) failure(w http.ResponseWriter, r *http.Request) {
-	inv := s.lookUp(w, r)
-	if inv == nil {
-		return
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxResponseSize))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "InvalidResponse", "the error was cut short")
-		return
-	}
-	result := functionError(body, r.Header.Get("Lambda-Runtime-Function-Error-Type"))
-	result.XRayCause = r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause")
-	s.accept(w, inv, result)
-}
-
-func functionError(body []byte, kind string) Invocation {
-	var document errorDocument
-	_ = json.Unmarshal(body, &document) // the type in the header stands then
-	if document.ErrorType == "" {
-		document.ErrorType = kind
-	}
-	return Invocation{Payload: body, FunctionError: true,
-		ErrorType: document.ErrorType, ErrorMessage: document.ErrorMessage}
-}
-
-// initFailed takes the report of a process that cannot start; it ends itself.
-func (s *sandbox) initFailed(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(io.LimitReader(r.Body, MaxResponseSize))
-	result := functionError(body, r.Header.Get("Lambda-Runtime-Function-Error-Type"))
-	s.failInit(result.ErrorType, result.ErrorMessage)
-	accepted(w)
-}
-
-// lookUp finds the invocation that a call is about, or refuses the call.
-func (s *sandbox) lookUp(w http.ResponseWriter, r *http.Request) *invocation {
-	s.mu.Lock()
-	inv := s.inFlight[r.PathValue("id")]
-	s.mu.Unlock()
-	if inv == nil {
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
-	} else if inv.isAnswered() {
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation has been answered")
-		return nil
-	}
-	return inv
-}
-
-func (s *sandbox) accept(w http.ResponseWriter, inv *invocation, result Invocation) {
-	if !s.take(inv, result) {
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation has been answered")
-		return
-	}
-	accepted(w)
-}
-
-// take keeps an answer. A process that takes one invocation at a time ends it
-// by asking for the next; one that takes several has no such sign.
-func (s *sandbox) take(inv *invocation, result Invocation) bool {
-	if !inv.answer(result) {
-		return false
-	}
-	if s.options.MaxConcurrency > 1 {
+// accept takes the answer of the function to an invocation. A process that takes one
+// at a time ends it by asking for the next; one that takes several has no such sign.
+func (s *sandbox) accept(read func(http.Header, []byte) Invocation) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
 		s.mu.Lock()
-		delete(s.inFlight, inv.id)
+		inv := s.inFlight[r.PathValue("id")]
 		s.mu.Unlock()
-		s.finish(inv)
+		if err != nil || inv == nil {
+			http.Error(w, "cut short, or of no invocation", http.StatusBadRequest)
+			return
+		}
+		s.answer(inv, read(r.Header, body))
+		if s.options.MaxConcurrency > 1 {
+			s.finish(inv)
+		}
+		w.WriteHeader(http.StatusAccepted)
 	}
-	return true
 }
 
-func accepted(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"OK"}`)
+// functionError reads the error document; the type is in a header too.
+func functionError(header http.Header, body []byte) Invocation {
+	var document struct{ ErrorType, ErrorMessage string }
+	_ = json.Unmarshal(body, &document)
+	return Invocation{
+		Payload: body, FunctionError: true, ErrorMessage: document.ErrorMessage,
+		ErrorType: cmp.Or(document.ErrorType, header.Get("Lambda-Runtime-Function-Error-Type")),
+		XRayCause: header.Get("Lambda-Runtime-Function-Xray-Error-Cause"),
+	}
 }
 
-func refuse(w http.ResponseWriter, status int, kind, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(errorDocument{kind, message})
+// answer keeps the first answer to an invocation.
+func (s *sandbox) answer(inv *invocation, result Invocation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if inv.answered {
+		return
+	}
+	result.RequestID = inv.id
+	if !inv.begun.IsZero() {
+		result.Duration = time.Since(inv.begun)
+	}
+	inv.answered, inv.result = true, result
+}
+
+// lose ends an invocation whose process has ended without an answer.
+func (s *sandbox) lose(inv *invocation) {
+	s.answer(inv, failure(inv.id, "Runtime.ExitError", exitMessage(s.state)))
+	s.finish(inv)
+}
+
+// finish ends an invocation, once, when its lines are in the logbook.
+func (s *sandbox) finish(inv *invocation) {
+	s.pipe.flush()
+	lines := s.logs.between(inv.from, s.logs.position())
+	if s.options.MaxConcurrency > 1 {
+		lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, inv.id) })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-inv.done:
+		return
+	default:
+	}
+	if inv.timer != nil {
+		inv.timer.Stop()
+	}
+	delete(s.inFlight, inv.id)
+	inv.result.Logs = lines
+	close(inv.done)
 }

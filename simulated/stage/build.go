@@ -50,7 +50,7 @@ type BuildOptions struct {
 	Overlay map[string]string
 }
 
-// Build compiles programs and returns the path of each one's bootstrap under dir.
+// Build compiles programs into dir and returns the path of each one.
 // A program is the name of a function, or the folder of another one from the
 // repository's root, such as ./test/bench/peers/hello.
 func Build(ctx context.Context, dir string, o BuildOptions, programs ...string) (map[string]string, error) {
@@ -60,15 +60,23 @@ func Build(ctx context.Context, dir string, o BuildOptions, programs ...string) 
 	}
 	args := append([]string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", dir + string(filepath.Separator)}, o.Flags...)
 	if len(o.Overlay) > 0 {
-		overlay, err := writeOverlay(root, dir, o.Overlay)
+		document, err := json.Marshal(map[string]any{"Replace": o.Overlay}) // see go help build
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("write the overlay: %w", err)
+		}
+		overlay := filepath.Join(dir, "overlay.json")
+		if err := os.WriteFile(overlay, document, 0o600); err != nil {
+			return nil, fmt.Errorf("write the overlay: %w", err)
 		}
 		args = append(args, "-overlay", overlay)
 	}
+	bootstraps := map[string]string{}
 	for _, program := range programs {
-		// One command for all, so that what they share is compiled once.
-		args = append(args, folder(program))
+		bootstraps[program] = filepath.Join(dir, path.Base(program))
+		if !strings.HasPrefix(program, "./") {
+			program = "./functions/" + program
+		}
+		args = append(args, program) // one command for all, so that what they share is compiled once
 	}
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = root
@@ -81,52 +89,5 @@ func Build(ctx context.Context, dir string, o BuildOptions, programs ...string) 
 	if output, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compile %s: %w\n%s", strings.Join(programs, ", "), err, strings.TrimSpace(string(output)))
 	}
-	return moveToBootstraps(dir, programs)
-}
-
-func folder(program string) string {
-	if strings.HasPrefix(program, "./") {
-		return program
-	}
-	return "./functions/" + program
-}
-
-// moveToBootstraps gives each program a folder of its own, which becomes its
-// LAMBDA_TASK_ROOT.
-func moveToBootstraps(dir string, programs []string) (map[string]string, error) {
-	bootstraps := map[string]string{}
-	for _, program := range programs {
-		name := path.Base(program)
-		bootstraps[program] = filepath.Join(dir, name+".function", "bootstrap")
-		if err := os.MkdirAll(filepath.Dir(bootstraps[program]), 0o755); err != nil {
-			return nil, fmt.Errorf("make a folder for %s: %w", program, err)
-		}
-		if err := os.Rename(filepath.Join(dir, name), bootstraps[program]); err != nil {
-			return nil, fmt.Errorf("move %s: %w", program, err)
-		}
-	}
 	return bootstraps, nil
-}
-
-// writeOverlay writes what go help build says of -overlay.
-func writeOverlay(root, dir string, files map[string]string) (string, error) {
-	absolute := func(file string) string {
-		if filepath.IsAbs(file) {
-			return file
-		}
-		return filepath.Join(root, file)
-	}
-	replace := map[string]string{}
-	for replaced, file := range files {
-		replace[absolute(replaced)] = absolute(file)
-	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", fmt.Errorf("write the overlay: %w", err)
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, text, 0o600); err != nil {
-		return "", fmt.Errorf("write the overlay: %w", err)
-	}
-	return overlay, nil
 }

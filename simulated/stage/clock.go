@@ -1,15 +1,13 @@
 package stage
 
 import (
-	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,7 +28,7 @@ func ClockOverlay(ctx context.Context, dir string, functions ...string) (map[str
 	}
 	const reading = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	changed := strings.Replace(string(source), reading, reading+"\tsec += Ahead.Load()\n", 1)
-	changed = strings.Replace(changed, "\"math/bits\"\n", "\"math/bits\"\n\t\"sync/atomic\"\n", 1) + "\nvar Ahead atomic.Int64\n"
+	changed = strings.Replace(changed, "\"math/bits\"\n", "\"math/bits\"\n\t\"sync/atomic\"\n", 1) + "\nvar Ahead = new(atomic.Int64)\n"
 	if !strings.Contains(changed, "Ahead.Load()") {
 		return nil, errors.New(original + " has changed: the clock cannot be replaced")
 	}
@@ -42,16 +40,16 @@ func ClockOverlay(ctx context.Context, dir string, functions ...string) (map[str
 	return overlay, os.WriteFile(replacement, []byte(changed), 0o600)
 }
 
-// Clock moves the wall clock of one process at a time, and of those that come after it.
-// Its methods may be called at once.
+// Clock moves the wall clock of the processes that share its file. Its methods may be
+// called at once.
 type Clock struct {
-	Socket string // a path that nothing has yet; at most some 100 bytes
+	File string // by how many seconds it is ahead, as a number in memory; it need not be there
 
 	seconds atomic.Int64
 }
 
 // Env is what tells a function of its clock.
-func (c *Clock) Env() map[string]string { return map[string]string{"STAGE_CLOCK": c.Socket} }
+func (c *Clock) Env() map[string]string { return map[string]string{"STAGE_CLOCK": c.File} }
 
 // Ahead is by how much the clock is ahead of this machine's.
 func (c *Clock) Ahead() time.Duration { return time.Duration(c.seconds.Load()) * time.Second }
@@ -59,22 +57,16 @@ func (c *Clock) Ahead() time.Duration { return time.Duration(c.seconds.Load()) *
 // Now is what time it is by the clock.
 func (c *Clock) Now() time.Time { return time.Now().Add(c.Ahead()) }
 
-// moving is how long a process may take to move its clock.
-const moving = 10 * time.Second
-
-// Move moves the clock by whole seconds, also where no process listens: the next one begins with it.
-func (c *Clock) Move(ctx context.Context, by time.Duration) error {
-	seconds := strconv.FormatInt(c.seconds.Add(int64(by/time.Second)), 10)
-	if err := os.WriteFile(c.Socket+".ahead", []byte(seconds), 0o600); err != nil {
+// Move moves the clock by whole seconds: that of running processes at once.
+func (c *Clock) Move(_ context.Context, by time.Duration) error {
+	file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
 		return fmt.Errorf("move the clock: %w", err)
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
-	if err != nil {
-		return nil // the process is gone; the next one reads the file
+	defer func() { _ = file.Close() }()
+	seconds := binary.NativeEndian.AppendUint64(nil, uint64(c.seconds.Add(int64(by/time.Second))))
+	if _, err := file.WriteAt(seconds, 0); err != nil {
+		return fmt.Errorf("move the clock: %w", err)
 	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(moving))
-	_, _ = fmt.Fprintln(conn, seconds)
-	_, _ = bufio.NewReader(conn).ReadString('\n') // an error says that it has just ended
 	return nil
 }

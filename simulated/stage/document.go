@@ -2,7 +2,6 @@ package stage
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,39 +12,38 @@ import (
 	"segura-enable/simulated/runtimeapi"
 )
 
+// The documents are declared anew here, so that a change of the product's own is noticed.
+// A name of one word needs no tag: encoding/json reads without regard to case.
+
 // Result is the document about several identifiers.
 type Result struct {
-	Outcome         string         `json:"outcome"`
-	Requested       int            `json:"requested"`
-	Enabled         *int           `json:"enabled"`
-	AlreadyEnabled  *int           `json:"already_enabled"`
-	Disabled        *int           `json:"disabled"`
-	AlreadyDisabled *int           `json:"already_disabled"`
-	Failed          int            `json:"failed"`
+	Outcome         string
+	Requested       int
+	Enabled         *int
+	AlreadyEnabled  *int `json:"already_enabled"`
+	Disabled        *int
+	AlreadyDisabled *int `json:"already_disabled"`
+	Failed          int
 	FailedByCode    map[string]int `json:"failed_by_code"`
-	Omitted         *Omitted       `json:"omitted"`
-	Results         []Item         `json:"results"`
+	Omitted         *Omitted
+	Results         []Item
 }
 
 // Omitted counts the items that a result had no room for.
-type Omitted struct {
-	Succeeded int `json:"succeeded"`
-	Failed    int `json:"failed"`
-}
+type Omitted struct{ Succeeded, Failed int }
 
 // Item is what came of one identifier.
 type Item struct {
-	Identifier int64      `json:"identifier"`
-	Outcome    string     `json:"outcome"`
-	Attempts   int        `json:"attempts"`
-	Error      *ItemError `json:"error"`
+	Identifier int64
+	Outcome    string
+	Attempts   int
+	Error      *ItemError
 }
 
 // ItemError is why an item, or a step of a self-check, failed.
 type ItemError struct {
-	Code              string `json:"code"`
-	Message           string `json:"message"`
-	Retryable         bool   `json:"retryable"`
+	Code, Message     string
+	Retryable         bool
 	SeguraCode        int    `json:"segura_code"`
 	HTTPStatus        int    `json:"http_status"`
 	UpstreamRequestID string `json:"upstream_request_id"`
@@ -53,68 +51,45 @@ type ItemError struct {
 
 // Problem is the body of an HTTP response that is no success (RFC 9457).
 type Problem struct {
-	Type       string `json:"type"`
-	Title      string `json:"title"`
-	Status     int    `json:"status"`
-	Detail     string `json:"detail"`
-	Instance   string `json:"instance"`
-	Code       string `json:"code"`
-	Retryable  bool   `json:"retryable"`
-	Identifier int64  `json:"identifier"`
-	SeguraCode int    `json:"segura_code"`
-	Window     string `json:"window"`
+	Type, Title, Detail, Instance, Code, Window string
+
+	Status     int
+	Retryable  bool
+	Identifier int64
+	SeguraCode int `json:"segura_code"`
 }
 
 // SelfCheck is the report of a self-check.
 type SelfCheck struct {
-	Check       string `json:"check"`
-	Steps       []Step `json:"steps"`
-	Identifiers []struct {
-		Identifier int64  `json:"identifier"`
-		Access     string `json:"access"`
-	} `json:"identifiers"`
-	Omitted int `json:"omitted"`
-}
+	Check string
+	Steps []struct {
+		Name, Outcome, Warning string
 
-// Step is one step of a self-check.
-type Step struct {
-	Name       string     `json:"name"`
-	Outcome    string     `json:"outcome"`
-	DurationMS *int64     `json:"duration_ms"`
-	Listed     *int       `json:"listed"`
-	Warning    string     `json:"warning"`
-	Error      *ItemError `json:"error"`
+		DurationMS *int64 `json:"duration_ms"`
+		Listed     *int
+		Error      *ItemError
+	}
+	Identifiers []struct {
+		Identifier int64
+		Access     string
+	}
+	Omitted int
 }
 
 // Shown is a window as callers see it.
 type Shown struct {
-	ID          string            `json:"id"`
-	State       string            `json:"state"`
-	From        string            `json:"from"`
-	Until       string            `json:"until"`
-	Reason      string            `json:"reason"`
-	OpenedBy    string            `json:"opened_by"`
-	CreatedAt   string            `json:"created_at"`
-	ClosedAt    string            `json:"closed_at"`
-	ClosedBy    string            `json:"closed_by"`
-	Identifiers []ShownIdentifier `json:"identifiers"`
-	Extensions  []ShownExtension  `json:"extensions"`
-}
+	ID, State, From, Until, Reason string
 
-// ShownIdentifier is an identifier in a window.
-type ShownIdentifier struct {
-	Identifier int64      `json:"identifier"`
-	State      string     `json:"state"`
-	At         string     `json:"at"`
-	Error      *ItemError `json:"error"`
-}
-
-// ShownExtension is an extension of a window.
-type ShownExtension struct {
-	At     string `json:"at"`
-	By     string `json:"by"`
-	Until  string `json:"until"`
-	Reason string `json:"reason"`
+	OpenedBy    string `json:"opened_by"`
+	CreatedAt   string `json:"created_at"`
+	ClosedAt    string `json:"closed_at"`
+	ClosedBy    string `json:"closed_by"`
+	Identifiers []struct {
+		Identifier int64
+		State, At  string
+		Error      *ItemError
+	}
+	Extensions []struct{ At, By, Until, Reason string }
 }
 
 // String is "5 enabled" or "7 failed not_found".
@@ -175,7 +150,10 @@ func ReadAnswer(function string, inv runtimeapi.Invocation) (Answer, error) {
 		if err != nil {
 			return answer, err
 		}
-		answer.Status, answer.Header, answer.Text = response.status, response.header, response.body
+		answer.Status, answer.Header, answer.Text = response.StatusCode, http.Header{}, []byte(response.Body)
+		for name, value := range response.Headers {
+			answer.Header.Set(name, value)
+		}
 	}
 	return answer, answer.readText()
 }
@@ -187,20 +165,15 @@ func (a *Answer) readText() error {
 	_ = json.Unmarshal(a.Text, &has)
 	switch {
 	case has.Results != nil:
-		a.Result = &Result{}
-		return Decode(a.Text, a.Result)
+		return Decode(a.Text, &a.Result)
 	case has.Check != nil:
-		a.SelfCheck = &SelfCheck{}
-		return Decode(a.Text, a.SelfCheck)
+		return Decode(a.Text, &a.SelfCheck)
 	case has.Outcome != nil:
-		a.Item = &Item{}
-		return Decode(a.Text, a.Item)
+		return Decode(a.Text, &a.Item)
 	case has.State != nil:
-		a.Window = &Shown{}
-		return Decode(a.Text, a.Window)
+		return Decode(a.Text, &a.Window)
 	case has.Code != nil:
-		a.Problem = &Problem{}
-		return Decode(a.Text, a.Problem)
+		return Decode(a.Text, &a.Problem)
 	}
 	return nil
 }
@@ -222,62 +195,4 @@ func (a Answer) Items() []Item {
 		return []Item{{Identifier: a.Problem.Identifier, Outcome: "failed", Error: &ItemError{Code: a.Problem.Code}}}
 	}
 	return nil
-}
-
-// steps are those of a self-check, as "credentials passed".
-func (a Answer) steps() []string {
-	var steps []string
-	if a.SelfCheck != nil {
-		for _, step := range a.SelfCheck.Steps {
-			steps = append(steps, step.Name+" "+step.Outcome)
-		}
-	}
-	return steps
-}
-
-// httpResponse is a response as API Gateway reads it.
-type httpResponse struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// readHTTPResponse reads the response formats of payload 1.0 and 2.0, which
-// agree but for the cookies and headers with several values.
-func readHTTPResponse(payload []byte) (httpResponse, error) {
-	var raw struct {
-		StatusCode        int                 `json:"statusCode"`
-		Headers           map[string]string   `json:"headers"`
-		MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
-		Cookies           []string            `json:"cookies"`
-		Body              string              `json:"body"`
-		IsBase64Encoded   bool                `json:"isBase64Encoded"`
-	}
-	if err := Decode(payload, &raw); err != nil {
-		return httpResponse{}, fmt.Errorf("read the HTTP response of the function: %w", err)
-	}
-	if raw.StatusCode < 100 || raw.StatusCode > 599 {
-		return httpResponse{}, errors.New("read the HTTP response of the function: it has no status code")
-	}
-	response := httpResponse{status: raw.StatusCode, header: http.Header{}, body: []byte(raw.Body)}
-	for name, value := range raw.Headers {
-		response.header.Set(name, value)
-	}
-	for name, values := range raw.MultiValueHeaders {
-		response.header.Del(name)
-		for _, value := range values {
-			response.header.Add(name, value)
-		}
-	}
-	for _, cookie := range raw.Cookies {
-		response.header.Add("Set-Cookie", cookie)
-	}
-	if raw.IsBase64Encoded {
-		body, err := base64.StdEncoding.DecodeString(raw.Body)
-		if err != nil {
-			return httpResponse{}, fmt.Errorf("read the HTTP response of the function: %w", err)
-		}
-		response.body = body
-	}
-	return response, nil
 }

@@ -31,7 +31,7 @@ func TestReadLine_saysWhatIsWrongWithTheForm(t *testing.T) {
 	for text, want := range map[string]string{
 		"panic: oh":                            "not one JSON object",
 		"[]":                                   "not one JSON object",
-		good + good:                            "something follows it",
+		good + good:                            "not one JSON object",
 		good[:len(good)-1]:                     "not one JSON object",
 		`{"level":"x",` + good[1:]:             `the key "level" is there twice`,
 		strings.Replace(good, "T08", " 08", 1): "timestamp",

@@ -29,10 +29,6 @@ type Exchange struct {
 	Requests    []seguratest.Request
 	SecretReads int
 
-	// ColdStart tells that the function was started for this event: the first of
-	// the Requests may be for the token that it fetches ahead.
-	ColdStart bool
-
 	// Before and After are the states of the API secrets.
 	Before, After map[int64]seguratest.APISecret
 
@@ -42,14 +38,12 @@ type Exchange struct {
 }
 
 // Send sends an event to a function and waits for what comes of it.
-func (s *Stack) Send(ctx context.Context, function string, event []byte, options ...runtimeapi.InvokeOption) (Exchange, error) {
+func (s *Stack) Send(ctx context.Context, function string, event []byte) (Exchange, error) {
 	f := s.functions[function]
 	if f == nil {
 		return Exchange{}, fmt.Errorf("function %q is not started", function)
 	}
-	return s.Observe(ctx, function, event, func() (runtimeapi.Invocation, error) {
-		return f.Invoke(ctx, event, options...)
-	})
+	return s.Observe(ctx, function, event, func() (runtimeapi.Invocation, error) { return f.Invoke(ctx, event) })
 }
 
 // Observe lets invoke send an event to a function that runs wherever it may, in
@@ -101,19 +95,17 @@ func (s *Stack) requestsFrom(ctx context.Context, first int) []seguratest.Reques
 // function URLs carry the context of an HTTP request, and windows have paths and
 // documents of their own.
 func FunctionFor(event []byte) string {
-	var shape struct {
-		Path, RawPath                    string
-		Window, Extend, Close, Reconcile json.RawMessage
-		CloseAll                         json.RawMessage `json:"close_all"`
-		Detail                           struct{ Window, Extend, Close json.RawMessage }
-	}
-	_ = json.Unmarshal(event, &shape) // what is no such event has none of it
-	forWindow := shape.Window != nil || shape.Extend != nil || shape.Close != nil || shape.CloseAll != nil || shape.Reconcile != nil ||
-		shape.Detail.Window != nil || shape.Detail.Extend != nil || shape.Detail.Close != nil
+	var members, detail map[string]json.RawMessage
+	_ = json.Unmarshal(event, &members) // what is no such event has none of it
+	_ = json.Unmarshal(members["detail"], &detail)
+	forWindow := slices.ContainsFunc([]string{"window", "extend", "close", "close_all", "reconcile"}, func(name string) bool {
+		return members[name] != nil || detail[name] != nil
+	})
+	overHTTP := members["requestContext"] != nil
 	switch {
-	case isHTTP(event) && strings.Contains(shape.Path+shape.RawPath+"/", "/windows/"), forWindow:
+	case forWindow, overHTTP && strings.Contains(string(members["path"])+string(members["rawPath"]), "/windows"):
 		return Window
-	case isHTTP(event):
+	case overHTTP:
 		return API
 	default:
 		return Event
@@ -122,16 +114,11 @@ func FunctionFor(event []byte) string {
 
 // Answer reads what the function said: see [ReadAnswer].
 func (x Exchange) Answer() (Answer, error) {
-	function := x.Function
-	if function == Window && isHTTP(x.Event) {
-		function = API // it answers as that one does
+	var event struct{ RequestContext json.RawMessage }
+	if _ = json.Unmarshal(x.Event, &event); x.Function == Window && event.RequestContext != nil {
+		return ReadAnswer(API, x.Invocation) // it answers as that one does
 	}
-	return ReadAnswer(function, x.Invocation)
-}
-
-func isHTTP(event []byte) bool {
-	var shape struct{ RequestContext json.RawMessage }
-	return json.Unmarshal(event, &shape) == nil && shape.RequestContext != nil
+	return ReadAnswer(x.Function, x.Invocation)
 }
 
 // Changes are the states that differ between Before and After, in order of the

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -38,31 +37,20 @@ func ReadLine(text string) (Line, error) {
 
 // members are those of the one object that the text is.
 func members(text string) (Line, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+	var l Line
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
 		return nil, fmt.Errorf("not one JSON object: %w", err)
 	}
-	l := Line{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return nil, fmt.Errorf("not one JSON object: %w", err)
-		}
-		name, _ := token.(string)
-		if _, twice := l[name]; twice {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	_, _ = decoder.Token() // all of it has been read once, so there is no error from here on
+	for seen := map[json.Token]bool{}; decoder.More(); {
+		name, _ := decoder.Token()
+		if seen[name] {
 			return nil, fmt.Errorf("the key %q is there twice", name)
 		}
-		var value any
-		if err := decoder.Decode(&value); err != nil {
-			return nil, fmt.Errorf("not one JSON object: %w", err)
-		}
-		l[name] = value
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, fmt.Errorf("not one JSON object: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("not one JSON object: something follows it")
+		seen[name] = true
+		var value json.RawMessage
+		_ = decoder.Decode(&value)
 	}
 	return l, nil
 }

@@ -9,16 +9,16 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,20 +50,17 @@ var functions = map[string]struct {
 	name    string
 	timeout time.Duration
 }{
-	API:   {"ApiFunction", 25 * time.Second},
-	Event: {"EventFunction", 15 * time.Minute},
-
+	API:    {"ApiFunction", 25 * time.Second},
+	Event:  {"EventFunction", 15 * time.Minute},
 	Window: {"WindowFunction", 15 * time.Minute},
 }
 
-// Options say what to start. The zero value starts everything on loopback.
+// Options say what to start. The zero value starts Segura, Secrets Manager and DynamoDB on
+// loopback, and no function.
 type Options struct {
-	// Functions to start, of [API], [Event] and [Window]. Nil means the first two; an empty slice
-	// that is not nil means none, only Segura and Secrets Manager.
-	Functions []string
-
-	// Bootstraps are the paths of compiled functions by name. One that is
-	// missing is compiled.
+	// Functions to start, of [API], [Event] and [Window], and the paths of the compiled
+	// ones by name.
+	Functions  []string
 	Bootstraps map[string]string
 
 	// Env is added to the functions' environment and wins over the stack's own.
@@ -86,16 +83,6 @@ type Options struct {
 
 	// SecretsTLS has Secrets Manager speak TLS, with the certificate of Segura.
 	SecretsTLS bool
-
-	// Timeout of the functions. Zero means the one that each is deployed with.
-	Timeout time.Duration
-
-	// MaxConcurrency is how many invocations one process of a function takes at
-	// once. Zero means one.
-	MaxConcurrency int
-
-	// Log receives the functions' log lines as they come. Nil means nobody.
-	Log io.Writer
 }
 
 // Stack is a running stack. Its methods may be called at once, but an
@@ -106,25 +93,18 @@ type Stack struct {
 	Secrets *secretsmanager.Server
 	Tables  *dynamodb.Server // the table of windows
 
-	options    Options
-	bootstraps map[string]string
-	functions  map[string]*runtimeapi.Function // those of Start
-	workspace  string                          // of the functions compiled here
+	options   Options
+	functions map[string]*runtimeapi.Function // those of Start
 
-	mu      sync.Mutex
-	started []*runtimeapi.Function // all
+	mu   sync.Mutex
+	ends []func() error // of all that was started, in its order
 }
 
 // Start starts the stack and waits until each function has asked for its first
 // event. A function that cannot start is a [*runtimeapi.InitError]. The stack
 // runs until Close, the functions also until ctx ends.
 func Start(ctx context.Context, o Options) (*Stack, error) {
-	if o.Functions == nil {
-		o.Functions = []string{Event, API}
-	}
-	if o.ListenHost == "" {
-		o.ListenHost = "127.0.0.1"
-	}
+	o.ListenHost = cmp.Or(o.ListenHost, "127.0.0.1")
 	s := &Stack{options: o, functions: map[string]*runtimeapi.Function{}}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -132,21 +112,14 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-func (s *Stack) start(ctx context.Context) error {
-	if err := s.compile(ctx); err != nil {
-		return err
-	}
+func (s *Stack) start(ctx context.Context) (err error) {
 	if err := s.startServices(ctx); err != nil {
 		return err
 	}
 	for _, name := range s.options.Functions {
-		f, err := s.StartFunction(ctx, name, runtimeapi.Options{
-			Env: s.Env(), Timeout: s.options.Timeout, MaxConcurrency: s.options.MaxConcurrency, Output: s.options.Log,
-		})
-		if err != nil {
+		if s.functions[name], err = s.StartFunction(ctx, name, runtimeapi.Options{Env: s.Env()}); err != nil {
 			return err
 		}
-		s.functions[name] = f
 	}
 	for name, f := range s.functions {
 		if err := f.WaitReady(ctx); err != nil {
@@ -156,18 +129,21 @@ func (s *Stack) start(ctx context.Context) error {
 	return nil
 }
 
+// atEnd has Close call a function.
+func (s *Stack) atEnd(end func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ends = append(s.ends, end)
+}
+
 // StartFunction starts one more process of a function, whether Start has started
 // one or not, and returns at once: see [runtimeapi.Function.WaitReady]. It ends with
 // the stack. What the options leave open is as it is deployed; their environment is
 // added to what tells the function where the stack is, and wins over that.
 func (s *Stack) StartFunction(ctx context.Context, name string, o runtimeapi.Options) (*runtimeapi.Function, error) {
-	if o.Bootstrap == "" {
-		o.Bootstrap = s.bootstraps[name]
-	}
+	o.Bootstrap = cmp.Or(o.Bootstrap, s.options.Bootstraps[name])
 	o.FunctionName = functions[name].name
-	if o.Timeout == 0 {
-		o.Timeout = functions[name].timeout
-	}
+	o.Timeout = cmp.Or(o.Timeout, functions[name].timeout)
 	env := s.surroundings()
 	env["SSL_CERT_FILE"], env["SSL_CERT_DIR"] = os.DevNull, "/nonexistent" // no system roots: they cost time and must not matter
 	maps.Copy(env, o.Env)
@@ -177,49 +153,21 @@ func (s *Stack) StartFunction(ctx context.Context, name string, o runtimeapi.Opt
 	if err != nil {
 		return nil, fmt.Errorf("start function %s: %w", name, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.started = append(s.started, f)
+	s.atEnd(f.Close)
 	return f, nil
-}
-
-// compile compiles the functions that have no bootstrap yet.
-func (s *Stack) compile(ctx context.Context) error {
-	s.bootstraps = map[string]string{}
-	maps.Copy(s.bootstraps, s.options.Bootstraps)
-	var missing []string
-	for _, name := range s.options.Functions {
-		if _, known := functions[name]; !known {
-			return fmt.Errorf("there is no function %q", name)
-		}
-		if s.bootstraps[name] == "" {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	var err error
-	if s.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
-		return fmt.Errorf("make a folder to compile to: %w", err)
-	}
-	compiled, err := Build(ctx, s.workspace, BuildOptions{}, missing...)
-	maps.Copy(s.bootstraps, compiled)
-	return err
 }
 
 func (s *Stack) startServices(ctx context.Context) (err error) {
 	o := s.options
 	anyPort := net.JoinHostPort(o.ListenHost, "0")
-	if o.Segura.Address == "" {
-		o.Segura.Address = anyPort
-	}
+	o.Segura.Address = cmp.Or(o.Segura.Address, anyPort)
 	if o.AdvertiseHost != "" {
 		o.Segura.TLS.Hosts = append(slices.Clone(o.Segura.TLS.Hosts), o.AdvertiseHost)
 	}
 	if s.Segura, err = seguratest.New(o.Segura); err != nil {
 		return fmt.Errorf("start the simulated Segura: %w", err)
 	}
+	s.atEnd(func() error { s.Segura.Close(); return nil })
 	secrets := secretsmanager.Options{
 		Address:       net.JoinHostPort(o.ListenHost, strconv.Itoa(o.SecretsPort)),
 		AdvertiseHost: o.AdvertiseHost,
@@ -231,30 +179,25 @@ func (s *Stack) startServices(ctx context.Context) (err error) {
 	if s.Secrets, err = secretsmanager.Start(ctx, secrets); err != nil {
 		return err
 	}
+	s.atEnd(s.Secrets.Close)
 	s.PutSecret(nil)
-	s.Tables, err = dynamodb.Start(ctx, dynamodb.Options{Address: anyPort})
-	return err
+	if s.Tables, err = dynamodb.Start(ctx, dynamodb.Options{Address: anyPort}); err != nil {
+		return err
+	}
+	s.atEnd(s.Tables.Close)
+	return nil
 }
 
 // PutSecret writes the AWS secret for Segura as it is now, as after a rotation.
 // An override replaces or adds a field; nil removes it.
 func (s *Stack) PutSecret(overrides map[string]any) {
-	fields := map[string]any{"base_url": s.advertised(s.Segura.URL())}
-	if path := s.options.Segura.TokenPath; path != "" && path != seguratest.DefaultTokenPath {
-		fields["token_url"] = s.advertised(s.Segura.TokenURL())
+	fields := map[string]any{}
+	if host := s.options.AdvertiseHost; host != "" {
+		_, port, _ := net.SplitHostPort(s.Segura.Address())
+		fields["base_url"] = strings.Replace(s.Segura.URL(), s.Segura.Address(), net.JoinHostPort(host, port), 1)
 	}
 	maps.Copy(fields, overrides)
 	s.Secrets.Put(SecretName, s.Segura.SecretJSON(fields))
-}
-
-// advertised puts the advertised host into an address.
-func (s *Stack) advertised(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || s.options.AdvertiseHost == "" {
-		return address
-	}
-	u.Host = net.JoinHostPort(s.options.AdvertiseHost, u.Port())
-	return u.String()
 }
 
 // Env is what the functions of Start are configured with, Lambda's own variables
@@ -310,28 +253,15 @@ func (s *Stack) Confidential() map[string]string {
 	return values
 }
 
-// Close ends everything and waits until no process is left. It may be called
-// again.
+// Close ends everything, the functions first, and waits until no process is left. It may
+// be called again.
 func (s *Stack) Close() error {
 	s.mu.Lock()
-	started := s.started
+	ends := s.ends
 	s.mu.Unlock()
 	var faults []error
-	for _, f := range started {
-		faults = append(faults, f.Close())
-	}
-	if s.Secrets != nil {
-		faults = append(faults, s.Secrets.Close())
-	}
-	if s.Segura != nil {
-		s.Segura.Close()
-	}
-	if s.Tables != nil {
-		faults = append(faults, s.Tables.Close())
-		s.Tables = nil
-	}
-	if s.workspace != "" {
-		faults = append(faults, os.RemoveAll(s.workspace))
+	for _, end := range slices.Backward(ends) {
+		faults = append(faults, end())
 	}
 	return errors.Join(faults...)
 }

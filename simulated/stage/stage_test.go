@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -13,10 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
@@ -60,11 +56,7 @@ func send(t *testing.T, stack *stage.Stack, function, event string) stage.Exchan
 }
 
 func TestSamples_eachFileOfTheFolderHasARowAndEachRowAFile(t *testing.T) {
-	root, err := stage.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(root, "events", "*"))
+	files, err := filepath.Glob("../../events/*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +67,7 @@ func TestSamples_eachFileOfTheFolderHasARowAndEachRowAFile(t *testing.T) {
 	for _, sample := range stage.Samples {
 		want = append(want, sample.File)
 	}
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
+	if slices.Sort(want); !slices.Equal(got, want) {
 		t.Errorf("the folder has %q, the table %q", got, want)
 	}
 }
@@ -133,16 +124,12 @@ func checkLogs(t *testing.T, sample stage.Sample, x stage.Exchange) {
 
 // make invoke-remote, with a shell script for the AWS CLI, that notes what it is asked for.
 func TestSamples_invokeRemoteFindsTheirFunctions(t *testing.T) {
-	root, err := stage.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	notes, cli := filepath.Join(t.TempDir(), "notes"), filepath.Join(t.TempDir(), "aws")
 	if err := os.WriteFile(cli, []byte("#!/bin/sh\necho \"$*\" >>'"+notes+"'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, sample := range stage.Samples {
-		command := exec.CommandContext(t.Context(), "make", "-C", root, "invoke-remote", "EVENT=events/"+sample.File, "AWS="+cli)
+		command := exec.CommandContext(t.Context(), "make", "-C", "../..", "invoke-remote", "EVENT=events/"+sample.File, "AWS="+cli)
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", sample.File, err, out)
 		}
@@ -154,121 +141,32 @@ func TestSamples_invokeRemoteFindsTheirFunctions(t *testing.T) {
 	}
 }
 
-func TestSend_refusesEventsOfServicesThatAreNotServed(t *testing.T) {
-	files, err := filepath.Glob("testdata/refused/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
-	}
-	stack := start(t, stage.Options{Functions: []string{stage.Event}})
-	for _, file := range files {
-		event, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+func TestStart_advertisesAnotherHost(t *testing.T) {
+	stack := start(t, stage.Options{AdvertiseHost: "host.docker.internal"})
 
-		x := send(t, stack, stage.Event, string(event))
-
-		if got := x.Invocation.ErrorType; got != "Segura.InvalidRequest" {
-			t.Errorf("%s: got %q %s", file, got, x.Invocation.Payload)
-		}
-		if calls := x.Calls(); len(calls) > 0 {
-			t.Errorf("%s: Segura was asked to %q", file, calls)
-		}
-	}
-}
-
-func TestStart_tellsWhyAFunctionCannotStart(t *testing.T) {
-	_, err := stage.Start(t.Context(), stage.Options{
-		Bootstraps: bootstraps, Functions: []string{stage.Event},
-		Env: map[string]string{"SEGURA_MAX_ATTEMPTS": "many"},
-	})
-
-	var initError *runtimeapi.InitError
-	if !errors.As(err, &initError) || initError.ExitCode == 0 {
-		t.Fatalf("got %v", err)
-	}
-	if !strings.Contains(err.Error(), "SEGURA_MAX_ATTEMPTS") {
-		t.Errorf("the error does not name the variable: %v", err)
-	}
-}
-
-func TestStart_runsWithoutFunctionsForOnesThatRunElsewhere(t *testing.T) {
-	stack := start(t, stage.Options{Functions: []string{}, AdvertiseHost: "host.docker.internal",
-		Env: map[string]string{"SEGURA_MAX_CONCURRENCY": "2"}})
-
-	env := stack.Env()
-
-	if got := env["AWS_ENDPOINT_URL_SECRETS_MANAGER"]; !strings.HasPrefix(got, "http://host.docker.internal:") {
+	if got := stack.Env()["AWS_ENDPOINT_URL_SECRETS_MANAGER"]; !strings.HasPrefix(got, "http://host.docker.internal:") {
 		t.Errorf("endpoint: got %q", got)
-	}
-	if got := env["SEGURA_MAX_CONCURRENCY"]; got != "2" {
-		t.Errorf("own variable: got %q", got)
-	}
-	if stack.Function(stage.API) != nil {
-		t.Error("a function was started")
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(stack.Segura.CACertificate()))
 	conn, err := tls.Dial("tcp", stack.Segura.Address(), &tls.Config{RootCAs: roots, ServerName: "host.docker.internal"})
 	if err != nil {
-		t.Errorf("Segura's certificate is not for the advertised host: %v", err)
-	} else {
-		_ = conn.Close()
+		t.Fatalf("Segura's certificate is not for the advertised host: %v", err)
 	}
+	_ = conn.Close()
 }
 
-func TestPutSecret_writesTheAdvertisedHostAndTheOverrides(t *testing.T) {
-	stack := start(t, stage.Options{Functions: []string{stage.Event}, AdvertiseHost: "localhost",
-		Segura: seguratest.Options{TokenPath: "/oauth/token"}})
+func TestSend_tellsWhatHappenedBehindTheFunction(t *testing.T) {
+	stack := start(t, stage.Options{Functions: []string{stage.Event}, AdvertiseHost: "localhost"})
 	_, port, _ := net.SplitHostPort(stack.Segura.Address())
 
-	x := send(t, stack, stage.Event, `{"check": true}`)
-	if len(x.Requests) != 2 || x.Requests[0].Host != "localhost:"+port || x.Requests[1].Path != "/pam/oauth/token" {
+	x := send(t, stack, stage.Event, `{"identifier": 5, "reason": "`+runtimeapi.SecretAccessKey+`"}`)
+
+	if n := len(x.Requests); n == 0 || x.Requests[n-1].Host != "localhost:"+port {
 		t.Errorf("got requests %+v", x.Requests)
 	}
-
-	stack.PutSecret(map[string]any{"base_url": nil})
-	x = send(t, stack, stage.Event, `{"check": true}`)
-	if x.Invocation.ErrorType != "Segura.CheckFailed" || !strings.Contains(x.Invocation.ErrorMessage, "base_url") {
-		t.Errorf("without base_url: got %q %s", x.Invocation.ErrorType, x.Invocation.ErrorMessage)
-	}
-}
-
-func TestStart_offersOneProcessSeveralInvocationsAtOnce(t *testing.T) {
-	stack := start(t, stage.Options{Functions: []string{stage.Event}, MaxConcurrency: 4})
-	all := make(chan struct{})
-	stack.Segura.Fail(seguratest.Match{Kind: seguratest.KindEnable}, seguratest.Normally().Until(all), 4)
-
-	var group sync.WaitGroup
-	for identifier := 100; identifier < 104; identifier++ {
-		group.Go(func() {
-			inv, err := stack.Function(stage.Event).Invoke(t.Context(), fmt.Appendf(nil, `{"identifier": %d}`, identifier))
-			if err != nil || inv.FunctionError {
-				t.Errorf("%d: got %v %s", identifier, err, inv.Payload)
-			}
-		})
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
-	defer cancel()
-	if err := stack.Segura.Await(ctx, seguratest.KindEnable, 4); err != nil {
-		t.Errorf("got %d calls at once, want 4", stack.Segura.Peak(seguratest.KindEnable))
-	}
-	close(all)
-	group.Wait()
-}
-
-func TestClose_leavesNoProcess(t *testing.T) {
-	stack := start(t, stage.Options{})
-	pids := []int{stack.Function(stage.API).PID(), stack.Function(stage.Event).PID()}
-
-	if err := errors.Join(stack.Close(), stack.Close()); err != nil {
-		t.Fatal(err)
-	}
-
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, 0); err == nil {
-			t.Errorf("process %d is still there", pid)
-		}
+	if want := []string{"the AWS secret access key"}; !slices.Equal(x.Leaks, want) {
+		t.Errorf("got leaks %q, want %q", x.Leaks, want)
 	}
 }
 
@@ -280,9 +178,8 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 	inactive := map[int64]seguratest.APISecret{5: {}}
 	active := map[int64]seguratest.APISecret{5: {Active: true}}
 	good := stage.Exchange{Function: stage.Event, Before: inactive, After: active,
-		Requests: []seguratest.Request{{Kind: seguratest.KindEnable, Identifier: 5}},
-		Invocation: runtimeapi.Invocation{Duration: time.Millisecond,
-			Payload: []byte(`{"outcome":"succeeded","results":[{"identifier":5,"outcome":"enabled","attempts":1}]}`)}}
+		Requests:   []seguratest.Request{{Kind: seguratest.KindEnable, Identifier: 5}},
+		Invocation: runtimeapi.Invocation{Payload: []byte(`{"outcome":"succeeded","results":[{"identifier":5,"outcome":"enabled","attempts":1}]}`)}}
 	if faults := sample.Faults(good); len(faults) > 0 {
 		t.Fatalf("the good one: got %q", faults)
 	}
@@ -298,10 +195,10 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 		}, "calls to Segura: got [password_enable 5]"},
 		"leak": {func(x *stage.Exchange) { x.Leaks = []string{"an access token"} }, "leaks: got [an access token]"},
 		"crashed": {func(x *stage.Exchange) {
-			x.Invocation.FunctionError, x.Invocation.ErrorType = true, "Runtime.ExitError"
-		}, "the function did not answer: Runtime.ExitError"},
+			x.Invocation = runtimeapi.Emulated([]byte(`{"errorType":"Runtime.ExitError","errorMessage":""}`))
+		}, "did not answer: Runtime.ExitError"},
 		"failed": {func(x *stage.Exchange) {
-			x.Invocation.FunctionError, x.Invocation.ErrorType = true, "Segura.PermanentError"
+			x.Invocation = runtimeapi.Emulated([]byte(`{"errorType":"Segura.PermanentError","errorMessage":""}`))
 		}, "function error: got Segura.PermanentError, want none"},
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -309,6 +206,13 @@ func TestFaults_namesEachWayInWhichASampleGoesWrong(t *testing.T) {
 		table[name].spoil(&x)
 		if got := strings.Join(sample.Faults(x), "; "); !strings.Contains(got, table[name].want) {
 			t.Errorf("%s: got %q, want %q", name, got, table[name].want)
+		}
+	}
+	check, _ := stage.SampleOf("self-check.json")
+	got := strings.Join(check.Faults(good), "; ")
+	for _, want := range []string{"steps of the self-check: got none, want [credentials passed", "requests of the self-check: got [enable], want [head token]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("a result for a self-check: got %q, want %q", got, want)
 		}
 	}
 }

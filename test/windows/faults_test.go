@@ -160,7 +160,7 @@ func TestWindows_faults(t *testing.T) {
 func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
 	t.Helper()
 	p := &player{}
-	p.clock.Socket = filepath.Join(scratch, fmt.Sprint("clock", at))
+	p.clock.File = filepath.Join(scratch, fmt.Sprint("clock", at))
 	env := map[string]string{
 		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_MAX_CONCURRENCY": "32", "AWS_MAX_ATTEMPTS": "1",
 		"SEGURA_ALLOWED_IDENTIFIERS": "",

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -13,46 +12,12 @@ import (
 	"time"
 )
 
-// begin starts the command as make does, below a shell, and returns when it is up:
-// with the shell's process, and with the rest of what it writes, which ends with it.
-func begin(t *testing.T, temporary, args string) (shell *os.Process, rest io.Reader) {
+// shell is a command that a shell runs as make does, with this test program for "$0".
+func shell(t *testing.T, script, args, temporary string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := json.Marshal(bootstraps)
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), "sh", "-c", `"$0"; exit $?`, self)
-	command.Env = append(os.Environ(), commandLine+"="+args, fakeSAMBootstraps+"="+string(compiled), "TMPDIR="+temporary)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command.Stdout, command.Stderr = write, write
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		_ = command.Wait()
-		_ = read.Close()
-	})
-	_ = write.Close()
-	_ = read.SetReadDeadline(time.Now().Add(30 * time.Second))
-	lines := bufio.NewReader(read)
-	for {
-		line, err := lines.ReadString('\n')
-		if strings.Contains(line, "curl -X POST") {
-			return command.Process, lines
-		}
-		if err != nil {
-			t.Fatalf("it does not start: %v", err)
-		}
-	}
+	command := exec.CommandContext(t.Context(), "sh", "-c", script, self(t))
+	command.Env = append(os.Environ(), commandLine+"="+args, compiled+"="+encoded(t), "TMPDIR="+temporary)
+	return command
 }
 
 func TestServe_endsWithWhatStartedItAndLeavesNothing(t *testing.T) {
@@ -64,14 +29,36 @@ func TestServe_endsWithWhatStartedItAndLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			temporary := t.TempDir()
-			shell, rest := begin(t, temporary, "serve -port 0")
+			command := shell(t, `"$0"; exit $?`, "serve -port 0", temporary)
+			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			command.Stdout, command.Stderr = write, write
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
+				_ = command.Wait()
+				_ = read.Close()
+			})
+			_ = write.Close()
+			_ = read.SetReadDeadline(time.Now().Add(30 * time.Second))
+			lines := bufio.NewReader(read)
+			for line := ""; !strings.Contains(line, "curl -X POST"); {
+				if line, err = lines.ReadString('\n'); err != nil {
+					t.Fatalf("it does not start: %v", err)
+				}
+			}
 
-			if err := end(shell); err != nil {
+			if err := end(command.Process); err != nil {
 				t.Fatal(err)
 			}
 
 			// The functions have the same output: it ends when all of them have.
-			if text, err := io.ReadAll(rest); err != nil {
+			if text, err := io.ReadAll(lines); err != nil {
 				t.Errorf("it has not ended: %v\n%s", err, text)
 			}
 			if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
@@ -83,18 +70,8 @@ func TestServe_endsWithWhatStartedItAndLeavesNothing(t *testing.T) {
 
 func TestRun_withoutAReaderLeavesNothing(t *testing.T) {
 	temporary := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := json.Marshal(bootstraps)
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), "sh", "-c", `"$0" | head -n 1`, self)
-	command.Env = append(os.Environ(), commandLine+"=run", fakeSAMBootstraps+"="+string(compiled), "TMPDIR="+temporary)
 
-	out, err := command.CombinedOutput()
+	out, err := shell(t, `"$0" | head -n 1`, "run", temporary).CombinedOutput()
 
 	if left, _ := os.ReadDir(temporary); err != nil || len(left) > 0 {
 		t.Errorf("got %v, and %v is left: %s", err, left, out)

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -13,11 +12,14 @@ import (
 // as it is. Headers are left out: they carry credentials.
 func gist(event []byte) string {
 	var shape struct {
-		// of a payload of version 1.0, and of 2.0
-		HTTPMethod, Path, RawPath string
-		RequestContext            *requestContext
-		Body                      string
-		IsBase64Encoded           bool
+		// of payload 1.0, and of 2.0
+		HTTPMethod, Path, RawPath, Body string
+		IsBase64Encoded                 bool
+		RequestContext                  *struct {
+			HTTP       struct{ Method string }
+			Identity   struct{ UserArn string }
+			Authorizer struct{ IAM struct{ UserArn string } } // has other forms too, which name the caller in other ways
+		}
 
 		// of EventBridge
 		DetailType *string `json:"detail-type"`
@@ -25,17 +27,21 @@ func gist(event []byte) string {
 		Resources  []string
 		Detail     json.RawMessage
 	}
-	if json.Unmarshal(event, &shape) != nil {
-		return layOut(event)
-	}
-	switch {
-	case shape.RequestContext != nil:
-		c := shape.RequestContext
+	_ = json.Unmarshal(event, &shape) // a member of another form is left out
+	switch c := shape.RequestContext; {
+	case c != nil:
 		body := shape.Body
 		if decoded, err := base64.StdEncoding.DecodeString(body); err == nil && shape.IsBase64Encoded {
 			body = string(decoded)
 		}
-		return httpGist(c.HTTP.Method+shape.HTTPMethod, shape.RawPath+shape.Path, c.caller(), body)
+		text := printable(c.HTTP.Method + shape.HTTPMethod + " " + shape.RawPath + shape.Path)
+		if caller := c.Identity.UserArn + c.Authorizer.IAM.UserArn; caller != "" {
+			text += "\nby " + printable(caller)
+		}
+		if body != "" {
+			text += "\n" + layOut([]byte(body))
+		}
+		return text
 	case shape.DetailType != nil:
 		text := fmt.Sprintf("%s from %s", *shape.DetailType, shape.Source)
 		if len(shape.Resources) > 0 {
@@ -45,35 +51,4 @@ func gist(event []byte) string {
 	default:
 		return layOut(event)
 	}
-}
-
-func httpGist(method, path, caller, body string) string {
-	text := printable(method + " " + path)
-	if caller != "" {
-		text += "\nby " + printable(caller)
-	}
-	if body != "" {
-		text += "\n" + layOut([]byte(body))
-	}
-	return text
-}
-
-// requestContext is the part of an event that says who calls what.
-type requestContext struct {
-	HTTP     struct{ Method string }
-	Identity struct{ UserArn string }
-	// Authorizer has other forms too, which name the caller in other ways.
-	Authorizer json.RawMessage
-}
-
-func (c *requestContext) caller() string {
-	var authorizer struct{ IAM struct{ UserArn string } }
-	if json.Unmarshal(c.Authorizer, &authorizer) != nil {
-		return c.Identity.UserArn
-	}
-	return c.Identity.UserArn + authorizer.IAM.UserArn
-}
-
-func statusText(status int) string {
-	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
 }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -60,9 +61,8 @@ func main() {
 func start(args []string, bootstraps map[string]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
-	return command(untilOrphaned(ctx), args, terminal{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, color: isTerminal(os.Stdout) && wantsColor(), bootstraps: bootstraps,
-	})
+	color := isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" // https://no-color.org
+	return command(untilOrphaned(ctx), args, terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, color: color, bootstraps: bootstraps})
 }
 
 // command runs one subcommand and returns the exit code.
@@ -71,28 +71,23 @@ func command(ctx context.Context, args []string, t terminal) int {
 		t.tell(usage)
 		return exitUsage
 	}
-	var err error
-	switch args[0] {
-	case "run":
-		err = run(ctx, args[1:], t)
-	case "serve":
-		err = serve(ctx, args[1:], t)
-	case "services":
-		err = services(ctx, args[1:], t)
-	case "sam":
-		err = sam(ctx, args[1:], t)
-	case "help", "-h", "-help", "--help":
+	subcommands := map[string]func(context.Context, []string, terminal) error{"run": run, "serve": serve, "services": services, "sam": sam}
+	subcommand := subcommands[args[0]]
+	switch {
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
 		_, _ = io.WriteString(t.out, usage)
-	default:
+		return exitOK
+	case subcommand == nil:
 		t.tell("segura-local: there is no command %q\n\n%s", args[0], usage)
 		return exitUsage
 	}
+	err := subcommand(ctx, args[1:], t)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.Is(err, errUsage):
 		return exitUsage // the flags have said why
-	case errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
 		t.tell("segura-local: interrupted\n")
 	default:
 		t.tell("segura-local: %v\n", err)
@@ -125,14 +120,8 @@ func untilOrphaned(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	go func() {
 		defer cancel()
-		ticker := time.NewTicker(200 * time.Millisecond)
-		defer ticker.Stop()
-		for os.Getppid() == parent {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
+		for os.Getppid() == parent && ctx.Err() == nil {
+			time.Sleep(200 * time.Millisecond)
 		}
 	}()
 	return ctx
@@ -142,7 +131,3 @@ func isTerminal(file *os.File) bool {
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
-
-// wantsColor is false where NO_COLOR asks for none.
-// https://no-color.org
-func wantsColor() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }

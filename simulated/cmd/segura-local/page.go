@@ -18,22 +18,13 @@ const (
 	maxLines   = 120                    // of one document
 )
 
-// page writes for a person. What it writes goes through the table of
-// confidential values first.
+// page writes for a person.
 type page struct {
-	out          io.Writer
-	color        bool
-	confidential func() map[string]string
+	out   io.Writer
+	color bool
 }
 
-func (p *page) print(text string) {
-	if p.confidential != nil {
-		for value, what := range p.confidential() {
-			text = strings.ReplaceAll(text, value, "["+what+"]")
-		}
-	}
-	_, _ = io.WriteString(p.out, text)
-}
+func (p *page) print(text string) { _, _ = io.WriteString(p.out, text) }
 
 func (p *page) printf(format string, args ...any) { p.print(fmt.Sprintf(format, args...)) }
 
@@ -53,16 +44,17 @@ func (p *page) bad(text string) string   { return p.paint("31", text) }
 // field writes a label and lines of text beside it.
 func (p *page) field(label, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		for _, piece := range wrap(line) {
-			p.line(label, piece)
-			label = ""
-		}
+		p.lines(label, wrap(line)...)
+		label = ""
 	}
 }
 
-// line writes a label and one line beside it, however long, for somebody to copy.
-func (p *page) line(label, text string) {
-	p.print("  " + p.faint(fmt.Sprintf("%-*s", labelWidth, label)) + text + "\n")
+// lines writes a label and lines beside it, however long, for somebody to copy.
+func (p *page) lines(label string, lines ...string) {
+	for _, line := range lines {
+		p.print("  " + p.faint(fmt.Sprintf("%-*s", labelWidth, label)) + line + "\n")
+		label = ""
+	}
 }
 
 func (p *page) rule(title, about string) {
@@ -161,9 +153,9 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-func plural(n int, one, many string) string {
+func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return fmt.Sprintf("%d %ss", n, one)
 }

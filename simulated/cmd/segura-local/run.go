@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,36 +16,27 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-const maxEvent = 6 << 20 // what Lambda takes
-
 // run is the subcommand of that name.
 func run(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
-	file := flags.String("event", "", "send the event in this `file` only; - is standard input")
-	function := flags.String("function", "", "`name` of the function that -event is for, api, event or window (default: as the event looks)")
 	logs := flags.Bool("logs", false, "show the functions' log lines too")
 	answers := flags.String("answers", "", "write what each sample is answered to this `file`, as JSON")
 	if err := parse(flags, args, 1, t); err != nil {
 		return err
 	}
-	if flags.NArg() == 1 {
-		*file = flags.Arg(0)
-	}
 	r := newRunner(t, *logs)
-	if *file != "" {
-		return r.one(ctx, *file, *function, t.in)
+	defer r.end()
+	if flags.NArg() == 1 {
+		return r.one(ctx, flags.Arg(0), t.in)
 	}
-	if err := r.samples(ctx, stage.Samples); err != nil || *answers == "" {
+	if err := r.samples(ctx); err != nil || *answers == "" {
 		return err
 	}
 	document, err := json.Marshal(r.answers)
-	if err != nil {
-		return fmt.Errorf("write the answers: %w", err)
+	if err == nil {
+		err = os.WriteFile(*answers, document, 0o600)
 	}
-	if err := os.WriteFile(*answers, document, 0o600); err != nil {
-		return fmt.Errorf("write the answers: %w", err)
-	}
-	return nil
+	return err
 }
 
 // runner sends events and shows what comes of them.
@@ -53,11 +44,10 @@ type runner struct {
 	page       *page
 	logs       bool
 	bootstraps map[string]string // what need not be compiled
+	workspace  string            // a folder, where there has to be one
 	stack      *stage.Stack
 	audited    bool              // an audit line was shown
 	answers    map[string]answer // of the samples, by their files
-
-	anyIdentifier bool // every one has an API secret
 }
 
 // answer is what a function answered.
@@ -70,69 +60,51 @@ func newRunner(t terminal, logs bool) *runner {
 	return &runner{page: &page{out: t.out, color: t.color}, logs: logs, bootstraps: t.bootstraps, answers: map[string]answer{}}
 }
 
-// start compiles and starts what is needed, and says so. The stack runs until
-// the function that it returns is called.
-func (r *runner) start(ctx context.Context, functions ...string) (stop func(), err error) {
-	r.page.print(r.page.bold("The functions, on this machine, with a simulated Segura") + "\n")
-	workspace, err := os.MkdirTemp("", "segura-local")
-	if err != nil {
-		return nil, fmt.Errorf("make a folder to compile to: %w", err)
-	}
-	if err := r.startIn(ctx, workspace, functions); err != nil {
-		_ = os.RemoveAll(workspace)
-		return nil, interrupted(ctx, err)
-	}
-	r.page.confidential = r.stack.Confidential
-	for i, name := range functions {
-		init := r.stack.Function(name).InitDuration()
-		r.page.field(label(i, "started"), stage.FunctionName(name)+", ready in "+milliseconds(init))
-	}
-	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
-	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
-	return func() {
+// end ends what start, or any of the like, has started.
+func (r *runner) end() {
+	if r.stack != nil {
 		_ = r.stack.Close()
-		_ = os.RemoveAll(workspace)
-	}, nil
+	}
+	if r.workspace != "" {
+		_ = os.RemoveAll(r.workspace)
+	}
 }
 
-func (r *runner) startIn(ctx context.Context, workspace string, functions []string) (err error) {
-	bootstraps := r.bootstraps
-	if bootstraps == nil {
+// start compiles and starts what is needed, and says so.
+func (r *runner) start(ctx context.Context, functions ...string) (err error) {
+	r.page.print(r.page.bold("The functions, on this machine, with a simulated Segura") + "\n")
+	if r.bootstraps == nil {
 		r.page.print("  " + r.page.faint("compiling …") + "\n")
 		begin := time.Now()
-		if bootstraps, err = stage.Build(ctx, workspace, stage.BuildOptions{}, functions...); err != nil {
+		if r.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
+			return fmt.Errorf("make a folder to compile to: %w", err)
+		}
+		if r.bootstraps, err = stage.Build(ctx, r.workspace, stage.BuildOptions{}, functions...); err != nil {
 			return err
 		}
 		r.page.field("compiled", "in "+milliseconds(time.Since(begin)))
 	}
-	r.stack, err = stage.Start(ctx, stage.Options{Functions: functions, Bootstraps: bootstraps})
-	return err
-}
-
-func label(i int, text string) string {
-	if i > 0 {
-		return ""
+	if r.stack, err = stage.Start(ctx, stage.Options{Functions: functions, Bootstraps: r.bootstraps}); err != nil {
+		return err
 	}
-	return text
-}
-
-// interrupted tells an interruption from a fault that it caused.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Canceled
+	var started []string
+	for _, name := range functions {
+		started = append(started, stage.FunctionName(name)+", ready in "+milliseconds(r.stack.Function(name).InitDuration()))
 	}
-	return err
+	r.page.field("started", strings.Join(started, "\n"))
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA")
+	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
+	return nil
 }
 
 // samples sends every sample and compares what comes of it.
-func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
+func (r *runner) samples(ctx context.Context) error {
 	begin := time.Now()
-	stop, err := r.start(ctx, stage.Event, stage.API, stage.Window)
-	if err != nil {
+	if err := r.start(ctx, stage.Event, stage.API, stage.Window); err != nil {
 		return err
 	}
-	defer stop()
-	err = r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+	err := r.each(begin, stage.Samples, func(at int) (stage.Exchange, error) {
+		sample := stage.Samples[at]
 		event, err := sample.Read()
 		if err != nil {
 			return stage.Exchange{}, err
@@ -148,62 +120,49 @@ func (r *runner) samples(ctx context.Context, samples []stage.Sample) error {
 }
 
 // each shows what comes of each sample, and compares it.
-func (r *runner) each(ctx context.Context, begin time.Time, samples []stage.Sample,
-	send func(stage.Sample) (stage.Exchange, error),
-) error {
+func (r *runner) each(begin time.Time, samples []stage.Sample, send func(at int) (stage.Exchange, error)) error {
 	failed := 0
 	for i, sample := range samples {
 		if err := r.stack.Reset(); err != nil {
 			return err
 		}
 		r.page.rule(fmt.Sprintf("%d/%d %s", i+1, len(samples), sample.File), sample.About)
-		x, err := send(sample)
+		x, err := send(i)
 		if err != nil {
-			r.page.field("Segura", r.behind(x))
-			return interrupted(ctx, err)
+			r.page.field("Segura", behind(x))
+			return err
 		}
 		r.show(x)
-		if !r.judge(sample, x) {
-			failed++
+		faults := sample.Faults(x)
+		if len(faults) == 0 {
+			r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
+			continue
+		}
+		failed++
+		r.page.field("took", took(x))
+		for _, fault := range faults {
+			r.page.field("", r.page.bad("✗ "+printable(fault)))
 		}
 	}
-	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample", "samples"),
+	r.page.printf("\n%s as they should be, %d not, in %s\n", plural(len(samples)-failed, "sample"),
 		failed, milliseconds(time.Since(begin)))
 	if failed > 0 {
-		return fmt.Errorf("%s not as they should be", plural(failed, "sample", "samples"))
+		return fmt.Errorf("%s not as they should be", plural(failed, "sample"))
 	}
 	return nil
 }
 
-// judge compares an exchange with what the sample is about.
-func (r *runner) judge(sample stage.Sample, x stage.Exchange) bool {
-	faults := sample.Faults(x)
-	if len(faults) == 0 {
-		r.page.field("took", took(x)+"   "+r.page.good("✓ as it should be"))
-		return true
-	}
-	r.page.field("took", took(x))
-	for _, fault := range faults {
-		r.page.field("", r.page.bad("✗ "+printable(fault)))
-	}
-	return false
-}
-
 // one sends one event. It succeeds if the function answered, whatever it
 // answered: a function error is an answer.
-func (r *runner) one(ctx context.Context, file, function string, in io.Reader) error {
+func (r *runner) one(ctx context.Context, file string, in io.Reader) error {
 	event, err := r.readEvent(ctx, file, in)
 	if err != nil {
 		return err
 	}
-	if function == "" {
-		function = stage.FunctionFor(event)
-	}
-	stop, err := r.start(ctx, function)
-	if err != nil {
+	function := stage.FunctionFor(event)
+	if err := r.start(ctx, function); err != nil {
 		return err
 	}
-	defer stop()
 	name, about := "standard input", "an event of yours"
 	if file != "-" {
 		name = filepath.Base(file)
@@ -214,7 +173,7 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 	r.page.rule(name, about)
 	x, err := r.stack.Send(ctx, function, event)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	r.show(x)
 	r.page.field("took", took(x))
@@ -227,13 +186,13 @@ func (r *runner) one(ctx context.Context, file, function string, in io.Reader) e
 
 func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]byte, error) {
 	if file != "-" {
-		opened, err := os.Open(file)
+		event, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the event: %w", err)
 		}
-		defer func() { _ = opened.Close() }()
-		in = opened
-	} else if terminal, ok := in.(*os.File); ok && isTerminal(terminal) {
+		return event, nil
+	}
+	if terminal, ok := in.(*os.File); ok && isTerminal(terminal) {
 		r.page.print("Type or paste an event (JSON), then Ctrl-D on a line of its own. Ctrl-C ends this.\n")
 	}
 	// Reading from a terminal does not end with the context.
@@ -241,27 +200,21 @@ func (r *runner) readEvent(ctx context.Context, file string, in io.Reader) ([]by
 	read := make(chan error, 1)
 	go func() {
 		var err error
-		event, err = io.ReadAll(io.LimitReader(in, maxEvent+1))
+		event, err = io.ReadAll(in)
 		read <- err
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case err := <-read:
-		if err != nil {
-			return nil, fmt.Errorf("read the event: %w", err)
-		}
+		return event, err
 	}
-	if len(event) > maxEvent {
-		return nil, errors.New("read the event: it is larger than Lambda takes")
-	}
-	return event, nil
 }
 
 // show writes what went in, what Segura was asked and what came out.
 func (r *runner) show(x stage.Exchange) {
 	r.page.field("in", stage.FunctionName(x.Function)+" ← "+gist(x.Event))
-	r.page.field("Segura", r.behind(x))
+	r.page.field("Segura", behind(x))
 	answer, err := x.Answer()
 	switch {
 	case err != nil:
@@ -269,7 +222,8 @@ func (r *runner) show(x stage.Exchange) {
 	case answer.ErrorType != "":
 		r.page.field("out", "function error "+r.page.bold(answer.ErrorType)+"\n"+layOut(answer.Text))
 	case answer.Status != 0:
-		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(statusText(answer.Status)), answer.Header.Get("Content-Type"), layOut(answer.Text)))
+		status := strings.TrimSpace(fmt.Sprint(answer.Status, " ", http.StatusText(answer.Status)))
+		r.page.field("out", fmt.Sprintf("%s  %s\n%s", r.page.bold(status), answer.Header.Get("Content-Type"), layOut(answer.Text)))
 	default:
 		r.page.field("out", layOut(answer.Text))
 	}
@@ -288,10 +242,10 @@ func took(x stage.Exchange) string { return milliseconds(x.Invocation.Duration) 
 
 // behind says what Segura and Secrets Manager were asked, and what became of
 // the API secrets.
-func (r *runner) behind(x stage.Exchange) string {
+func behind(x stage.Exchange) string {
 	var lines []string
 	if x.SecretReads > 0 {
-		lines = append(lines, plural(x.SecretReads, "read", "reads")+" of the AWS secret")
+		lines = append(lines, plural(x.SecretReads, "read")+" of the AWS secret")
 	}
 	const most = 20
 	for i, request := range x.Requests {
@@ -313,15 +267,14 @@ func exchangeLine(request seguratest.Request, x stage.Exchange) string {
 		return line
 	}
 	before, known := x.Before[request.Identifier]
-	state := stage.StateName(before)
-	switch after := stage.StateName(x.After[request.Identifier]); {
+	state, after := stage.StateName(before), stage.StateName(x.After[request.Identifier])
+	switch {
 	case !known:
-		return line + "   missing"
+		state = "missing"
 	case state != after:
-		return line + "   " + state + " → " + after
-	case before.Missing || before.Forbidden:
-		return line + "   " + state
-	default:
-		return line + "   " + state + ", as before"
+		state += " → " + after
+	case !before.Missing && !before.Forbidden:
+		state += ", as before"
 	}
+	return line + "   " + state
 }

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,50 +22,92 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-// samOptions are the flags of the subcommand of that name.
-type samOptions struct {
-	path, gateway, name, about, event string
-	logs                              bool
-	args                              []string // of sam local
-}
-
-// What two subcommands ask alike.
 const (
+	// containersName is the name under which containers find this machine.
+	containersName = "host.docker.internal"
+
+	// servicesPort is that of Secrets Manager in tools/sam/local-env.json.
+	servicesPort = 4566
+
+	// What two subcommands ask alike.
 	nameUsage    = "`name` under which containers find this machine"
 	gatewayUsage = "`addresses` that this machine may have on the containers' bridge, or their subnets; without one, the engine has to lead the name here"
 )
 
+// services is the subcommand of that name.
+func services(ctx context.Context, args []string, t terminal) error {
+	flags := flag.NewFlagSet("services", flag.ContinueOnError)
+	port := flags.Int("port", servicesPort, "`number` of the port of Secrets Manager; 0 is any free one")
+	name := flags.String("name", containersName, nameUsage)
+	gateway := flags.String("gateway", "", gatewayUsage)
+	anyIdentifier := flags.Bool("any", false, "have an API secret for every identifier, not for those of the samples alone")
+	if err := parse(flags, args, 0, t); err != nil {
+		return err
+	}
+	r := newRunner(t, false)
+	defer r.end()
+	r.page.print(r.page.bold("What the functions need, for a sam local of yours, until Ctrl-C") + "\n")
+	host, err := r.startServices(ctx, *gateway, stage.Options{
+		AdvertiseHost: *name, SecretsPort: *port, Segura: seguratest.Options{AnyIdentifier: *anyIdentifier},
+	})
+	if err != nil {
+		return err
+	}
+	build, flagsOfAll := "sam build", ""
+	if runtime.GOARCH == "amd64" {
+		flagsOfAll = " --parameter-overrides Architecture=x86_64"
+		build = "ARCH=amd64 sam build" + flagsOfAll
+	}
+	if host != "" {
+		flagsOfAll = " --add-host " + *name + ":" + host + flagsOfAll
+	}
+	r.page.lines("try",
+		build,
+		"sam local invoke EventFunction --event events/direct-one.json"+flagsOfAll,
+		"sam local start-api"+flagsOfAll,
+	)
+	<-ctx.Done()
+	return nil
+}
+
 // sam is the subcommand of that name.
 func sam(ctx context.Context, args []string, t terminal) error {
 	flags := flag.NewFlagSet("sam", flag.ContinueOnError)
-	var o samOptions
-	flags.StringVar(&o.path, "sam", "sam", "`path` of the SAM CLI")
-	flags.StringVar(&o.name, "name", containersName, nameUsage)
-	flags.StringVar(&o.gateway, "gateway", "", gatewayUsage)
-	flags.StringVar(&o.event, "event", "", "send only the sample in this `file` of events/")
-	flags.StringVar(&o.about, "about", "", "`text` to show about the image")
-	flags.BoolVar(&o.logs, "logs", false, "show everything that sam and the functions write too")
+	path := flags.String("sam", "sam", "`path` of the SAM CLI")
+	name := flags.String("name", containersName, nameUsage)
+	gateway := flags.String("gateway", "", gatewayUsage)
+	event := flags.String("event", "", "send only the sample in this `file` of events/")
+	about := flags.String("about", "", "`text` to show about the image")
+	logs := flags.Bool("logs", false, "show everything that sam and the functions write too")
 	if err := parse(flags, args, -1, t); err != nil {
 		return err
 	}
-	o.args = flags.Args()
-	samples, err := samplesOf(o.event)
+	samples, err := samplesOf(*event)
 	if err != nil {
 		return err
 	}
-	workspace, err := os.MkdirTemp("", "segura-local")
-	if err != nil {
+	r := newRunner(t, *logs)
+	defer r.end()
+	if r.workspace, err = os.MkdirTemp("", "segura-local"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(workspace) }()
-	r := newRunner(t, o.logs)
 	r.page.print(r.page.bold("The Segura enable function, in containers of sam local") + "\n")
-	cli, err := r.startForContainers(ctx, o, workspace)
+	host, err := r.startServices(ctx, *gateway, stage.Options{AdvertiseHost: *name})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.stack.Close() }()
-	if err := r.throughSAM(ctx, cli, samples); err != nil || o.event != "" {
+	if *about != "" {
+		r.page.field("image", *about)
+	}
+	variables, err := writeVariables(r.workspace, r.stack.Env())
+	if err != nil {
+		return err
+	}
+	cli := &samCLI{path: *path, args: append(flags.Args(), "--env-vars", variables), env: samEnvironment(r.workspace)}
+	if host != "" {
+		cli.args = append(cli.args, "--add-host", *name+":"+host)
+	}
+	if err := r.throughSAM(ctx, cli, samples); err != nil || *event != "" {
 		return err
 	}
 	r.page.print("\n" + r.page.bold("sam local start-api") + "\n")
@@ -84,43 +127,17 @@ func samplesOf(file string) ([]stage.Sample, error) {
 	return []stage.Sample{sample}, nil
 }
 
-// startForContainers starts Segura and Secrets Manager where containers reach
-// them, and returns a sam local that knows of them.
-func (r *runner) startForContainers(ctx context.Context, o samOptions, workspace string) (*samCLI, error) {
-	host, err := r.startServices(ctx, o.gateway, o.name, 0)
-	if err != nil {
-		return nil, err
-	}
-	if o.about != "" {
-		r.page.field("image", o.about)
-	}
-	variables := filepath.Join(workspace, "variables.json")
-	if err := writeVariables(variables, r.stack.Env()); err != nil {
-		return nil, err
-	}
-	args := append(o.args, "--env-vars", variables)
-	if host != "" {
-		args = append(args, "--add-host", o.name+":"+host)
-	}
-	return &samCLI{path: o.path, args: args, env: samEnvironment(workspace)}, nil
-}
-
-// startServices starts Segura and Secrets Manager, and returns the address for
-// the containers' name of this machine. It is empty where the engine, which runs
-// in a virtual machine then, leads that name to our loopback by itself.
-func (r *runner) startServices(ctx context.Context, gateway, name string, port int) (host string, err error) {
-	host = ourAddress(ctx, gateway)
-	r.stack, err = stage.Start(ctx, stage.Options{
-		Functions: []string{}, ListenHost: host, AdvertiseHost: name, SecretsPort: port,
-		Segura: seguratest.Options{AnyIdentifier: r.anyIdentifier},
-	})
-	if err != nil {
+// startServices starts Segura and Secrets Manager where containers reach them, and
+// returns the address for the containers' name of this machine. It is empty where the
+// engine, which runs in a virtual machine then, leads that name to our loopback by itself.
+func (r *runner) startServices(ctx context.Context, gateway string, o stage.Options) (host string, err error) {
+	o.ListenHost = ourAddress(ctx, gateway)
+	if r.stack, err = stage.Start(ctx, o); err != nil {
 		return "", err
 	}
-	r.page.confidential = r.stack.Confidential
-	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+name+" in the containers")
+	r.page.field("Segura", r.stack.Segura.URL()+", simulated, with a private CA; "+o.AdvertiseHost+" in the containers")
 	r.page.field("secret", stage.SecretName+" at "+r.stack.Secrets.URL())
-	return host, nil
+	return o.ListenHost, nil
 }
 
 // ourAddress is the first of some addresses that this machine can listen on. A
@@ -141,15 +158,16 @@ func ourAddress(ctx context.Context, candidates string) string {
 
 // writeVariables writes the file for --env-vars. It holds the name of the AWS
 // secret and addresses, and nothing that is confidential.
-func writeVariables(file string, env map[string]string) error {
-	document, err := json.MarshalIndent(map[string]any{"Parameters": env}, "", "  ")
+func writeVariables(folder string, env map[string]string) (file string, err error) {
+	file = filepath.Join(folder, "variables.json")
+	document, err := json.Marshal(map[string]any{"Parameters": env})
+	if err == nil {
+		err = os.WriteFile(file, document, 0o600)
+	}
 	if err != nil {
-		return fmt.Errorf("write the variables: %w", err)
+		return "", fmt.Errorf("write the variables: %w", err)
 	}
-	if err := os.WriteFile(file, document, 0o600); err != nil {
-		return fmt.Errorf("write the variables: %w", err)
-	}
-	return nil
+	return file, nil
 }
 
 // samEnvironment is this program's own environment without anything of AWS, and
@@ -182,21 +200,21 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []stage.Sa
 	if err != nil {
 		return err
 	}
-	begin, answered, reached := time.Now(), false, false
-	err = r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
+	answered, reached := false, false
+	err = r.each(time.Now(), samples, func(at int) (stage.Exchange, error) {
+		sample := samples[at]
 		event, err := sample.Read()
 		if err != nil {
 			return stage.Exchange{}, err
 		}
-		file := filepath.Join(root, "events", sample.File)
 		invoke := func() (runtimeapi.Invocation, error) {
-			return cli.invoke(ctx, stage.FunctionName(sample.Function), file)
+			return cli.invoke(ctx, stage.FunctionName(sample.Function), filepath.Join(root, "events", sample.File))
 		}
-		x, err := r.observe(ctx, sample.Function, event, invoke)
-		if errors.Is(err, errNotStarted) && ctx.Err() == nil {
-			// On a busy machine, the emulator in the container is not always up in time.
+		x, err := r.stack.Observe(ctx, sample.Function, event, invoke)
+		if errors.Is(err, errSilent) && x.SecretReads == 0 && ctx.Err() == nil {
+			// On a busy machine, the emulator in the container is not always up in time to start the function.
 			r.page.field("again", r.page.bad(err.Error()))
-			x, err = r.observe(ctx, sample.Function, event, invoke)
+			x, err = r.stack.Observe(ctx, sample.Function, event, invoke)
 		}
 		answered, reached = answered || err == nil, reached || x.SecretReads > 0
 		return x, err
@@ -205,15 +223,6 @@ func (r *runner) throughSAM(ctx context.Context, cli *samCLI, samples []stage.Sa
 		return fmt.Errorf("%w\nnothing reached %s: is there a firewall, or does the engine not run on this machine?", err, r.stack.Secrets.URL())
 	}
 	return err
-}
-
-// observe is for functions that are started for each event.
-func (r *runner) observe(ctx context.Context, function string, event []byte,
-	invoke func() (runtimeapi.Invocation, error),
-) (stage.Exchange, error) {
-	x, err := r.stack.Observe(ctx, function, event, invoke)
-	x.ColdStart = true
-	return x, err
 }
 
 // apiRequest is a request of a person with curl, and the sample whose outcome it
@@ -225,35 +234,27 @@ var apiRequests = []apiRequest{
 	{"/api-secrets/enable", `{"identifiers": [5, 6, 7]}`, "rest-batch.json"},
 }
 
-// event is the request in the form that show understands.
-func (a apiRequest) event() []byte {
-	event, _ := json.Marshal(stage.HTTPEvent(http.MethodPost, a.path, a.body, nil)) // strings and numbers only
-	return event
-}
-
 // throughAPI sends requests through sam local start-api.
 func (r *runner) throughAPI(ctx context.Context, cli *samCLI) error {
 	begin := time.Now()
 	api, err := cli.startAPI(ctx)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	defer api.stop()
-	byName := map[string]apiRequest{}
 	var samples []stage.Sample
 	for _, request := range apiRequests {
-		sample, known := stage.SampleOf(request.like)
-		if !known {
-			return fmt.Errorf("there is no sample %s", request.like)
-		}
+		sample, _ := stage.SampleOf(request.like)
 		sample.File, sample.About = "POST "+request.path, "as "+request.like
-		samples, byName[sample.File] = append(samples, sample), request
+		samples = append(samples, sample)
 	}
-	return r.each(ctx, begin, samples, func(sample stage.Sample) (stage.Exchange, error) {
-		request := byName[sample.File]
-		return r.observe(ctx, stage.API, request.event(), func() (runtimeapi.Invocation, error) {
-			return api.post(ctx, request)
-		})
+	return r.each(begin, samples, func(at int) (stage.Exchange, error) {
+		request := apiRequests[at]
+		event, err := json.Marshal(stage.HTTPEvent(http.MethodPost, request.path, request.body, nil)) // to be shown
+		if err != nil {
+			return stage.Exchange{}, err
+		}
+		return r.stack.Observe(ctx, stage.API, event, func() (runtimeapi.Invocation, error) { return api.post(ctx, request) })
 	})
 }
 
@@ -275,14 +276,14 @@ func (a *samAPI) post(ctx context.Context, request apiRequest) (runtimeapi.Invoc
 		return runtimeapi.Invocation{}, a.output.explain("ask sam local start-api", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxEvent))
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return runtimeapi.Invocation{}, a.output.explain("read the response", err)
 	}
-	payload, err := json.Marshal(map[string]any{
-		"statusCode": response.StatusCode, "multiValueHeaders": response.Header, "body": string(body),
-	})
-	return runtimeapi.Invocation{
-		Payload: payload, Duration: time.Since(begin), Logs: a.output.linesFrom(from),
-	}, err
+	headers := map[string]string{}
+	for name := range response.Header {
+		headers[name] = response.Header.Get(name)
+	}
+	payload, err := json.Marshal(map[string]any{"statusCode": response.StatusCode, "headers": headers, "body": string(body)})
+	return runtimeapi.Invocation{Payload: payload, Duration: time.Since(begin), Logs: a.output.linesFrom(from)}, err
 }

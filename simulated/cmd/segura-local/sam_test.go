@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,12 +23,8 @@ import (
 	"segura-enable/simulated/stage"
 )
 
-// What the fake SAM CLI, which is this test program again, is told.
-const (
-	fakeSAMMode       = "FAKE_SAM"            // what it does: see fakeSAM
-	fakeSAMBootstraps = "FAKE_SAM_BOOTSTRAPS" // the compiled functions, as JSON
-	fakeSAMNotes      = "FAKE_SAM_NOTES"      // a folder to write down in what it was given
-)
+// fakeSAMNotes is a folder for the fake SAM CLI to write down in what it was given.
+const fakeSAMNotes = "FAKE_SAM_NOTES"
 
 // fakeSAM runs the compiled functions as sam local would, without containers.
 func fakeSAM(args []string) error {
@@ -39,96 +34,58 @@ func fakeSAM(args []string) error {
 			flags[arg] = args[i+1]
 		}
 	}
-	if err := note(args, flags["--env-vars"]); err != nil {
+	variables, err := os.ReadFile(flags["--env-vars"])
+	if err != nil {
 		return err
 	}
-	switch os.Getenv(fakeSAMMode) {
-	case "broken":
-		return errors.New("there is no engine")
-	case "silent":
-		return nil
-	case "wrong":
-		_, err := os.Stdout.WriteString(`{"outcome": "succeeded", "results": []}`)
+	note := strings.Join(args, " ") + "\n" + string(variables) + "\n" + strings.Join(os.Environ(), "\n")
+	if err := os.WriteFile(filepath.Join(os.Getenv(fakeSAMNotes), strconv.Itoa(os.Getpid())), []byte(note), 0o600); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if os.Getenv(fakeSAMMode) == "hanging" {
+	run := func(ctx context.Context, name string, event []byte) (inv runtimeapi.Invocation, err error) {
+		var document struct{ Parameters map[string]string }
+		if err := json.Unmarshal(variables, &document); err != nil {
+			return inv, err
+		}
+		bootstrap := bootstraps[stage.API]
+		if name == stage.FunctionName(stage.Event) {
+			bootstrap = bootstraps[stage.Event]
+		}
+		f, err := runtimeapi.Start(ctx, runtimeapi.Options{Bootstrap: bootstrap, FunctionName: name, Env: document.Parameters, Timeout: time.Minute, Output: os.Stderr})
+		if err != nil {
+			return inv, err
+		}
+		defer func() { _ = f.Close() }()
+		return f.Invoke(ctx, event)
+	}
+	switch mode := os.Getenv(fakeSAMMode); {
+	case mode == "broken":
+		return errors.New("there is no engine")
+	case mode == "silent":
+		return nil
+	case mode == "wrong":
+		_, err := os.Stdout.WriteString(`{"outcome": "succeeded", "results": []}`)
+		return err
+	case mode == "hanging":
 		<-ctx.Done()
 		return ctx.Err()
-	}
-	switch args[1] {
-	case "invoke":
-		return fakeInvoke(ctx, args[2], flags)
-	case "start-api":
-		return fakeAPI(ctx, flags)
-	default:
-		return fmt.Errorf("no command %q", args[1])
-	}
-}
-
-// note writes down what the fake was given. Without a folder that its caller made
-// for it, it would be the working folder.
-func note(args []string, variables string) error {
-	if !filepath.IsAbs(os.Getenv(fakeSAMNotes)) {
-		return errors.New(fakeSAMNotes + " names no folder for the notes")
-	}
-	document, err := os.ReadFile(variables)
-	if err != nil {
+	case args[1] == "invoke":
+		event, err := os.ReadFile(flags["--event"])
+		if err != nil {
+			return err
+		}
+		inv, err := run(ctx, args[2], event)
+		if err == nil && mode != "forgetful" {
+			_, err = os.Stdout.Write(append(inv.Payload, '\n'))
+		}
 		return err
 	}
-	name := fmt.Sprintf("%d", os.Getpid())
-	text := strings.Join(args, " ") + "\n" + string(document) + "\n" + strings.Join(os.Environ(), "\n")
-	return os.WriteFile(filepath.Join(os.Getenv(fakeSAMNotes), name), []byte(text), 0o600)
-}
-
-// fakeFunction starts a function for one event.
-func fakeFunction(ctx context.Context, name string, event []byte, flags map[string]string) (inv runtimeapi.Invocation, err error) {
-	var bootstraps map[string]string
-	var variables struct{ Parameters map[string]string }
-	document, err := os.ReadFile(flags["--env-vars"])
-	if err == nil {
-		err = json.Unmarshal(document, &variables)
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(os.Getenv(fakeSAMBootstraps)), &bootstraps)
-	}
-	if err != nil {
-		return inv, err
-	}
-	bootstrap := bootstraps[stage.API]
-	if name == stage.FunctionName(stage.Event) {
-		bootstrap = bootstraps[stage.Event]
-	}
-	f, err := runtimeapi.Start(ctx, runtimeapi.Options{
-		Bootstrap: bootstrap, FunctionName: name, Env: variables.Parameters, Timeout: time.Minute, Output: os.Stderr,
-	})
-	if err != nil {
-		return inv, err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Invoke(ctx, event)
-}
-
-func fakeInvoke(ctx context.Context, name string, flags map[string]string) error {
-	event, err := os.ReadFile(flags["--event"])
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, started+"1 Version: $LATEST")
-	inv, err := fakeFunction(ctx, name, event, flags)
-	if err == nil && os.Getenv(fakeSAMMode) != "forgetful" {
-		_, err = os.Stdout.Write(append(inv.Payload, '\n'))
-	}
-	return err
-}
-
-func fakeAPI(ctx context.Context, flags map[string]string) error {
-	gateway := &stage.Gateway{Invoke: func(r *http.Request, event []byte) (stage.Exchange, error) {
-		inv, err := fakeFunction(r.Context(), stage.FunctionName(stage.API), event, flags)
-		return stage.Exchange{Function: stage.API, Invocation: inv}, err
-	}}
-	server := &http.Server{Addr: net.JoinHostPort(flags["--host"], flags["--port"]), Handler: gateway}
+	server := &http.Server{Addr: net.JoinHostPort(flags["--host"], flags["--port"]), Handler: &stage.Gateway{Invoke: func(r *http.Request, event []byte) (stage.Exchange, error) {
+		inv, err := run(r.Context(), stage.FunctionName(stage.API), event)
+		return stage.Exchange{Invocation: inv}, err
+	}}}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	_ = server.ListenAndServe()
 	return ctx.Err()
@@ -137,34 +94,26 @@ func fakeAPI(ctx context.Context, flags map[string]string) error {
 // callSAM runs the subcommand with the fake, and returns what that noted too.
 func callSAM(ctx context.Context, t *testing.T, mode string, more ...string) (code int, out, stderr string, notes []string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	paths, err := json.Marshal(bootstraps)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
 	t.Setenv(fakeSAMMode, mode)
-	t.Setenv(fakeSAMBootstraps, string(paths))
+	t.Setenv(compiled, encoded(t))
 	t.Setenv(fakeSAMNotes, folder)
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // the fake need not wait a second at its end for others' races
 	var stdout, errors bytes.Buffer
-	args := append([]string{"sam", "-sam", self, "-name", "localhost", "-gateway", "127.0.0.1", "-about", "an image"}, more...)
+	args := append([]string{"sam", "-sam", self(t), "-name", "localhost", "-gateway", "127.0.0.1", "-about", "an image"}, more...)
 	args = append(args, "--", "--template-file", "template.yaml", "--skip-pull-image")
 	code = command(ctx, args, terminal{out: &stdout, err: &errors})
-	files, err := os.ReadDir(folder)
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(filepath.Join(folder, file.Name()))
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		notes = append(notes, string(text))
-		pid, err := strconv.Atoi(file.Name())
+		pid, err := strconv.Atoi(filepath.Base(file))
 		if err == nil && syscall.Kill(pid, 0) == nil {
 			t.Errorf("process %d is left: %s", pid, text)
 		}
@@ -184,16 +133,12 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	if code != exitOK || stderr != "" {
 		t.Fatalf("got exit code %d, errors %q and\n%s", code, stderr, out)
 	}
-	for _, want := range []string{
+	shows(t, out,
 		fmt.Sprintf("%d samples as they should be, 0 not", len(samples)),
 		fmt.Sprintf("%d samples as they should be, 0 not", len(apiRequests)),
 		"function error Segura.PermanentError", "image    an image",
 		"POST /api-secrets/5/enable ──", "as rest-one.json", "207 Multi-Status",
-	} {
-		if !strings.Contains(out, want) {
-			t.Errorf("%q is missing in\n%s", want, out)
-		}
-	}
+	)
 	for _, sample := range samples {
 		called := func(text string) bool {
 			return strings.HasPrefix(text, "local invoke "+stage.FunctionName(sample.Function)+" --event ") &&
@@ -206,7 +151,7 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	}
 	for _, text := range notes {
 		for _, want := range []string{
-			`"SEGURA_SECRET_ID": "` + stage.SecretName + `"`, `"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://localhost:`,
+			`"SEGURA_SECRET_ID":"` + stage.SecretName + `"`, `"AWS_ENDPOINT_URL_SECRETS_MANAGER":"http://localhost:`,
 			"AWS_SECRET_ACCESS_KEY=" + runtimeapi.SecretAccessKey, "SAM_CLI_TELEMETRY=0",
 		} {
 			if !strings.Contains(text, want) {
@@ -227,57 +172,29 @@ func TestSAM_sendsEverySampleAndRequestsToo(t *testing.T) {
 	}
 }
 
-func TestSAM_failsWhereAFunctionAnswersOtherwise(t *testing.T) {
-	code, out, stderr, _ := callSAM(t.Context(), t, "wrong")
+func TestSAM_tellsInWhichWayItFails(t *testing.T) {
+	for mode, row := range map[string]struct {
+		calls     int // zero: of every sample
+		out, said string
+	}{
+		"broken":    {1, "", "there is no engine"},
+		"silent":    {2, "again    invoke EventFunction: sam local invoke: it gave no answer of the\n", "it gave no answer of the function"},
+		"forgetful": {1, "1 read of the AWS secret", "it gave no answer of the function"}, // it had started the function
+		"wrong":     {20, "✗ results: got none, want [5 enabled]", "nothing reached http://localhost:"},
+	} {
+		code, out, stderr, notes := callSAM(t.Context(), t, mode)
 
-	if code != exitFailed || !strings.Contains(stderr, "20 samples not as they should be") {
-		t.Errorf("got exit code %d, errors %q", code, stderr)
-	}
-	for _, want := range []string{"✗ results: got none, want [5 enabled]", "✗ calls to Segura: got none, want [enable 5]", `unknown field "outcome"`} {
-		if !strings.Contains(out, want) {
-			t.Errorf("%q is missing in\n%s", want, out)
+		if code != exitFailed || len(notes) != row.calls || !strings.Contains(out, row.out) || !strings.Contains(stderr, row.said) {
+			t.Errorf("%s: got exit code %d, errors %q, %d calls and\n%s", mode, code, stderr, len(notes), out)
 		}
-	}
-	if !strings.Contains(stderr, "nothing reached http://localhost:") {
-		t.Errorf("got errors %q", stderr)
-	}
-}
-
-func TestSAM_failsAtOnceWhereSAMDoes(t *testing.T) {
-	code, _, stderr, notes := callSAM(t.Context(), t, "broken")
-
-	if code != exitFailed || !strings.Contains(stderr, "there is no engine") || len(notes) != 1 {
-		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
-	}
-}
-
-func TestSAM_asksOnceMoreWhereTheFunctionWasNotStarted(t *testing.T) {
-	code, out, stderr, notes := callSAM(t.Context(), t, "silent")
-
-	if code != exitFailed || !strings.Contains(stderr, "it did not start the function") || len(notes) != 2 {
-		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
-	}
-	if !strings.Contains(out, "again    invoke EventFunction: sam local invoke: it did not start the\n") {
-		t.Errorf("the second try is not shown in\n%s", out)
-	}
-}
-
-func TestSAM_asksOnlyOnceWhereTheFunctionWasStarted(t *testing.T) {
-	code, out, stderr, notes := callSAM(t.Context(), t, "forgetful")
-
-	if code != exitFailed || !strings.Contains(stderr, "it gave no answer of the function") || len(notes) != 1 {
-		t.Errorf("got exit code %d, errors %q, %d calls", code, stderr, len(notes))
-	}
-	if !strings.Contains(out, "1 read of the AWS secret") {
-		t.Errorf("what Segura was asked is not shown in\n%s", out)
+		if mode == "wrong" {
+			shows(t, stderr, "20 samples not as they should be")
+			shows(t, out, "✗ calls to Segura: got none, want [enable 5]", `unknown field "outcome"`)
+		}
 	}
 }
 
 func TestSAM_sendsOneSample(t *testing.T) {
-	if code, _, stderr, _ := callSAM(t.Context(), t, "fine", "-event", "events/unknown.json"); code != exitFailed || !strings.Contains(stderr, "none of the samples") {
-		t.Errorf("got exit code %d, errors %q", code, stderr)
-	}
-
 	code, out, stderr, notes := callSAM(t.Context(), t, "fine", "-event", "events/rest-one.json")
 
 	if code != exitOK || len(notes) != 1 || !strings.Contains(out, "1 sample as they should be") {
@@ -313,11 +230,7 @@ func TestOurAddress_isTheFirstOfThisMachine(t *testing.T) {
 }
 
 func TestServices_areThoseOfTheFileForSAM(t *testing.T) {
-	root, err := stage.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "tools", "sam", "local-env.json"))
+	text, err := os.ReadFile("../../../tools/sam/local-env.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +238,7 @@ func TestServices_areThoseOfTheFileForSAM(t *testing.T) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	stack, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, AdvertiseHost: containersName})
+	stack, err := stage.Start(t.Context(), stage.Options{AdvertiseHost: containersName})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,30 +253,12 @@ func TestServices_areThoseOfTheFileForSAM(t *testing.T) {
 }
 
 func TestServices_runUntilInterruptedAndSayWhatToTry(t *testing.T) {
-	ctx, interrupt := context.WithCancel(t.Context())
-	var out, stderr stage.Buffer
-	ended := make(chan int)
-	go func() {
-		ended <- command(ctx, []string{"services", "-port", "0", "-name", "localhost", "-gateway", "127.0.0.1"}, terminal{out: &out, err: &stderr})
-	}()
-	address := regexp.MustCompile(`http://localhost:\d+`)
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "start-api"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not up:\n%s%s", out.String(), stderr.String())
-		}
-	}
-	if status, _ := request(t, http.MethodPost, address.FindString(out.String()), "{}"); status != http.StatusBadRequest {
+	address, out, end := background(t, `(?s)(http://localhost:\d+).*start-api`, "services", "-port", "0", "-name", "localhost", "-gateway", "127.0.0.1")
+	if status, _ := request(t, http.MethodPost, address, "{}"); status != http.StatusBadRequest {
 		t.Errorf("Secrets Manager answers %d to what is not signed", status)
 	}
 
-	interrupt()
+	end()
 
-	if code := <-ended; code != exitOK || stderr.String() != "" {
-		t.Errorf("got exit code %d, errors %q", code, stderr.String())
-	}
-	for _, want := range []string{"sam build", "sam local invoke EventFunction --event events/direct-one.json --add-host localhost:127.0.0.1"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is missing in\n%s", want, out.String())
-		}
-	}
+	shows(t, out.String(), "sam build", "sam local invoke EventFunction --event events/direct-one.json --add-host localhost:127.0.0.1")
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,15 +22,8 @@ const (
 	samTail  = 30               // lines of its output in an error
 )
 
-// Both are sam's silence: it ends well where the function did not answer.
-var (
-	errNoAnswer   = errors.New("it gave no answer of the function")
-	errNotStarted = errors.New("it did not start the function")
-)
-
-// started is in what sam writes once the emulator of the runtime, in the
-// container, has an event to hand over.
-const started = "START RequestId: "
+// errSilent: sam ends well where the function did not answer.
+var errSilent = errors.New("it gave no answer of the function")
 
 // samCLI runs sam local.
 type samCLI struct {
@@ -67,11 +59,7 @@ func (c *samCLI) invoke(ctx context.Context, function, event string) (runtimeapi
 	inv := runtimeapi.Emulated(bytes.TrimSpace(stdout.Bytes()))
 	inv.Duration, inv.Logs = time.Since(begin), stderr.linesFrom(0)
 	if !json.Valid(inv.Payload) {
-		silence := errNotStarted
-		if slices.ContainsFunc(inv.Logs, func(line string) bool { return strings.HasPrefix(line, started) }) {
-			silence = errNoAnswer
-		}
-		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", silence, inv.Payload))
+		return inv, stderr.explain("sam local invoke", fmt.Errorf("%w, but wrote %q", errSilent, inv.Payload))
 	}
 	return inv, nil
 }
@@ -106,31 +94,21 @@ func (c *samCLI) startAPI(ctx context.Context) (*samAPI, error) {
 		cancel()
 		<-ended
 	}
-	if err := listens(ctx, address, ended); err != nil {
-		api.stop()
-		return nil, api.output.explain("sam local start-api", err)
-	}
-	return api, nil
-}
-
-// listens waits until somebody listens.
-func listens(ctx context.Context, address string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, samLimit)
-	defer cancel()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
+	limit := time.After(samLimit)
 	for {
-		var dialer net.Dialer
-		if connection, err := dialer.DialContext(ctx, "tcp", address); err == nil {
-			return connection.Close()
+		if connection, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
+			return api, connection.Close()
 		}
 		select {
+		case <-time.After(100 * time.Millisecond):
+			continue
 		case <-ended:
-			return errors.New("it has ended")
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
+			err = errors.New("it has ended")
+		case <-limit:
+			err = errors.New("it does not listen")
 		}
+		api.stop()
+		return nil, api.output.explain("sam local start-api", err)
 	}
 }
 

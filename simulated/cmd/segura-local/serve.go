@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,50 +43,44 @@ func serve(ctx context.Context, args []string, t terminal) error {
 	}
 	defer func() { _ = listener.Close() }()
 	r := newRunner(t, *logs)
-	stop, err := r.start(ctx, stage.API, stage.Window)
-	if err != nil {
+	defer r.end()
+	if err := r.start(ctx, stage.API, stage.Window); err != nil {
 		return err
 	}
-	defer stop()
 	s := &endpoint{runner: r, url: "http://" + listener.Addr().String()}
 	s.introduce()
 	var schedule sync.WaitGroup
 	schedule.Go(func() { s.reconcile(ctx) })
 	err = s.listen(ctx, listener)
 	schedule.Wait()
+	r.end()
 	r.page.print("\nended; no process is left\n")
 	return err
 }
 
-// reconcileEvery is how often the schedule of windows runs.
-const reconcileEvery = time.Minute
-
 // reconcile is the schedule of windows. It says what it has changed.
 func (s *endpoint) reconcile(ctx context.Context) {
-	ticker := time.NewTicker(reconcileEvery)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(time.Minute):
 		}
 		s.mu.Lock()
-		x, err := s.runner.stack.Send(ctx, stage.Window, []byte(`{"reconcile": true}`))
+		x, err := s.stack.Send(ctx, stage.Window, []byte(`{"reconcile": true}`))
 		s.mu.Unlock()
 		if err == nil && len(x.Requests) > 0 {
-			s.runner.page.printf("%s  reconcile  %s\n", s.runner.page.faint(time.Now().Format(time.TimeOnly)), printable(string(x.Invocation.Payload)))
+			s.page.printf("%s  reconcile  %s\n", s.page.faint(time.Now().Format(time.TimeOnly)), printable(string(x.Invocation.Payload)))
 		}
 	}
 }
 
-// endpoint is the functions behind HTTP.
+// endpoint is the functions behind HTTP. One request at a time reaches them, as one Lambda
+// environment takes them: so each line can say what Segura was asked for it.
 type endpoint struct {
-	runner *runner
-	url    string
+	*runner
+	url string
 
-	// One request at a time reaches the function, as one Lambda environment
-	// takes them: so each line can say what Segura was asked for it.
 	mu sync.Mutex
 }
 
@@ -96,19 +91,18 @@ func (s *endpoint) listen(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+		_ = server.Close()
+	})
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("end: %w", err)
-	}
-	_ = server.Close()
+	<-ended
 	return nil
 }
 
@@ -119,7 +113,7 @@ func (s *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case statesPath:
 		s.own(w, r, http.MethodGet, func() error { return nil })
 	case resetPath:
-		s.own(w, r, http.MethodPost, s.runner.stack.Reset)
+		s.own(w, r, http.MethodPost, s.stack.Reset)
 	default:
 		gateway := stage.Gateway{Invoke: s.invoke}
 		gateway.ServeHTTP(w, r)
@@ -140,32 +134,23 @@ func (s *endpoint) own(w http.ResponseWriter, r *http.Request, method string, do
 	} else if err := do(); err != nil {
 		status, body["message"] = http.StatusInternalServerError, err.Error()
 	} else {
-		body["api_secrets"] = s.states()
+		states := s.stack.Segura.States()
+		var all []any
+		for _, identifier := range slices.Sorted(maps.Keys(states)) {
+			all = append(all, map[string]any{"identifier": identifier, "state": stage.StateName(states[identifier])})
+		}
+		body["api_secrets"] = all
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 	s.line(r, status, "")
 }
 
-type stateEntry struct {
-	Identifier int64  `json:"identifier"`
-	State      string `json:"state"`
-}
-
-func (s *endpoint) states() []stateEntry {
-	states := s.runner.stack.Segura.States()
-	var all []stateEntry
-	for _, identifier := range slices.Sorted(maps.Keys(states)) {
-		all = append(all, stateEntry{identifier, stage.StateName(states[identifier])})
-	}
-	return all
-}
-
 // invoke asks the function and writes the line of this request.
 func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, err := s.runner.stack.Send(r.Context(), stage.FunctionFor(event), event)
+	x, err := s.stack.Send(r.Context(), stage.FunctionFor(event), event)
 	if err != nil {
 		s.line(r, http.StatusInternalServerError, err.Error())
 		return x, err
@@ -176,8 +161,8 @@ func (s *endpoint) invoke(r *http.Request, event []byte) (stage.Exchange, error)
 	} else {
 		s.line(r, answer.Status, account(answer, x))
 	}
-	if s.runner.logs {
-		s.runner.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
+	if s.logs {
+		s.page.field("log", printable(strings.Join(x.Invocation.Logs, "\n")))
 	}
 	return x, nil
 }
@@ -197,11 +182,11 @@ func account(answer stage.Answer, x stage.Exchange) string {
 		words = append(words, answer.Problem.Code+" "+answer.Problem.Detail)
 	}
 	return fmt.Sprintf("%s   %s, %s to Segura", strings.Join(words, ", "),
-		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request", "requests"))
+		milliseconds(x.Invocation.Duration), plural(len(x.Requests), "request"))
 }
 
 func (s *endpoint) line(r *http.Request, status int, text string) {
-	p := s.runner.page
+	p := s.page
 	code := p.good(strconv.Itoa(status))
 	if status >= http.StatusBadRequest {
 		code = p.bad(strconv.Itoa(status))
@@ -212,46 +197,37 @@ func (s *endpoint) line(r *http.Request, status int, text string) {
 
 // introduce tells what there is and what to try.
 func (s *endpoint) introduce() {
-	p := s.runner.page
+	p := s.page
 	p.printf("\n%s is the API and the window function behind an HTTP API, until Ctrl-C\n\n", p.bold(s.url))
-	for i, line := range summary(s.runner.stack.Segura.States()) {
-		p.field(label(i, "exist"), line)
-	}
-	p.field("", "no other does; above 999 none is allowed (SEGURA_ALLOWED_IDENTIFIERS="+stage.AllowedIdentifiers+")")
+	p.field("exist", strings.Join(summary(s.stack.Segura.States()), "\n")+
+		"\nno other does; above 999 none is allowed (SEGURA_ALLOWED_IDENTIFIERS="+stage.AllowedIdentifiers+")")
 	p.print("\n")
-	for i, line := range []string{
-		"curl -X POST " + s.url + "/api-secrets/5/enable",
-		"curl -X POST " + s.url + "/api-secrets/5/disable",
-		"curl -X POST " + s.url + "/api-secrets/enable -H 'Content-Type: application/json' -d '{\"identifiers\": [5, 6, 7, 8]}'",
-		"curl -X POST " + s.url + "/windows -H 'Content-Type: application/json' -d '{\"identifiers\": [5], \"for\": \"PT1M\"}'",
-		"curl " + s.url + "/windows",
-		"curl " + s.url + statesPath,
-		"curl -X POST " + s.url + resetPath,
-	} {
-		p.line(label(i, "try"), line)
-	}
+	p.lines("try",
+		"curl -X POST "+s.url+"/api-secrets/5/enable",
+		"curl -X POST "+s.url+"/api-secrets/5/disable",
+		"curl -X POST "+s.url+"/api-secrets/enable -H 'Content-Type: application/json' -d '{\"identifiers\": [5, 6, 7, 8]}'",
+		"curl -X POST "+s.url+"/windows -H 'Content-Type: application/json' -d '{\"identifiers\": [5], \"for\": \"PT1M\"}'",
+		"curl "+s.url+"/windows",
+		"curl "+s.url+statesPath,
+		"curl -X POST "+s.url+resetPath,
+	)
 	p.print("\n")
 }
 
 // summary is a line for each run of identifiers in the same state.
-func summary(states map[int64]seguratest.APISecret) []string {
+func summary(states map[int64]seguratest.APISecret) (lines []string) {
 	meaning := map[string]string{"missing": "missing: Segura's 1005", "forbidden": "forbidden to the access key: Segura's 1006"}
-	var lines []string
-	identifiers := slices.Sorted(maps.Keys(states))
-	for i := 0; i < len(identifiers); {
-		first, state := identifiers[i], stage.StateName(states[identifiers[i]])
-		last := first
-		for i++; i < len(identifiers) && identifiers[i] == last+1 && stage.StateName(states[identifiers[i]]) == state; i++ {
-			last = identifiers[i]
+	for left := slices.Sorted(maps.Keys(states)); len(left) > 0; {
+		n, state := 1, stage.StateName(states[left[0]])
+		for n < len(left) && left[n] == left[n-1]+1 && stage.StateName(states[left[n]]) == state {
+			n++
 		}
-		span := strconv.FormatInt(first, 10)
-		if last > first {
-			span += "-" + strconv.FormatInt(last, 10)
+		span := strconv.FormatInt(left[0], 10)
+		if n > 1 {
+			span += "-" + strconv.FormatInt(left[n-1], 10)
 		}
-		if long, ok := meaning[state]; ok {
-			state = long
-		}
-		lines = append(lines, fmt.Sprintf("%-8s %s", span, state))
+		lines = append(lines, fmt.Sprintf("%-8s %s", span, cmp.Or(meaning[state], state)))
+		left = left[n:]
 	}
 	return lines
 }

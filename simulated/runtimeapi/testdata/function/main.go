@@ -43,6 +43,8 @@ func (f *function) handle(ctx context.Context, e event) (any, error) {
 	fmt.Println("out", lc.AwsRequestID, e.Text)
 	fmt.Fprintln(os.Stderr, "err", lc.AwsRequestID, e.Text)
 	switch e.Do {
+	case "half":
+		fmt.Print("half a line ")
 	case "fail":
 		return nil, messages.InvokeResponse_Error{Type: "Test.Failure", Message: strings.Repeat("x", e.Bytes) + e.Text}
 	case "error":
@@ -58,8 +60,6 @@ func (f *function) handle(ctx context.Context, e event) (any, error) {
 		for f.met.Add(1); f.met.Load() < e.Number; {
 			time.Sleep(time.Millisecond)
 		}
-	case "large":
-		return strings.Repeat("x", e.Bytes), nil
 	case "allocate":
 		b := make([]byte, e.Bytes)
 		for i := range b {
