@@ -94,6 +94,7 @@ func TestRead_refusesInASentenceWithoutValues(t *testing.T) {
 		{full, `{"identifier":5,"\n":"marker"}`, `unknown field "\n"`},
 		{full, `{"Records":[{"eventSource":"aws:s3"}]}`, `unknown field "Records"`},
 		{lenient, `{"identifier":5,"reaſon":"marker"}`, `unknown field "rea\u017fon"`},
+		{lenient, `{"identifier":5,"Reason":null}`, `unknown field "Reason"`},
 		{overHTTP, `{"identifier":5,"action":"disable"}`, `unknown field "action"`},
 		{overHTTP, `{"check":true}`, `unknown field "check"`},
 		{reasonOnly, `{"identifier":5}`, `unknown field "identifier"`},
