@@ -19,15 +19,15 @@ type try struct {
 
 // enter makes the calls unless the breaker is open, and reports to it what came of them.
 func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
-	probe, fault := t.breaker.enter(ctx)
+	p, fault := t.breaker.enter(ctx)
 	if fault != nil {
 		return segura.Answer{}, fault
 	}
-	before := t.breaker.replies.Load()
-	defer t.breaker.leave(probe)
+	var lost *apisecret.Error
+	defer func() { t.breaker.leave(p, lost) }()
 	answer, fault := t.call(ctx)
 	if fault != nil && (fault.Cause == apisecret.NoReply || fault.Cause == apisecret.TokenRefused) {
-		t.breaker.giveUp(before, fault)
+		lost = fault
 	}
 	return answer, fault
 }
