@@ -118,18 +118,6 @@ func TestRun_isNotEndedByOneSickIdentifier(t *testing.T) {
 	}
 }
 
-func TestRun_hasAllAttemptsForTheIdentifierAfterAFailedOne(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
-	w.Runner.Concurrency = 1
-	w.Fail(callsFor(1000), seguratest.CloseConnection(), -1)
-	w.Fail(callsFor(1001), seguratest.CloseConnection(), 3)
-
-	result := w.enable(t.Context(), 1000, 1001, 1002)
-
-	w.requireItems(t, result, failed(1000, 4, apisecret.UpstreamUnreachable, true), done(1001, apisecret.Enabled, 4), done(1002, apisecret.Enabled, 1))
-}
-
 func TestRun_goesOnWhenSeguraComesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true})

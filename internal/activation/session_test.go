@@ -116,17 +116,6 @@ func TestEnable_triesRefusedCredentialsOnce(t *testing.T) {
 	}
 }
 
-func TestEnable_triesTheSameCredentialsAgainInTheNextRequest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, seguratest.Options{})
-	w.Fail(tokenCalls, seguratest.InvalidClient401(), 1)
-
-	first, second := w.enable(t.Context(), 100), w.enable(t.Context(), 5)
-
-	w.requireItems(t, first, failed(100, 0, apisecret.AuthenticationFailed, false))
-	w.requireItems(t, second, done(5, apisecret.Enabled, 1))
-}
-
 func TestEnable_asksForOneNewTokenForAllIdentifiers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{AnyIdentifier: true, Latency: seguratest.Latency{Call: 5 * time.Millisecond, Token: 20 * time.Millisecond}})
@@ -172,16 +161,17 @@ func TestEnable_replacesATokenBeforeItExpires(t *testing.T) {
 	}
 }
 
+// What was refused to one request is tried again in the next.
 func TestWarm_obtainsATokenAheadOrTellsWhyNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seguratest.Options{})
 	w.Fail(tokenCalls, seguratest.InvalidClient401(), 1)
 
-	refused, fault := w.Runner.Warm(t.Context()), w.Runner.Warm(t.Context())
+	refused, obtained := w.Runner.Warm(t.Context()), w.Runner.Warm(t.Context())
 	w.enable(t.Context(), 5)
 
-	if refused == nil || refused.Code != apisecret.AuthenticationFailed || fault != nil {
-		t.Errorf("got %v, then %v", refused, fault)
+	if refused == nil || refused.Code != apisecret.AuthenticationFailed || obtained != nil {
+		t.Errorf("got %v, then %v", refused, obtained)
 	}
 	if requests := w.Requests(); len(requests) != 3 || requests[1].Kind != seguratest.KindToken {
 		t.Errorf("got %+v, want two token calls ahead of the call", requests)
