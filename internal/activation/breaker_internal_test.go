@@ -118,32 +118,19 @@ func TestBreaker_triesOneAtATimeWhileInDoubt(t *testing.T) {
 		second := len(entered)
 		b.reply()
 		synctest.Wait()
+		others := len(entered)
+		probe, other := <-entered, <-entered
+		b.leave(other.pass, silence) // there is doubt again, and the probe is still under way
+		again := entering(t, b, 1)
+		beside := len(again)
+		b.leave(probe.pass, nil)
+		next := <-again
 
-		if first != 1 || second != 1 || len(entered) != 9 {
-			t.Errorf("got %d tried at once, then %d, and %d after a reply; want 1, 1 and all 9", first, second, len(entered))
+		if first != 1 || second != 1 || others != 9 || beside != 0 {
+			t.Errorf("got %d tried at once, then %d, %d after a reply and %d beside an earlier probe; want 1, 1, 9 and 0", first, second, others, beside)
 		}
-		if probe, other := <-entered, <-entered; !probe.probe || other.probe {
-			t.Error("want the second to be a probe and the others none")
-		}
-	})
-}
-
-// A probe that is still under way when the breaker has closed and doubts again is the
-// one at a time.
-func TestBreaker_waitsForAnEarlierProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := doubted(t)
-		probe, _ := b.enter(t.Context())
-		b.reply()
-		other, _ := b.enter(t.Context())
-		b.leave(other, silence)
-
-		entered := entering(t, b, 1)
-		before := len(entered)
-		b.leave(probe, nil)
-
-		if next := <-entered; before != 0 || !next.probe {
-			t.Errorf("got %d tried beside the earlier probe, then a probe: %t", before, next.probe)
+		if !probe.probe || other.probe || !next.probe {
+			t.Errorf("got probes: %t, %t after a reply, and %t in doubt", probe.probe, other.probe, next.probe)
 		}
 	})
 }

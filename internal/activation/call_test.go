@@ -79,17 +79,3 @@ func TestCall_beginsNothingAtItsLimitAndIsSilentThen(t *testing.T) {
 		t.Errorf("got the audit lines %s", got)
 	}
 }
-
-func TestCall_disablesWhatTheAllowListLacksWhereItIsToldTo(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
-	w.Runner.Allowed, _ = apisecret.ParseSet("1-9")
-
-	done := w.Runner.Call(t.Context(), []activation.Call{
-		{Action: apisecret.Disable, Identifier: 1000, Unrestricted: true}, {Action: apisecret.Enable, Identifier: 1000},
-	})
-
-	if done[0].Item.Error != nil || done[1].Item.Error == nil || done[1].Item.Error.Code != apisecret.NotAllowed {
-		t.Errorf("got %+v", done)
-	}
-}

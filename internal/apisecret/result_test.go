@@ -61,16 +61,9 @@ func TestDocument_isWordedAsPromised(t *testing.T) {
 
 func TestRetryable_ifAnyFailureIs(t *testing.T) {
 	lasting, passing, none := failed(1, apisecret.NotFound, ""), failed(2, apisecret.RateLimited, ""), item(3, apisecret.Enabled)
-	for _, row := range []struct {
-		items []apisecret.Item
-		want  bool
-	}{
-		{[]apisecret.Item{none}, false},
-		{[]apisecret.Item{none, lasting}, false},
-		{[]apisecret.Item{lasting, passing, none}, true},
-	} {
-		if got := (apisecret.Result{Items: row.items}).Retryable(); got != row.want {
-			t.Errorf("%v: got %t, want %t", row.items, got, row.want)
+	for want, items := range map[bool][]apisecret.Item{false: {none, lasting}, true: {lasting, passing, none}} {
+		if got := (apisecret.Result{Items: items}).Retryable(); got != want {
+			t.Errorf("%v: got %t, want %t", items, got, want)
 		}
 	}
 }
