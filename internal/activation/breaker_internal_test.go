@@ -153,16 +153,15 @@ func TestBreaker_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 func TestBreaker_tellsWaitersThatItIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(0)
-		for range tripAfter - 1 {
-			p, _ := b.enter(t.Context())
-			b.leave(p, silence)
-		}
-		probe, _ := b.enter(t.Context())
+		begun := entering(t, b, tripAfter)
+		b.leave((<-begun).pass, silence)
 		waiting := entering(t, b, 5)
+		<-waiting // a probe, and it is still under way
 
-		b.leave(probe, silence)
+		b.leave((<-begun).pass, silence)
+		b.leave((<-begun).pass, silence)
 
-		for range cap(waiting) {
+		for range cap(waiting) - 1 {
 			if got := <-waiting; got.open != silence {
 				t.Errorf("got %v, want %v", got.open, silence)
 			}

@@ -69,6 +69,10 @@ func TestEnable_asksForANewTokenWhenTheGatewayRefusesIt(t *testing.T) {
 		"twice, and the secret has not changed": {plays: faults{refused, refused}, want: refusedForGood(2), tokens: 2, rereads: 1, status: 404},
 		"twice, and the secret has changed":     {plays: faults{refused, refused}, changed: true, want: enabled(3), tokens: 3, rereads: 1},
 		"the changed secret's token too":        {plays: faults{refused, refused, refused}, changed: true, want: refusedForGood(3), tokens: 3, rereads: 1, status: 404},
+		"and then that of another identifier": {
+			plays: faults{refused, refused, refused, refused}, changed: true,
+			want: append(refusedForGood(3), failed(7, 1, apisecret.AuthenticationFailed, false)), tokens: 3, rereads: 1, status: 404,
+		},
 		"each after it was accepted": {
 			plays: faults{fine, refused, fine, refused, fine, refused},
 			want:  []summary{done(1000, apisecret.Enabled, 1), done(1001, apisecret.Enabled, 2), done(1002, apisecret.Enabled, 2), done(1003, apisecret.Enabled, 2)}, tokens: 4,

@@ -112,7 +112,7 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *apisecret.
 	began := time.Now()
 	answer, fault := g.client.Do(ctx, t.what.Action, t.what.Identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
-	t.open = t.open || fault != nil && !settled[fault.Code] && fault.Cause != apisecret.TokenRefused
+	t.open = t.open || fault != nil && !settled[fault.Code]
 	if fault == nil || fault.Cause != apisecret.NoReply && fault.Cause != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
 		t.breaker.reply()
 	}
