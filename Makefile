@@ -244,11 +244,6 @@ bench: $(SUPERVISE) ## Measure the functions beside their peers, as whole proces
 	$(call title,bench)
 	CGO_ENABLED=0 exec $(SUPERVISE) $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -only '$(BENCH)' -python '$(PYTHON),.venv/bin/python' -out test/bench
 
-# Compare two outputs with benchstat (golang.org/x/perf).
-.PHONY: bench-go
-bench-go: $(SUPERVISE) ## Go benchmarks of the hot pieces
-	@exec $(SUPERVISE) $(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/segura ./internal/telemetry ./internal/event
-
 .PHONY: fmt
 fmt: ## Format the Go code
 	gofmt -s -w $(ROOMS)

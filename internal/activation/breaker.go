@@ -3,7 +3,6 @@ package activation
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"segura-enable/internal/apisecret"
@@ -18,75 +17,78 @@ import (
 // silence of the patience, it opens: the identifiers left fail with the last fault.
 // A token that is refused to every identifier counts as no reply.
 //
-// The zero value is closed, and has no patience.
+// It is made by newBreaker.
 type breaker struct {
 	patience time.Duration // how long a silence has to last
 
-	replies atomic.Int64
-
 	mu      sync.Mutex
-	lost    int       // identifiers given up since the last reply
-	since   time.Time // when the first of them was
-	probing bool      // half-open, and one identifier is under way
+	changed *sync.Cond // of what follows
+	replies int        // so far
+	lost    int        // identifiers given up since the last reply
+	since   time.Time  // when the first of them was
+	probing bool       // half-open, and one identifier is under way
 	open    *apisecret.Error
-	changed chan struct{} // closed at the next change; nil if nobody waits
 }
 
 // tripAfter is how many identifiers in a row have to be given up: two that are
 // faulty side by side do not end the request for the others.
 const tripAfter = 3
 
-// enter waits until an identifier may be tried and reports whether it is a probe; or
-// it returns the fault with which the breaker opened.
-func (b *breaker) enter(ctx context.Context) (probe bool, open *apisecret.Error) {
-	for {
-		b.mu.Lock()
-		if open := b.open; open != nil || b.lost == 0 {
-			b.mu.Unlock()
-			return false, open
-		}
-		if !b.probing {
-			b.probing = true
-			b.mu.Unlock()
-			return true, nil
-		}
-		if b.changed == nil {
-			b.changed = make(chan struct{})
-		}
-		changed := b.changed
-		b.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false, timeRanOut()
-		}
+func newBreaker(patience time.Duration) *breaker {
+	b := &breaker{patience: patience}
+	b.changed = sync.NewCond(&b.mu)
+	return b
+}
+
+// pass is the leave to try an identifier.
+type pass struct {
+	probe   bool
+	replies int // there were when it was given
+}
+
+// enter waits until an identifier may be tried, or returns the fault with which the
+// breaker opened.
+func (b *breaker) enter(ctx context.Context) (pass, *apisecret.Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost > 0 {
+		defer context.AfterFunc(ctx, func() { b.change(func() {}) })()
 	}
-}
-
-// leave ends what enter began.
-func (b *breaker) leave(probe bool) {
-	if probe {
-		b.change(func() { b.probing = false })
+	for b.open == nil && b.lost > 0 && b.probing {
+		if ctx.Err() != nil {
+			return pass{}, timeRanOut()
+		}
+		b.changed.Wait()
 	}
+	if b.open != nil || b.lost == 0 {
+		return pass{replies: b.replies}, b.open
+	}
+	b.probing = true
+	return pass{true, b.replies}, nil
 }
 
-// reply notes that Segura answered.
-func (b *breaker) reply() {
-	b.replies.Add(1)
-	b.change(func() { b.lost, b.open = 0, nil })
-}
-
-// giveUp notes an identifier that was given up with the fault; before is how many
-// replies there were when it began.
-func (b *breaker) giveUp(before int64, fault *apisecret.Error) {
+// leave ends what enter began. lost is the fault if the identifier was given up
+// without a reply, else nil.
+func (b *breaker) leave(p pass, lost *apisecret.Error) {
 	b.change(func() {
-		if b.replies.Load() != before {
+		if p.probe {
+			b.probing = false
+		}
+		if lost == nil || b.replies != p.replies {
 			return
 		}
 		if b.lost++; b.lost == 1 {
 			b.since = time.Now()
 		}
-		b.trip(fault)
+		b.trip(lost)
+	})
+}
+
+// reply notes that Segura answered.
+func (b *breaker) reply() {
+	b.change(func() {
+		b.replies++
+		b.lost, b.open = 0, nil
 	})
 }
 
@@ -112,8 +114,5 @@ func (b *breaker) change(how func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	how()
-	if b.changed != nil {
-		close(b.changed)
-		b.changed = nil
-	}
+	b.changed.Broadcast()
 }

@@ -9,176 +9,161 @@ import (
 	"segura-enable/internal/apisecret"
 )
 
-func silence() *apisecret.Error {
-	fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-	fault.Cause = apisecret.NoReply
-	return fault
-}
-
-func refusal() *apisecret.Error {
-	fault := apisecret.NewError(apisecret.AuthenticationFailed, "")
-	fault.Cause = apisecret.TokenRefused
-	return fault
-}
+var (
+	silence = &apisecret.Error{Code: apisecret.UpstreamTimeout, Cause: apisecret.NoReply}
+	refusal = &apisecret.Error{Code: apisecret.AuthenticationFailed, Cause: apisecret.TokenRefused}
+)
 
 // lose has one identifier after another given up with the fault, each after d, and
-// returns how many were tried before Segura was found dead.
-func lose(t *testing.T, b *breaker, fault *apisecret.Error, d time.Duration, most int) int {
+// returns how many were tried before the breaker opened.
+func lose(t *testing.T, b *breaker, fault *apisecret.Error, d time.Duration) int {
 	t.Helper()
-	for tried := range most {
-		probe, dead := b.enter(t.Context())
-		if dead != nil {
-			if dead != fault {
-				t.Errorf("got the fault %v, want that of the last identifier", dead)
+	for tried := range 100 {
+		p, open := b.enter(t.Context())
+		if open != nil {
+			if open != fault {
+				t.Errorf("got the fault %v, want that of the last identifier", open)
 			}
 			return tried
 		}
-		before := b.replies.Load()
 		time.Sleep(d)
-		b.giveUp(before, fault)
-		b.leave(probe)
+		b.leave(p, fault)
 	}
-	return most
+	return 100
 }
 
-func TestBreaker_isDeadAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
+// isClosed reports whether an identifier may be tried, and not as a probe.
+func isClosed(t *testing.T, b *breaker) bool {
+	t.Helper()
+	p, open := b.enter(t.Context())
+	return open == nil && !p.probe
+}
+
+// doubted returns a breaker that is half-open.
+func doubted(t *testing.T) *breaker {
+	t.Helper()
+	b := newBreaker(time.Hour)
+	p, _ := b.enter(t.Context())
+	b.leave(p, silence)
+	return b
+}
+
+// entry is what came of entering.
+type entry struct {
+	pass
+	open *apisecret.Error
+}
+
+// entering has so many identifiers enter, and returns where those are told that may.
+func entering(t *testing.T, b *breaker, n int) <-chan entry {
+	t.Helper()
+	entered := make(chan entry, n)
+	for range n {
+		go func() {
+			p, open := b.enter(t.Context())
+			entered <- entry{p, open}
+		}()
+	}
+	synctest.Wait()
+	return entered
+}
+
+func TestBreaker_opensAfterSeveralIdentifiersAndALastingSilence(t *testing.T) {
 	for _, row := range []struct {
-		name     string
-		patience time.Duration
-		each     time.Duration
-		fault    *apisecret.Error
-		want     int
+		name           string
+		patience, each time.Duration
+		fault          *apisecret.Error
+		want           int
 	}{
-		{"quick silence", 5 * time.Second, time.Second, silence(), 6},
-		{"slow silence", 5 * time.Second, 10 * time.Second, silence(), tripAfter},
-		{"no patience", 0, time.Millisecond, silence(), tripAfter},
-		{"refused tokens", time.Hour, time.Millisecond, refusal(), tripAfter},
+		{"quick silence", 5 * time.Second, time.Second, silence, 6},
+		{"slow silence", 5 * time.Second, 10 * time.Second, silence, tripAfter},
+		{"no patience", 0, time.Millisecond, silence, tripAfter},
+		{"refused tokens", time.Hour, time.Millisecond, refusal, tripAfter},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := breaker{patience: row.patience}
+			b := newBreaker(row.patience)
 
-			if got := lose(t, &b, row.fault, row.each, 100); got != row.want {
-				t.Errorf("%s: got %d identifiers tried, want %d", row.name, got, row.want)
+			got := lose(t, b, row.fault, row.each)
+			b.reply() // of one that was still under way
+			closed := isClosed(t, b)
+			again := lose(t, b, row.fault, row.each)
+
+			if got != row.want || !closed || again != row.want {
+				t.Errorf("%s: got %d identifiers tried, closed by a reply: %t, then %d more; want %d each", row.name, got, closed, again, row.want)
 			}
 		})
 	}
 }
 
-func TestBreaker_needsNoPatienceForAFaultThatWillNotPass(t *testing.T) {
-	b := breaker{patience: time.Hour}
-	fault := apisecret.NewError(apisecret.AuthenticationFailed, "")
-	fault.Cause = apisecret.TokenRefused
-
-	for range tripAfter {
-		b.giveUp(b.replies.Load(), fault)
-	}
-
-	if probe, dead := b.enter(t.Context()); probe || dead != fault {
-		t.Errorf("got a probe: %t, dead: %v; want %v", probe, dead, fault)
-	}
-}
-
-func TestBreaker_comesBackWithAnyReply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := breaker{}
-		fault := silence()
-		lose(t, &b, fault, time.Second, 100)
-
-		b.reply() // of one that was still under way
-
-		if probe, dead := b.enter(t.Context()); probe || dead != nil {
-			t.Errorf("got a probe: %t, dead: %v; want neither", probe, dead)
-		}
-		if got := lose(t, &b, fault, time.Second, 100); got != tripAfter {
-			t.Errorf("afterwards: got %d identifiers tried, want %d as in the beginning", got, tripAfter)
-		}
-	})
-}
-
-func TestBreaker_isNotSuspiciousOfAnIdentifierDuringWhichOthersGotReplies(t *testing.T) {
-	b := breaker{}
+func TestBreaker_doesNotDoubtAnIdentifierDuringWhichOthersGotReplies(t *testing.T) {
+	b := newBreaker(0)
 	for range 100 {
-		probe, dead := b.enter(t.Context())
-		before := b.replies.Load()
+		p, _ := b.enter(t.Context())
 		b.reply() // of another identifier
-		b.giveUp(before, silence())
-		b.leave(probe)
-		if probe || dead != nil {
-			t.Fatalf("got a probe: %t, dead: %v; want neither", probe, dead)
+		b.leave(p, silence)
+		if !isClosed(t, b) {
+			t.Fatal("got a breaker that is half-open or open")
 		}
 	}
 }
 
 func TestBreaker_triesOneAtATimeWhileInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := breaker{patience: time.Hour}
-		b.giveUp(b.replies.Load(), silence())
-		entered := make(chan bool, 10)
-		for range cap(entered) {
-			go func() {
-				probe, _ := b.enter(t.Context())
-				entered <- probe
-			}()
-		}
+		b := doubted(t)
 
-		synctest.Wait()
+		entered := entering(t, b, 10)
 		first := len(entered)
-		b.leave(<-entered)
+		b.leave((<-entered).pass, nil)
 		synctest.Wait()
 		second := len(entered)
 		b.reply()
 		synctest.Wait()
+		others := len(entered)
+		probe, other := <-entered, <-entered
+		b.leave(other.pass, silence) // there is doubt again, and the probe is still under way
+		again := entering(t, b, 1)
+		beside := len(again)
+		b.leave(probe.pass, nil)
+		next := <-again
 
-		if first != 1 || second != 1 || len(entered) != 9 {
-			t.Errorf("got %d tried at once, then %d, and %d after a reply; want 1, 1 and all 9", first, second, len(entered))
+		if first != 1 || second != 1 || others != 9 || beside != 0 {
+			t.Errorf("got %d tried at once, then %d, %d after a reply and %d beside an earlier probe; want 1, 1, 9 and 0", first, second, others, beside)
 		}
-		if !<-entered || <-entered {
-			t.Error("want the second to be a probe and the others none")
+		if !probe.probe || other.probe || !next.probe {
+			t.Errorf("got probes: %t, %t after a reply, and %t in doubt", probe.probe, other.probe, next.probe)
 		}
 	})
 }
 
 func TestBreaker_letsAWaiterGoWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := breaker{patience: time.Hour}
-		b.giveUp(b.replies.Load(), silence())
-		if probe, _ := b.enter(t.Context()); !probe {
-			t.Fatal("the first one in doubt is no probe")
-		}
+		b := doubted(t)
+		_, _ = b.enter(t.Context())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 
-		probe, fault := b.enter(ctx)
+		p, fault := b.enter(ctx)
 
-		if probe || fault == nil || fault.Code != apisecret.DeadlineExceeded {
-			t.Errorf("got a probe: %t, %v; want deadline_exceeded", probe, fault)
+		if p.probe || fault == nil || fault.Code != apisecret.DeadlineExceeded {
+			t.Errorf("got a probe: %t, %v; want deadline_exceeded", p.probe, fault)
 		}
 	})
 }
 
-func TestBreaker_tellsWaitersThatItIsDead(t *testing.T) {
+func TestBreaker_tellsWaitersThatItIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := breaker{}
-		fault := silence()
-		for range tripAfter - 1 {
-			b.giveUp(b.replies.Load(), fault)
-		}
-		probe, _ := b.enter(t.Context())
-		found := make(chan *apisecret.Error, 5)
-		for range cap(found) {
-			go func() {
-				_, dead := b.enter(t.Context())
-				found <- dead
-			}()
-		}
-		synctest.Wait()
+		b := newBreaker(0)
+		begun := entering(t, b, tripAfter)
+		b.leave((<-begun).pass, silence)
+		waiting := entering(t, b, 5)
+		<-waiting // a probe, and it is still under way
 
-		b.giveUp(b.replies.Load(), fault)
-		b.leave(probe)
+		b.leave((<-begun).pass, silence)
+		b.leave((<-begun).pass, silence)
 
-		for range cap(found) {
-			if got := <-found; got != fault {
-				t.Errorf("got %v, want %v", got, fault)
+		for range cap(waiting) - 1 {
+			if got := <-waiting; got.open != silence {
+				t.Errorf("got %v, want %v", got.open, silence)
 			}
 		}
 	})
@@ -189,7 +174,8 @@ func TestCooldown_holdsAllBackForAsLongAsAsked(t *testing.T) {
 		var c cooldown
 		began := time.Now()
 		c.begin(t.Context(), time.Minute)
-		c.begin(t.Context(), time.Second) // asks for less
+		c.begin(t.Context(), time.Second)                                            // asks for less
+		time.AfterFunc(50*time.Second, func() { c.begin(t.Context(), time.Minute) }) // asks for more meanwhile
 		waited := make(chan time.Duration, 20)
 
 		for range cap(waited) {
@@ -206,8 +192,8 @@ func TestCooldown_holdsAllBackForAsLongAsAsked(t *testing.T) {
 			took := <-waited
 			least, most = min(least, took), max(most, took)
 		}
-		if least < time.Minute || most >= time.Minute+spread || least == most {
-			t.Errorf("got waits from %s to %s, want a minute and up to %s more, spread", least, most, spread)
+		if least < 110*time.Second || most >= 110*time.Second+spread || least == most {
+			t.Errorf("got waits from %s to %s, want 110 s and up to %s more, spread", least, most, spread)
 		}
 		if again := time.Now(); !c.wait(t.Context()) || time.Since(again) != 0 {
 			t.Error("got another wait afterwards")
@@ -229,37 +215,9 @@ func TestCooldown_holdsNobodyBackPastADeadline(t *testing.T) {
 		if !c.wait(ctx) || time.Since(began) != 0 {
 			t.Errorf("got a wait of %s", time.Since(began))
 		}
-	})
-}
-
-func TestCooldown_waitsAgainIfItIsAskedToMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c cooldown
-		began := time.Now()
-		c.begin(t.Context(), time.Second)
-		time.AfterFunc(900*time.Millisecond, func() { c.begin(t.Context(), 10*time.Second) })
-
-		c.wait(t.Context())
-
-		if took := time.Since(began); took < 10900*time.Millisecond {
-			t.Errorf("got a wait of %s, want 10.9 s", took)
-		}
-	})
-}
-
-func TestCooldown_endsWithTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c cooldown
-		began := time.Now()
-		c.begin(t.Context(), time.Minute)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-
-		if c.wait(ctx) || time.Since(began) != time.Second {
-			t.Errorf("got time left after %s, want none after a second", time.Since(began))
-		}
-		if c.wait(ctx) {
-			t.Error("with an ended context: got time left")
+		c.begin(t.Context(), 10*time.Second)
+		if c.wait(ctx) || time.Since(began) != 0 {
+			t.Errorf("got time left after %s, want none at once", time.Since(began))
 		}
 	})
 }
@@ -272,13 +230,13 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 	}{
 		{15 * time.Minute, 1, 15*time.Minute - 500*time.Millisecond},
 		{15 * time.Minute, 10_000, 15*time.Minute - 3470*time.Millisecond},
-		{3 * time.Second, 0, 2500 * time.Millisecond},
 		{time.Second, 1, 500 * time.Millisecond},
 		{2 * time.Second, 100, 1500 * time.Millisecond},
 		{2 * time.Second, 200, 1470 * time.Millisecond},
 		{3 * time.Second, 10_000, 625 * time.Millisecond},
 		{100 * time.Millisecond, 0, 50 * time.Millisecond},
 		{100 * time.Millisecond, 10_000, 12500 * time.Microsecond},
+		{-time.Second, 1, -time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), row.left)
@@ -294,25 +252,8 @@ func TestReserve_keepsTimeBackForTheReply(t *testing.T) {
 		})
 	}
 	unlimited, stop := Reserve(t.Context(), 1)
-	if _, ok := unlimited.Deadline(); ok {
-		t.Error("without a deadline: got one")
-	}
 	stop()
-	if unlimited.Err() == nil {
-		t.Error("the work goes on after it was stopped")
+	if _, ok := unlimited.Deadline(); ok || unlimited.Err() == nil {
+		t.Errorf("without a deadline: got one: %t; %v after it was stopped", ok, unlimited.Err())
 	}
-}
-
-func TestReserve_leavesNothingOfATimeThatIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-		defer cancel()
-
-		work, stop := Reserve(ctx, 1)
-		defer stop()
-
-		if work.Err() == nil {
-			t.Error("got a context to work in")
-		}
-	})
 }

@@ -3,117 +3,34 @@ package activation_test
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/segura"
 	"segura-enable/internal/telemetry"
 	"segura-enable/simulated/seguratest"
-	"segura-enable/simulated/stage"
+	"segura-enable/test/activationtest"
 )
 
-// vault is a ClientSource by hand.
-type vault struct {
-	mu      sync.Mutex
-	client  *segura.Client
-	fault   *apisecret.Error // of Client and Reread
-	changed *segura.Client   // what Reread finds instead of client, if set
-	reread  *apisecret.Error // of Reread alone
-	panics  any
-	asked   int
-	rereads int
-}
-
-func (v *vault) Client(context.Context) (*segura.Client, *apisecret.Error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.asked++
-	if v.panics != nil {
-		panic(v.panics)
-	}
-	if v.fault != nil {
-		return nil, v.fault
-	}
-	return v.client, nil
-}
-
-func (v *vault) Reread(context.Context) (*segura.Client, *apisecret.Error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.rereads++
-	switch {
-	case v.panics != nil:
-		panic(v.panics)
-	case v.fault != nil:
-		return nil, v.fault
-	case v.reread != nil:
-		return nil, v.reread
-	}
-	if v.changed != nil {
-		v.client = v.changed
-	}
-	return v.client, nil
-}
-
-func (v *vault) counts() (asked, rereads int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.asked, v.rereads
-}
-
 // world is a runner with all that is around it.
-type world struct {
-	*seguratest.Server
-	vault  *vault
-	runner *activation.Runner
-	audit  *stage.Buffer
-	log    *stage.Buffer
-}
+type world struct{ *activationtest.World }
 
-func newWorld(t *testing.T, o seguratest.Options, change ...func(*segura.Options)) *world {
+func newWorld(t *testing.T, o seguratest.Options, change ...func(*segura.Options)) world {
 	t.Helper()
-	server := seguratest.Start(t, o)
-	w := &world{Server: server, audit: &stage.Buffer{}, log: &stage.Buffer{}}
-	w.vault = &vault{client: w.newClient(t, change...)}
-	w.runner = &activation.Runner{
-		Clients:     w.vault,
-		Concurrency: 8,
-		Retry:       segura.Retry{MaxAttempts: 4},
-		Patience:    500 * time.Millisecond,
-		Telemetry:   telemetry.New(telemetry.Options{Out: w.audit, Format: "JSON", Function: "EventFunction"}),
-		Log:         slog.New(slog.NewJSONHandler(w.log, nil)),
-	}
-	return w
-}
-
-// newClient returns a client with the credentials of the server as it is now.
-func (w *world) newClient(t *testing.T, change ...func(*segura.Options)) *segura.Client {
-	t.Helper()
-	o := segura.Options{UserAgent: "test", AttemptTimeout: 5 * time.Second, Retry: segura.Retry{MaxAttempts: 4}, Connections: 20, OnTokenCall: telemetry.TokenCall}
-	for _, f := range change {
-		f(&o)
-	}
-	client, err := segura.New(segura.Credentials{
-		BaseURL: w.URL(), ClientID: w.ClientID(), ClientSecret: segura.Hide(w.ClientSecret()), CACertificate: w.CACertificate(),
-	}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
+	change = append([]func(*segura.Options){func(o *segura.Options) { o.Retry.MaxAttempts = 4 }}, change...)
+	w := activationtest.Start(t, o, "EventFunction", change...)
+	w.Runner.Concurrency, w.Runner.Retry.MaxAttempts, w.Runner.Patience = 8, 4, 500*time.Millisecond
+	return world{w}
 }
 
 func attemptTimeout(d time.Duration) func(*segura.Options) {
 	return func(o *segura.Options) { o.AttemptTimeout = d }
 }
 
-func (w *world) enable(ctx context.Context, identifiers ...apisecret.Identifier) apisecret.Result {
-	return w.runner.Run(ctx, apisecret.Request{Action: apisecret.Enable, Identifiers: identifiers}, telemetry.Origin{Source: "event"})
+func (w world) enable(ctx context.Context, identifiers ...apisecret.Identifier) apisecret.Result {
+	return w.Runner.Run(ctx, apisecret.Request{Action: apisecret.Enable, Identifiers: identifiers}, telemetry.Origin{Source: "event"})
 }
 
 // lenient is a context that goes on after its deadline.
@@ -143,18 +60,16 @@ func span(first, last apisecret.Identifier) []apisecret.Identifier {
 	return list
 }
 
-// auditLines are the audit lines so far.
-func (w *world) auditLines(t *testing.T) []map[string]any {
+// auditLines are the audit lines so far, by identifier.
+func (w world) auditLines(t *testing.T) map[any][]map[string]any {
 	t.Helper()
-	var all []map[string]any
-	for line := range strings.Lines(w.audit.String()) {
+	all := map[any][]map[string]any{}
+	for line := range strings.Lines(w.Audit.String()) {
 		var one map[string]any
-		if err := json.Unmarshal([]byte(line), &one); err != nil {
-			t.Fatalf("an audit line is no JSON: %v: %s", err, line)
+		if err := json.Unmarshal([]byte(line), &one); err != nil || one["message"] != "audit" {
+			t.Fatalf("got %s, no audit line: %v", line, err)
 		}
-		if one["message"] == "audit" {
-			all = append(all, one)
-		}
+		all[one["identifier"]] = append(all[one["identifier"]], one)
 	}
 	return all
 }
@@ -184,8 +99,17 @@ func done(i apisecret.Identifier, outcome apisecret.Outcome, attempts int) summa
 	return summary{i, outcome, attempts, "", false}
 }
 
+// each is a summary for each of the identifiers.
+func each(identifiers []apisecret.Identifier, s summary) []summary {
+	var all []summary
+	for _, s.identifier = range identifiers {
+		all = append(all, s)
+	}
+	return all
+}
+
 // requireItems compares the items of a result, and each one's audit line with it.
-func (w *world) requireItems(t *testing.T, result apisecret.Result, want ...summary) {
+func (w world) requireItems(t *testing.T, result apisecret.Result, want ...summary) {
 	t.Helper()
 	if len(result.Items) != len(want) {
 		t.Fatalf("got %d items, want %d: %+v", len(result.Items), len(want), result.Items)
@@ -199,27 +123,17 @@ func (w *world) requireItems(t *testing.T, result apisecret.Result, want ...summ
 }
 
 // requireAudit checks that each item has exactly one audit line that says the same.
-func (w *world) requireAudit(t *testing.T, result apisecret.Result) {
+func (w world) requireAudit(t *testing.T, result apisecret.Result) {
 	t.Helper()
-	byIdentifier := map[float64][]map[string]any{}
-	for _, line := range w.auditLines(t) {
-		i, _ := line["identifier"].(float64)
-		byIdentifier[i] = append(byIdentifier[i], line)
-	}
+	lines := w.auditLines(t)
 	for _, item := range result.Items {
-		all := byIdentifier[float64(item.Identifier)]
-		if len(all) != 1 {
-			t.Errorf("%d: got %d audit lines, want 1", item.Identifier, len(all))
-			continue
-		}
-		line := all[0]
-		code := ""
+		all := lines[float64(item.Identifier)]
+		var code any
 		if item.Error != nil {
 			code = string(item.Error.Code)
 		}
-		said, _ := line["code"].(string)
-		if line["outcome"] != string(item.Outcome) || line["attempts"] != float64(item.Attempts) || said != code || line["action"] != string(result.Action) {
-			t.Errorf("%d: got the audit line %v, want that of %+v", item.Identifier, line, item)
+		if len(all) != 1 || all[0]["outcome"] != string(item.Outcome) || all[0]["attempts"] != float64(item.Attempts) || all[0]["code"] != code || all[0]["action"] != string(result.Action) {
+			t.Errorf("%d: got the audit lines %v, want one of %+v", item.Identifier, all, item)
 		}
 	}
 }

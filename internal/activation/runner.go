@@ -11,10 +11,9 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"segura-enable/internal/apisecret"
@@ -36,7 +35,7 @@ type ClientSource interface {
 type Runner struct {
 	Clients     ClientSource
 	Allowed     apisecret.Set // identifiers that may be enabled or disabled; empty: any
-	Concurrency int           // calls in flight at once, in one request
+	Concurrency int           // calls in flight at once, in one request; at least 1
 	Retry       segura.Retry  // of one call against transient faults
 	Patience    time.Duration // how long Segura has to be silent to be given up
 	Pace        *rate.Limiter // of calls begun, in all requests together; nil: there is none
@@ -80,24 +79,18 @@ type Done struct {
 // Call carries out calls, each with an audit line of its own. It returns one element
 // for each, in their order, and does so when ctx ends.
 func (r *Runner) Call(ctx context.Context, calls []Call) []Done {
-	job := &job{
-		Runner:  r,
-		calls:   calls,
-		session: newSession(r.Clients),
-		breaker: breaker{patience: r.Patience},
-		done:    make([]Done, len(calls)),
+	job := &job{Runner: r, session: newSession(r.Clients), breaker: newBreaker(r.Patience)}
+	all := make([]Done, len(calls))
+	var workers errgroup.Group
+	workers.SetLimit(r.Concurrency)
+	for at := range calls {
+		workers.Go(func() error {
+			all[at] = job.one(ctx, &calls[at])
+			return nil
+		})
 	}
-	workers := min(r.Concurrency, len(calls))
-	if workers <= 1 {
-		job.work(ctx)
-	} else {
-		var group sync.WaitGroup
-		for range workers {
-			group.Go(func() { job.work(ctx) })
-		}
-		group.Wait()
-	}
-	return job.done
+	_ = workers.Wait() // none fails
+	return all
 }
 
 // Warm reads the credentials and obtains a token ahead of the first request. It
@@ -132,26 +125,12 @@ func Reserve(ctx context.Context, items int) (context.Context, context.CancelFun
 	return context.WithDeadline(ctx, deadline.Add(-kept))
 }
 
-// job is one request being carried out by several workers.
+// job is one request being carried out.
 type job struct {
 	*Runner
-	calls    []Call
 	session  *session
-	breaker  breaker
+	breaker  *breaker
 	cooldown cooldown
-	next     atomic.Int64
-	done     []Done
-}
-
-// work takes identifiers until there are none left.
-func (j *job) work(ctx context.Context) {
-	for {
-		at := int(j.next.Add(1)) - 1
-		if at >= len(j.calls) {
-			return
-		}
-		j.done[at] = j.one(ctx, &j.calls[at])
-	}
 }
 
 // one carries out one call and leaves its audit line.

@@ -19,15 +19,15 @@ type try struct {
 
 // enter makes the calls unless the breaker is open, and reports to it what came of them.
 func (t *try) enter(ctx context.Context) (segura.Answer, *apisecret.Error) {
-	probe, fault := t.breaker.enter(ctx)
+	p, fault := t.breaker.enter(ctx)
 	if fault != nil {
 		return segura.Answer{}, fault
 	}
-	before := t.breaker.replies.Load()
-	defer t.breaker.leave(probe)
+	var lost *apisecret.Error
+	defer func() { t.breaker.leave(p, lost) }()
 	answer, fault := t.call(ctx)
 	if fault != nil && (fault.Cause == apisecret.NoReply || fault.Cause == apisecret.TokenRefused) {
-		t.breaker.giveUp(before, fault)
+		lost = fault
 	}
 	return answer, fault
 }
@@ -112,7 +112,7 @@ func (t *try) attempt(ctx context.Context, g *grant) (segura.Answer, *apisecret.
 	began := time.Now()
 	answer, fault := g.client.Do(ctx, t.what.Action, t.what.Identifier, g.token)
 	telemetry.Call(ctx, time.Since(began))
-	t.open = t.open || fault != nil && !settled[fault.Code] && fault.Cause != apisecret.TokenRefused
+	t.open = t.open || fault != nil && !settled[fault.Code]
 	if fault == nil || fault.Cause != apisecret.NoReply && fault.Cause != apisecret.TokenRefused && fault.Code != apisecret.DeadlineExceeded {
 		t.breaker.reply()
 	}

@@ -32,19 +32,11 @@ var ErrIdentifier = errors.New("not a positive integer in plain digits, at most 
 // ParseIdentifier reads ASCII digits without leading zeros. The error is
 // ErrIdentifier.
 func ParseIdentifier(text string) (Identifier, error) {
-	if text == "" || text[0] == '0' {
-		return 0, ErrIdentifier
-	}
-	for _, b := range []byte(text) {
-		if b < '0' || b > '9' {
-			return 0, ErrIdentifier
-		}
-	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, ErrIdentifier
+	if i := Identifier(n); err == nil && i > 0 && i.String() == text {
+		return i, nil
 	}
-	return Identifier(n), nil
+	return 0, ErrIdentifier
 }
 
 // String returns the identifier in plain digits.

@@ -90,14 +90,11 @@ func (r Result) Retryable() bool {
 	return false
 }
 
-// FailedByCode counts the failures of each code; nil if there are none.
+// FailedByCode counts the failures of each code.
 func (r Result) FailedByCode() map[Code]int {
-	var counts map[Code]int
+	counts := map[Code]int{}
 	for i := range r.Items {
 		if e := r.Items[i].Error; e != nil {
-			if counts == nil {
-				counts = map[Code]int{}
-			}
 			counts[e.Code]++
 		}
 	}

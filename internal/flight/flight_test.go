@@ -3,7 +3,6 @@ package flight_test
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,198 +17,126 @@ type answer struct {
 	after time.Duration
 }
 
-// ask calls Do in a goroutine and returns where its answer goes.
-func ask(ctx context.Context, g *flight.Group[int], work func(context.Context) (int, error)) <-chan answer {
-	began := time.Now()
+var (
+	errWork  = errors.New("fault of the work")
+	errCause = errors.New("cause of a context's end")
+)
+
+// world is a group and the work that it is asked for.
+type world struct {
+	group flight.Group[int]
+	began time.Time
+	turns int // work begun
+	fault error
+	deaf  bool // whether the work goes on after its context ended
+}
+
+// inBubble runs a test in which time passes by itself.
+func inBubble(t *testing.T, test func(*testing.T, *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, &world{began: time.Now()}) })
+}
+
+// ask calls Do, for work that takes a minute and returns the number of its turn, and
+// returns where the answer goes. The call has begun to wait by then.
+func (w *world) ask(ctx context.Context) <-chan answer {
 	answered := make(chan answer, 1)
 	go func() {
-		value, err := g.Do(ctx, work)
-		answered <- answer{value, err, time.Since(began)}
+		value, err := w.group.Do(ctx, w.work)
+		answered <- answer{value, err, time.Since(w.began)}
 	}()
+	synctest.Wait()
 	return answered
 }
 
-// slow is work that takes so long, and returns the number of its turn unless its
-// context ends before.
-func slow(turns *atomic.Int32, d time.Duration) func(context.Context) (int, error) {
-	return func(ctx context.Context) (int, error) {
-		turn := turns.Add(1)
-		select {
-		case <-time.After(d):
-			return int(turn), nil
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+func (w *world) work(ctx context.Context) (int, error) {
+	w.turns++
+	turn, ended := w.turns, ctx.Done()
+	if w.deaf {
+		ended = nil
+	}
+	select {
+	case <-time.After(time.Minute):
+		return turn, w.fault
+	case <-ended:
+		return 0, ctx.Err()
+	}
+}
+
+func require(t *testing.T, who string, got <-chan answer, want answer) {
+	t.Helper()
+	if got := <-got; got != want {
+		t.Errorf("%s: got %v, want %v", who, got, want)
 	}
 }
 
 func TestDo_runsOnceForAllWhoAskMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
-		var asked []<-chan answer
+	for _, fault := range []error{nil, errWork} {
+		inBubble(t, func(t *testing.T, w *world) {
+			w.fault = fault
 
-		for range 5 {
-			asked = append(asked, ask(t.Context(), &group, slow(&turns, time.Second)))
-		}
+			first, second, third := w.ask(t.Context()), w.ask(t.Context()), w.ask(t.Context())
 
-		for _, one := range asked {
-			if got, want := <-one, (answer{1, nil, time.Second}); got != want {
-				t.Errorf("got %v, want %v", got, want)
-			}
-		}
-		if got := turns.Load(); got != 1 {
-			t.Errorf("got %d turns, want 1", got)
-		}
-	})
-}
-
-func TestDo_runsAgainForWhoAsksLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
-
-		first, second := <-ask(t.Context(), &group, slow(&turns, time.Second)), <-ask(t.Context(), &group, slow(&turns, time.Second))
-
-		if first.value != 1 || second.value != 2 {
-			t.Errorf("got the results of turns %d and %d, want 1 and 2", first.value, second.value)
-		}
-	})
-}
-
-func TestDo_handsAFaultToAllWhoWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
-		fault := errors.New("fault")
-		work := func(context.Context) (int, error) {
-			turns.Add(1)
-			time.Sleep(time.Second)
-			return 0, fault
-		}
-
-		first, second := ask(t.Context(), &group, work), ask(t.Context(), &group, work)
-
-		if a, b := <-first, <-second; !errors.Is(a.err, fault) || !errors.Is(b.err, fault) || turns.Load() != 1 {
-			t.Errorf("got %v, %v after %d turns, want the same fault after one", a.err, b.err, turns.Load())
-		}
-	})
+			want := answer{1, fault, time.Minute}
+			require(t, "the first", first, want)
+			require(t, "the second", second, want)
+			require(t, "the third", third, want)
+			require(t, "one who asks later", w.ask(t.Context()), answer{2, fault, 2 * time.Minute})
+		})
+	}
 }
 
 func TestDo_letsAWaiterGoWhenItsOwnContextEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
-		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+	inBubble(t, func(t *testing.T, w *world) {
+		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
 		defer cancel()
-		leader := ask(t.Context(), &group, slow(&turns, time.Minute))
-		synctest.Wait()
 
-		got := <-ask(impatient, &group, slow(&turns, time.Minute))
+		leader, waiter := w.ask(t.Context()), w.ask(impatient)
 
-		if !errors.Is(got.err, context.DeadlineExceeded) || got.after != time.Second {
-			t.Errorf("the waiter: got %v, want its deadline after a second", got)
-		}
-		if got := <-leader; got.err != nil || got.after != time.Minute {
-			t.Errorf("the leader: got %v, want success after a minute", got)
-		}
-		if got := turns.Load(); got != 1 {
-			t.Errorf("got %d turns, want 1", got)
-		}
-	})
-}
-
-func TestDo_tellsAWaiterTheCauseOfItsContextsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
-		cause := errors.New("cause")
-		waiting, cancel := context.WithCancelCause(t.Context())
-		leader := ask(t.Context(), &group, slow(&turns, time.Minute))
-		synctest.Wait()
-		waiter := ask(waiting, &group, slow(&turns, time.Minute))
-		synctest.Wait()
-
-		cancel(cause)
-
-		if got := <-waiter; !errors.Is(got.err, cause) {
-			t.Errorf("got %v, want %v", got.err, cause)
-		}
-		<-leader
+		require(t, "the waiter", waiter, answer{0, errCause, time.Second})
+		require(t, "the leader", leader, answer{1, nil, time.Minute})
 	})
 }
 
 func TestDo_beginsAgainWhenTheLeadersContextEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
+	inBubble(t, func(t *testing.T, w *world) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		leader := ask(short, &group, slow(&turns, time.Minute))
-		synctest.Wait()
 
-		waiters := []<-chan answer{
-			ask(t.Context(), &group, slow(&turns, time.Minute)),
-			ask(t.Context(), &group, slow(&turns, time.Minute)),
-		}
+		leader, second, third := w.ask(short), w.ask(t.Context()), w.ask(t.Context())
 
-		if got := <-leader; !errors.Is(got.err, context.DeadlineExceeded) {
-			t.Errorf("the leader: got %v, want its deadline", got)
-		}
-		for _, waiter := range waiters {
-			if got, want := <-waiter, (answer{2, nil, time.Minute + time.Second}); got != want {
-				t.Errorf("a waiter: got %v, want %v of the second turn", got, want)
-			}
-		}
-		if got := turns.Load(); got != 2 {
-			t.Errorf("got %d turns, want 2", got)
-		}
+		require(t, "the leader", leader, answer{0, context.DeadlineExceeded, time.Second})
+		require(t, "the second", second, answer{2, nil, time.Minute + time.Second})
+		require(t, "the third", third, answer{2, nil, time.Minute + time.Second})
 	})
 }
 
 func TestDo_keepsAResultThatCameInSpiteOfAnEndedContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
+	inBubble(t, func(t *testing.T, w *world) {
+		w.deaf = true
 		ended, cancel := context.WithCancel(t.Context())
-		stubborn := func(context.Context) (int, error) {
-			turns.Add(1)
-			time.Sleep(time.Second)
-			return 7, nil
-		}
-		leader := ask(ended, &group, stubborn)
-		synctest.Wait()
-		waiter := ask(t.Context(), &group, stubborn)
-		synctest.Wait()
+		leader, waiter := w.ask(ended), w.ask(t.Context())
 
 		cancel()
 
-		if a, b := <-leader, <-waiter; a.value != 7 || b.value != 7 || turns.Load() != 1 {
-			t.Errorf("got %v and %v after %d turns, want 7 twice after one", a, b, turns.Load())
-		}
+		require(t, "the leader", leader, answer{1, nil, time.Minute})
+		require(t, "the waiter", waiter, answer{1, nil, time.Minute})
 	})
 }
 
 func TestDo_beginsAgainForWaitersWhenTheWorkPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group flight.Group[int]
-		var turns atomic.Int32
+	inBubble(t, func(t *testing.T, w *world) {
 		panicked := make(chan any, 1)
 		go func() {
 			defer func() { panicked <- recover() }()
-			_, _ = group.Do(t.Context(), func(context.Context) (int, error) {
+			_, _ = w.group.Do(t.Context(), func(context.Context) (int, error) {
 				time.Sleep(time.Second)
 				panic("in the work")
 			})
 		}()
 		synctest.Wait()
-		waiter := ask(t.Context(), &group, slow(&turns, time.Second))
 
-		got := <-waiter
-
-		if got.err != nil || got.value != 1 {
-			t.Errorf("the waiter: got %v, want the result of its own turn", got)
-		}
+		require(t, "the waiter", w.ask(t.Context()), answer{1, nil, time.Minute + time.Second})
 		if got := <-panicked; got != "in the work" {
 			t.Errorf("the leader: got the panic %v, want its own", got)
 		}

@@ -21,19 +21,33 @@ const Namespace = "Segura"
 // maxSamples is how many values CloudWatch takes of one metric in one line.
 const maxSamples = 100
 
-// Invocation gathers the metrics of one invocation. It may be used by several
-// goroutines at once; a nil one gathers nothing.
-type Invocation struct {
-	mu        sync.Mutex
-	outcomes  map[apisecret.Outcome]int
-	codes     map[apisecret.Code]int
-	calls     samples // in milliseconds
-	tokens    samples // in milliseconds
-	attempts  int
-	refreshes int
-	counts    []metric // what else was counted
-	unusable  int
-	expires   time.Time // the access key; zero: nobody has said
+// invocation gathers the metrics of one invocation. It may be used by several
+// goroutines at once.
+type invocation struct {
+	mu      sync.Mutex
+	counts  map[string]int // by the metric's name
+	codes   map[apisecret.Code]int
+	calls   samples   // in milliseconds
+	tokens  samples   // in milliseconds
+	expires time.Time // the access key; zero: nobody has said
+}
+
+// metricOf names the count of each outcome.
+var metricOf = map[apisecret.Outcome]string{
+	apisecret.Enabled:         "Enabled",
+	apisecret.AlreadyEnabled:  "AlreadyEnabled",
+	apisecret.Disabled:        "Disabled",
+	apisecret.AlreadyDisabled: "AlreadyDisabled",
+	apisecret.Failed:          "Failed",
+}
+
+// newInvocation begins with the counts that are reported if they are 0 too.
+func newInvocation() *invocation {
+	i := &invocation{counts: map[string]int{"Attempts": 0, "CredentialRefresh": 0, "SecretUnusable": 0}, codes: map[apisecret.Code]int{}}
+	for _, name := range metricOf {
+		i.counts[name] = 0
+	}
+	return i
 }
 
 // samples is a uniform sample of the values seen.
@@ -62,7 +76,7 @@ func (t *Telemetry) Begin(ctx context.Context) (_ context.Context, end func()) {
 	t.carried = nil
 	t.mu.Unlock()
 	if i == nil {
-		i = &Invocation{}
+		i = newInvocation()
 	}
 	ctx = context.WithValue(ctx, invocationKey{}, i)
 	if id := RequestID(ctx); id != "" && lambdacontext.MaxConcurrency() == 1 {
@@ -80,70 +94,51 @@ func (t *Telemetry) CarryOver(ctx context.Context) context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.carried == nil {
-		t.carried = &Invocation{}
+		t.carried = newInvocation()
 	}
 	return context.WithValue(ctx, invocationKey{}, t.carried)
 }
 
-func fromContext(ctx context.Context) *Invocation {
-	i, _ := ctx.Value(invocationKey{}).(*Invocation)
-	return i
+// update changes what the invocation that ctx carries has gathered, if it carries one.
+func update(ctx context.Context, change func(*invocation)) {
+	if i, ok := ctx.Value(invocationKey{}).(*invocation); ok {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		change(i)
+	}
 }
 
-func (i *Invocation) update(change func()) {
-	if i == nil {
-		return
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	change()
+// Count adds to a count of the invocation's metrics.
+func Count(ctx context.Context, name string, n int) {
+	update(ctx, func(i *invocation) { i.counts[name] += n })
 }
 
 // Call counts an attempt of a call that enables or disables.
 func Call(ctx context.Context, d time.Duration) {
-	i := fromContext(ctx)
-	i.update(func() { i.attempts++; i.calls.add(d) })
+	update(ctx, func(i *invocation) { i.counts["Attempts"]++; i.calls.add(d) })
 }
 
 // TokenCall counts an attempt of a token request.
 func TokenCall(ctx context.Context, d time.Duration) {
-	i := fromContext(ctx)
-	i.update(func() { i.tokens.add(d) })
+	update(ctx, func(i *invocation) { i.tokens.add(d) })
 }
 
 // CredentialRefresh counts a read of the AWS secret.
-func CredentialRefresh(ctx context.Context) {
-	i := fromContext(ctx)
-	i.update(func() { i.refreshes++ })
-}
-
-// Count adds a count of another name to the invocation's metrics.
-func Count(ctx context.Context, name string, n int) {
-	i := fromContext(ctx)
-	i.update(func() { i.counts = append(i.counts, count(name, n)) })
-}
+func CredentialRefresh(ctx context.Context) { Count(ctx, "CredentialRefresh", 1) }
 
 // SecretUnusable counts a read of the AWS secret that found a document that cannot be
 // used.
-func SecretUnusable(ctx context.Context) {
-	i := fromContext(ctx)
-	i.update(func() { i.unusable++ })
-}
+func SecretUnusable(ctx context.Context) { Count(ctx, "SecretUnusable", 1) }
 
 // AccessKeyExpires says when the access key in use expires.
 func AccessKeyExpires(ctx context.Context, at time.Time) {
-	i := fromContext(ctx)
-	i.update(func() { i.expires = at })
+	update(ctx, func(i *invocation) { i.expires = at })
 }
 
 // Done counts an identifier's outcome.
 func Done(ctx context.Context, item apisecret.Item) {
-	i := fromContext(ctx)
-	i.update(func() {
-		if i.outcomes == nil {
-			i.outcomes, i.codes = map[apisecret.Outcome]int{}, map[apisecret.Code]int{}
-		}
-		i.outcomes[item.Outcome]++
+	update(ctx, func(i *invocation) {
+		i.counts[metricOf[item.Outcome]]++
 		if item.Error != nil {
 			i.codes[item.Error.Code]++
 		}
@@ -157,10 +152,6 @@ type metric struct {
 	value any // a number, or a list of milliseconds
 }
 
-func count(name string, n int) metric { return metric{name, "Count", n} }
-
-func latency(name string, s samples) metric { return metric{name, "Milliseconds", s.values} }
-
 // daysLeft is below 0 once the time is over. CloudWatch has no unit for days.
 func daysLeft(at time.Time) metric {
 	return metric{"AccessKeyDaysLeft", "None", math.Round(time.Until(at).Hours()/24*100) / 100}
@@ -169,32 +160,25 @@ func daysLeft(at time.Time) metric {
 // write writes one line for the invocation and one more for each code.
 //
 // Source: Amazon CloudWatch's "Specification: Embedded metric format".
-func (t *Telemetry) write(ctx context.Context, i *Invocation) {
+func (t *Telemetry) write(ctx context.Context, i *invocation) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	metrics := []metric{
-		count("Enabled", i.outcomes[apisecret.Enabled]),
-		count("AlreadyEnabled", i.outcomes[apisecret.AlreadyEnabled]),
-		count("Disabled", i.outcomes[apisecret.Disabled]),
-		count("AlreadyDisabled", i.outcomes[apisecret.AlreadyDisabled]),
-		count("Failed", i.outcomes[apisecret.Failed]),
-		count("Attempts", i.attempts),
-		count("CredentialRefresh", i.refreshes),
-		count("SecretUnusable", i.unusable),
+	var metrics []metric
+	for _, name := range slices.Sorted(maps.Keys(i.counts)) {
+		metrics = append(metrics, metric{name, "Count", i.counts[name]})
 	}
-	metrics = append(metrics, i.counts...)
-	if i.calls.seen > 0 {
-		metrics = append(metrics, latency("CallLatency", i.calls))
+	if len(i.calls.values) > 0 {
+		metrics = append(metrics, metric{"CallLatency", "Milliseconds", i.calls.values})
 	}
-	if i.tokens.seen > 0 {
-		metrics = append(metrics, latency("TokenLatency", i.tokens))
+	if len(i.tokens.values) > 0 {
+		metrics = append(metrics, metric{"TokenLatency", "Milliseconds", i.tokens.values})
 	}
 	if !i.expires.IsZero() {
 		metrics = append(metrics, daysLeft(i.expires))
 	}
 	t.line(ctx, "", metrics)
 	for _, code := range slices.Sorted(maps.Keys(i.codes)) {
-		t.line(ctx, code, []metric{count("Failed", i.codes[code])})
+		t.line(ctx, code, []metric{{"Failed", "Count", i.codes[code]}})
 	}
 }
 

@@ -34,7 +34,7 @@ type Telemetry struct {
 
 	atHand  atomic.Pointer[string] // the request id, while one invocation runs alone
 	mu      sync.Mutex
-	carried *Invocation // what start-up measured, for the first invocation to report
+	carried *invocation // what start-up measured, for the first invocation to report
 }
 
 // New returns a Telemetry that writes to o.Out.

@@ -1,11 +1,13 @@
-// Package activationtest is what stands behind a door, for tests of the doors: a
-// runner and the simulated Segura that it calls, with what they log at hand.
+// Package activationtest is what stands behind a door, for tests of the doors and of
+// the runner itself: a runner and the simulated Segura that it calls, with what they
+// log at hand.
 package activationtest
 
 import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"segura-enable/internal/activation"
@@ -29,22 +31,32 @@ type World struct {
 }
 
 // Start starts one for the function of the name, and ends it with the test.
-func Start(t seguratest.TB, o seguratest.Options, function string) *World {
+func Start(t seguratest.TB, o seguratest.Options, function string, change ...func(*segura.Options)) *World {
 	t.Helper()
-	server := seguratest.Start(t, o)
+	w := &World{Server: seguratest.Start(t, o), Audit: &stage.Buffer{}, Log: &stage.Buffer{}}
+	w.Source = &Source{Gives: w.NewClient(t, change...)}
+	w.Telemetry = telemetry.New(telemetry.Options{Out: w.Audit, Format: "JSON", Function: function})
+	w.Logger = slog.New(slog.NewJSONHandler(w.Log, nil))
+	w.Runner = &activation.Runner{Clients: w.Source, Concurrency: 4, Retry: segura.Retry{MaxAttempts: 1}, Telemetry: w.Telemetry, Log: w.Logger}
+	return w
+}
+
+// NewClient returns a client with the credentials of the server as it is now.
+func (w *World) NewClient(t seguratest.TB, change ...func(*segura.Options)) *segura.Client {
+	t.Helper()
+	o := segura.Options{UserAgent: "test", AttemptTimeout: 5 * time.Second, Retry: segura.Retry{MaxAttempts: 1}, Connections: 20}
+	for _, f := range change {
+		f(&o)
+	}
 	client, err := segura.New(segura.Credentials{
-		BaseURL: server.URL(), ClientID: server.ClientID(), ClientSecret: segura.Hide(server.ClientSecret()), CACertificate: server.CACertificate(),
-	}, segura.Options{UserAgent: "test", AttemptTimeout: 5 * time.Second, Retry: segura.Retry{MaxAttempts: 1}, Connections: 10})
+		BaseURL: w.URL(), ClientID: w.ClientID(), ClientSecret: segura.Hide(w.ClientSecret()), CACertificate: w.CACertificate(),
+	}, o)
 	if err != nil {
 		t.Fatalf("make a client of the simulated Segura: %v", err)
 		return nil
 	}
 	t.Cleanup(client.Close)
-	w := &World{Server: server, Source: &Source{Gives: client}, Audit: &stage.Buffer{}, Log: &stage.Buffer{}}
-	w.Telemetry = telemetry.New(telemetry.Options{Out: w.Audit, Format: "JSON", Function: function})
-	w.Logger = slog.New(slog.NewJSONHandler(w.Log, nil))
-	w.Runner = &activation.Runner{Clients: w.Source, Concurrency: 4, Retry: segura.Retry{MaxAttempts: 1}, Telemetry: w.Telemetry, Log: w.Logger}
-	return w
+	return client
 }
 
 // Calls are the calls that enable and disable, in their order, as kind/identifier.
@@ -63,15 +75,50 @@ type Source struct {
 	Gives  *segura.Client
 	Fault  *apisecret.Error
 	Before func() // what each call does first; may be nil
+
+	Changed     *segura.Client   // what Reread finds in the place of Gives; may be nil
+	RereadFault *apisecret.Error // of Reread alone
+
+	mu      sync.Mutex
+	asked   int
+	rereads int
 }
 
 // Client implements [activation.ClientSource].
 func (s *Source) Client(context.Context) (*segura.Client, *apisecret.Error) {
-	if s.Before != nil {
-		s.Before()
-	}
-	return s.Gives, s.Fault
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return s.give()
 }
 
 // Reread implements [activation.ClientSource].
-func (s *Source) Reread(ctx context.Context) (*segura.Client, *apisecret.Error) { return s.Client(ctx) }
+func (s *Source) Reread(context.Context) (*segura.Client, *apisecret.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rereads++
+	if s.RereadFault != nil {
+		return nil, s.RereadFault
+	}
+	if s.Changed != nil {
+		s.Gives = s.Changed
+	}
+	return s.give()
+}
+
+func (s *Source) give() (*segura.Client, *apisecret.Error) {
+	if s.Before != nil {
+		s.Before()
+	}
+	if s.Fault != nil {
+		return nil, s.Fault
+	}
+	return s.Gives, nil
+}
+
+// Counts returns how often Client and Reread were called.
+func (s *Source) Counts() (asked, rereads int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked, s.rereads
+}
