@@ -178,21 +178,17 @@ func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
 // use makes a client of the document, or keeps the one there is if the credentials
 // have not changed.
 func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *apisecret.Error) {
-	parsed, mended, err := Parse(document)
+	d, err := Parse(document)
 	if err != nil {
 		return nil, unusable(err)
 	}
-	expires, around, unreadable := ReadExpiry(document)
-	if around {
-		mended = append(mended, expiresAt)
-	}
 	held := s.held()
 	next := copyOfSecret{
-		digest: parsed.Digest(), mended: mended, client: held.client,
-		keyExpires: expires, noExpiry: unreadable != nil, readAt: time.Now().Round(0),
+		digest: d.Credentials.Digest(), mended: d.Mended, client: held.client,
+		keyExpires: d.Expires, noExpiry: d.NoExpiry != nil, readAt: time.Now().Round(0),
 	}
 	if held.client == nil || held.digest != next.digest {
-		if next.client, err = segura.New(parsed, s.Segura); err != nil {
+		if next.client, err = segura.New(d.Credentials, s.Segura); err != nil {
 			return nil, unusable(err)
 		}
 		if leftOut := next.client.LeftOut(); len(leftOut) > 0 {
@@ -202,11 +198,11 @@ func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *api
 			held.client.Close()
 		}
 	}
-	if len(mended) > 0 && (next.client != held.client || !slices.Equal(mended, held.mended)) { // once for each document
-		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", mended)
+	if len(d.Mended) > 0 && (next.client != held.client || !slices.Equal(d.Mended, held.mended)) { // once for each document
+		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", d.Mended)
 	}
 	if next.noExpiry && (next.client != held.client || !held.noExpiry) { // once for each document
-		s.Log.WarnContext(ctx, "the AWS secret does not say when its access key expires", "cause", unreadable.Error())
+		s.Log.WarnContext(ctx, "the AWS secret does not say when its access key expires", "cause", d.NoExpiry.Error())
 	}
 	s.hold(next)
 	return next.client, nil

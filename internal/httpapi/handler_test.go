@@ -86,7 +86,7 @@ func TestInvoke_noTrickWithAPathEnablesWhatWasNotAskedFor(t *testing.T) {
 			"/x.api-secrets/5/enable", "/api-secretsx/5/enable", "/api-secret/5/enable", "/api/mysafe/secretapi/active/5", "/passwords/5/enable", "/windows", "/windows/5/close",
 			"/api-secrets/5/disable/enable", "/api-secrets/5/enable/6", "/api-secrets/5/6/enable", "/api-secrets/5/enable/api-secrets/6/enable", "/api-secrets/5/api-secrets/6/enable",
 			"/prod/api-secrets/5/api-secrets/6/enable", "/api-secrets/5/api-secrets/enable", "/api-secrets/enable/api-secrets/6/enable", "/api-secrets/api-secrets/5/api-secrets/6/enable",
-			"/api-secrets/./5/enable", "/api-secrets/5/./enable", "/x/../api-secrets/5/enable", "/api-secrets/6/../5/enable", "/api-secrets/../api-secrets/6/enable", "/api-secrets/5/enable/..",
+			"/./api-secrets/5/enable", "/api-secrets/./5/enable", "/api-secrets/5/./enable", "/x/../api-secrets/5/enable", "/api-secrets/6/../5/enable", "/api-secrets/../api-secrets/6/enable", "/api-secrets/5/enable/..",
 			"/api-secrets/5/%2e%2e/6/enable", "/api-secrets/5/..%2f6/enable", "/api-secrets/5/..;/6/enable", "/api-secrets/5/..\\6/enable", "/api-secrets/5/%61pi-secrets/6/enable",
 			"/api-secrets/5?/api-secrets/6/enable", "/api-secrets/5%2Fenable", "/api-secrets%2F5%2Fenable", "/api%2dsecrets/5/enable", "/api-secrets/5/%65nable", "\\api-secrets\\5\\enable",
 		},
