@@ -20,11 +20,11 @@ func (w *World) Honest(told map[int64]apisecret.Outcome) error {
 		case seguratest.KindToken, seguratest.KindHead:
 		case seguratest.KindEnable, seguratest.KindDisable:
 			if _, ok := told[call.Identifier]; !ok || !w.Runner.Allowed.Contains(apisecret.Identifier(call.Identifier)) {
-				return fmt.Errorf("Segura was called for %d", call.Identifier)
+				return fmt.Errorf("a call for %d, which is not told of or not allowed", call.Identifier)
 			}
 			said[call.Identifier] = call.Status == 200
 		default:
-			return fmt.Errorf("Segura was called: %s %s", call.Method, call.Path)
+			return fmt.Errorf("a call of another kind: %s %s", call.Method, call.Path)
 		}
 	}
 	for i, outcome := range told {
