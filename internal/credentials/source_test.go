@@ -315,28 +315,41 @@ func TestReread_logsAsAnErrorWhatNoRepetitionCures(t *testing.T) {
 
 // The warning is of the document, though the credentials in it may be the same.
 func TestReread_warnsOnceOfEachDocumentThatWasMended(t *testing.T) {
-	marked, nonsense := "\ufeff"+secret("a"), secret("b ", expires("MARKER"))
-	source, _, log := given(
-		secret("a"), marked, marked, secret("a"), marked, secret("b "), secret("b "), "\ufeff"+secret("b "), "\ufeff"+secret("b ", expires(" ")),
-		nonsense, nonsense, secret("b"), secret("b", expires("MARKER")), secret("c", expires("MARKER")))
+	const document, clientSecret, expiry = `"fields":["document"]`, `"fields":["client_secret"]`, "expires_at is not a time"
+	source, manager, log := given()
 	source.OnUnusable = func(context.Context) { t.Error("got told of an unusable document") }
-	for read, want := range []string{
-		"", `"fields":["document"]`, "", "", `"fields":["document"]`, `"fields":["client_secret"]`, "", `"fields":["document","client_secret"]`, `"fields":["document","client_secret","expires_at"]`,
-		`"fields":["client_secret"]}` + "|expires_at", "", "", "expires_at", "expires_at",
+	for read, row := range []struct {
+		document string
+		warns    []string
+	}{
+		{secret("a"), nil},
+		{"\ufeff" + secret("a"), []string{document}},
+		{"\ufeff" + secret("a"), nil},
+		{secret("a"), nil},
+		{"\ufeff" + secret("a"), []string{document}},
+		{secret("b "), []string{clientSecret}},
+		{secret("b "), nil},
+		{"\ufeff" + secret("b ", expires(" ")), []string{`"fields":["document","client_secret","expires_at"]`}},
+		{secret("b ", expires("MARKER")), []string{clientSecret, expiry}},
+		{secret("b ", expires("MARKER")), nil},
+		{secret("b"), nil},
+		{secret("b", expires("MARKER")), []string{expiry}},
+		{secret("c", expires("MARKER")), []string{expiry}},
 	} {
+		manager.script = []any{row.document}
 		log.Reset()
 
 		if _, fault := source.Reread(t.Context()); fault != nil {
 			t.Fatal(fault)
 		}
 
-		got, lines := log.String(), strings.Split(want, "|")
-		if n := strings.Count(got, `"level":"WARN"`); n != strings.Count(got, "\n") || n != len(lines) && want != "" || n > 0 && want == "" || strings.Contains(got, "MARKER") {
-			t.Errorf("read %d: got %q, want %q", read+1, got, lines)
+		got := log.String()
+		if strings.Count(got, `"level":"WARN"`) != len(row.warns) || strings.Count(got, "\n") != len(row.warns) || strings.Contains(got, "MARKER") {
+			t.Errorf("read %d: got %q, want warnings of %q", read+1, got, row.warns)
 		}
-		for _, line := range lines {
-			if !strings.Contains(got, line) {
-				t.Errorf("read %d: got %q, want %q in it", read+1, got, line)
+		for _, warning := range row.warns {
+			if !strings.Contains(got, warning) {
+				t.Errorf("read %d: got %q, want a warning of %s", read+1, got, warning)
 			}
 		}
 	}
