@@ -312,11 +312,13 @@ func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
 func TestReread_followsNoRedirect(t *testing.T) {
 	followed := false
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { followed = true })
-	source, _ := overNetwork(t, serve(t, http.RedirectHandler(elsewhere, http.StatusTemporaryRedirect).ServeHTTP), "1", 10*time.Second)
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		source, _ := overNetwork(t, serve(t, http.RedirectHandler(elsewhere, status).ServeHTTP), "1", 10*time.Second)
 
-	_, fault := source.Reread(t.Context())
+		_, fault := source.Reread(t.Context())
 
-	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
-		t.Errorf("got %v, followed: %t", fault, followed)
+		if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
+			t.Errorf("%d: got %v, followed: %t", status, fault, followed)
+		}
 	}
 }

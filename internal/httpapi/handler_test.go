@@ -198,7 +198,9 @@ func TestInvoke_wantsJSON(t *testing.T) {
 		},
 	} {
 		for _, value := range values {
-			for _, header := range []string{`headers:{"Content-Type":` + quote(value) + `}`, `headers:{"content-type":` + quote(value) + `}`, `multiValueHeaders:{"CONTENT-TYPE":[` + quote(value) + `]}`} {
+			for _, header := range []string{
+				`headers:{"Accept":"text/html","Content-Type":` + quote(value) + `}`, `headers:{"content-type":` + quote(value) + `}`, `multiValueHeaders:{"Accept":["text/html"],"CONTENT-TYPE":[` + quote(value) + `]}`,
+			} {
 				got, empty := w.invoke(t, with(rest("POST", "/api-secrets/enable", `{"identifier":6}`), header)), w.invoke(t, with(rest("POST", "/api-secrets/6/enable", ""), header))
 
 				if got.StatusCode != want || empty.StatusCode != 200 {
