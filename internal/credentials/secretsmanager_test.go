@@ -222,7 +222,7 @@ func TestReread_judgesEveryErrorOfTheSDK(t *testing.T) {
 		{local.Throttling, true, "throttles"}, {local.InternalError, true, "out of order"}, {local.Unavailable, true, "out of order"},
 		{local.Hang, true, "cannot be reached"}, {local.Reset, true, "cannot be reached"}, {local.CutShort, true, "cannot be reached"},
 		{local.AccessDenied, false, "GetSecretValue"}, {local.KeyAccessDenied, false, "kms:Decrypt"}, {local.DecryptionFailure, false, "kms:Decrypt"},
-		{local.ResourceNotFound, false, "SEGURA_SECRET_ID"}, {local.MarkedForDeletion, false, "deletion"},
+		{local.ResourceNotFound, false, "There is no AWS secret"}, {local.MarkedForDeletion, false, "deletion"},
 		{local.SignatureMismatch, false, "cannot be read"}, {local.ExpiredToken, false, "cannot be read"}, {local.Garbage, false, "cannot be read"},
 		{local.NoValue, false, "cannot be used"},
 	} {
