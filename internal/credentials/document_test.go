@@ -73,7 +73,7 @@ func inBase64(text string) (all string) {
 // What a copy does is mended, and each field that was is named.
 func TestParse_mendsWhatACopyDamagedWithoutLoss(t *testing.T) {
 	whole := map[string]string{
-		"base_url": "https://segura.example.com", "token_url": "https://segura.example.com/t", "client_id": "id", "client_secret": "s3 cret'\"&", "tenant": "acme S.A. «ção»",
+		"base_url": "https://segura.example.com", "token_url": "https://segura.example.com/t", "client_id": "4b7e-id!~", "client_secret": "s3 cret'\"&=%", "tenant": "acme S.A. «ção»",
 		"referer": "https://referer.example.com/", "enable_path": "/e/{identifier}", "disable_path": "/d/{identifier}", "auth_style": "basic",
 		"ca_certificate": certificatePEM + "\n" + certificatePEM, "client_certificate": certificatePEM, "client_key": keyPEM,
 	}

@@ -299,7 +299,7 @@ func TestReread_logsAsAnErrorWhatNoRepetitionCures(t *testing.T) {
 		{apiError("InvalidSignatureException"), "ERROR", "InvalidSignatureException"},
 		{apiError("AccessDeniedException"), "ERROR", "AccessDeniedException"},
 		{transient, "WARN", "ThrottlingException"},
-		{apiError("Some\x1b[31m Thing\n{\"a\":1}" + long), "ERROR", "Some31mThinga1" + long[:64-len("Some31mThinga1")]},
+		{apiError("09AZaz\x1b[31m é\n{\"a\":1}" + long), "ERROR", "09AZaz31ma1" + long[:64-len("09AZaz31ma1")]},
 		{errors.New("MARKER error of the SDK's"), "ERROR", "no request or no readable reply"},
 	} {
 		source, _, log := given(row.err)
