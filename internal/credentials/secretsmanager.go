@@ -124,20 +124,12 @@ func (c *httpClient) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// attempts reports whether an attempt of one read failed while there was time left.
-type attempts struct{ n atomic.Int32 }
-
-func (a *attempts) failed() bool { return a.n.Load() > 0 }
-
-type attemptsKey struct{}
-
-func withAttempts(ctx context.Context) (context.Context, *attempts) {
-	a := &attempts{}
-	return context.WithValue(ctx, attemptsKey{}, a), a
-}
+// attemptFailedKey is the key of an *atomic.Bool: whether an attempt of one read failed
+// while there was time left.
+type attemptFailedKey struct{}
 
 func note(ctx context.Context) {
-	if a, ok := ctx.Value(attemptsKey{}).(*attempts); ok && ctx.Err() == nil {
-		a.n.Add(1)
+	if failed, ok := ctx.Value(attemptFailedKey{}).(*atomic.Bool); ok && ctx.Err() == nil {
+		failed.Store(true)
 	}
 }

@@ -3,20 +3,26 @@ package credentials_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/credentials"
-	"segura-enable/internal/segura"
-	"segura-enable/simulated/secretsmanager"
+	"segura-enable/internal/strictjson"
+	local "segura-enable/simulated/secretsmanager"
 )
 
 // AWS credentials of the function's, none of which may be seen anywhere.
@@ -26,34 +32,148 @@ const (
 	sessionToken    = "marker-session-token-IQoJb3JpZ2luX2VjEXAMPLE"
 )
 
-// overNetwork returns a source with the real client of AWS's SDK, whose endpoint
-// is at the address, and its log.
-func overNetwork(t *testing.T, endpoint string, attemptTimeout time.Duration) (*credentials.Source, *bytes.Buffer) {
+var discard = slog.New(slog.DiscardHandler)
+
+// onlyEnv clears the AWS variables, and sets those of Lambda and the given ones.
+func onlyEnv(t *testing.T, env map[string]string) {
 	t.Helper()
-	for name, value := range map[string]string{
-		"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": accessKeyID, "AWS_SECRET_ACCESS_KEY": secretAccessKey, "AWS_SESSION_TOKEN": sessionToken,
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint, "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_CA_BUNDLE": "",
-	} {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+		}
+	}
+	all := map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": accessKeyID, "AWS_SECRET_ACCESS_KEY": secretAccessKey, "AWS_SESSION_TOKEN": sessionToken}
+	maps.Copy(all, env)
+	for name, value := range all {
 		t.Setenv(name, value)
 	}
-	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout, slog.New(slog.DiscardHandler))
+}
+
+// What the SDK defines is read by the SDK; here is what a function depends on.
+func TestNewSecretsManager_isConfiguredAsTheSDKDefinesIt(t *testing.T) {
+	profile := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(profile, []byte("[profile other]\nregion = eu-north-1\naws_access_key_id = AKIAOTHER\naws_secret_access_key = other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	container := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"AccessKeyId": "ASIACONTAINER", "SecretAccessKey": "x", "Token": "y", "Expiration": "2099-01-01T00:00:00Z"}`))
+	})
+	without := func(more map[string]string) map[string]string { // AWS credentials of Lambda's
+		all := map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
+		maps.Copy(all, more)
+		return all
+	}
+	for want, env := range map[string]map[string]string{
+		"eu-west-1 " + accessKeyID + " <nil> 3":                        {"AWS_PROFILE": "nobody"}, // a stray profile beside keys
+		"eu-north-1 AKIAOTHER <nil> 3":                                 without(map[string]string{"AWS_PROFILE": "other", "AWS_CONFIG_FILE": profile, "AWS_REGION": ""}),
+		"eu-west-1 ASIACONTAINER <nil> 3":                              without(map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": container}),
+		"eu-west-1  <nil> 3":                                           without(nil),
+		"eu-west-1 " + accessKeyID + " https://one.example.com/path 7": {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "https://one.example.com/path", "AWS_MAX_ATTEMPTS": "7"},
+	} {
+		onlyEnv(t, env)
+
+		client, err := credentials.NewSecretsManager(t.Context(), time.Second, discard)
+
+		if err != nil {
+			t.Errorf("%v: got %v", env, err)
+			continue
+		}
+		o := client.Options()
+		keys, _ := o.Credentials.Retrieve(t.Context())
+		endpoint := "<nil>"
+		if o.BaseEndpoint != nil {
+			endpoint = *o.BaseEndpoint
+		}
+		if got := fmt.Sprintf("%s %s %s %d", o.Region, keys.AccessKeyID, endpoint, o.Retryer.MaxAttempts()); got != want {
+			t.Errorf("%v: got %s, want %s", env, got, want)
+		}
+	}
+}
+
+func TestNewSecretsManager_namesTheVariableThatCannotBeUsed(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_MAX_ATTEMPTS": "many", "AWS_RETRY_MODE": "never", "AWS_USE_FIPS_ENDPOINT": "yes", "AWS_CA_BUNDLE": "/nonexistent.pem", "AWS_PROFILE": "nobody",
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "localhost:4566", "AWS_ENDPOINT_URL": "vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com",
+	} {
+		env := map[string]string{name: value}
+		if name == "AWS_PROFILE" {
+			env["AWS_ACCESS_KEY_ID"] = ""
+		}
+		onlyEnv(t, env)
+
+		_, err := credentials.NewSecretsManager(t.Context(), time.Second, discard)
+
+		if err == nil || !strings.HasPrefix(err.Error(), "AWS configuration: ") || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s=%s: got %v, want one line that names it", name, value, err)
+		}
+	}
+}
+
+func TestNewSecretsManager_trustsTheAuthoritiesOfTheBundleAndNoOthers(t *testing.T) {
+	pair := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer pair.Close()
+	server := startManager(t, local.Options{Certificate: &pair.TLS.Certificates[0]})
+	right := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate().Raw}))
+	path := filepath.Join(t.TempDir(), "bundle.pem")
+
+	for _, row := range []struct {
+		bundle, path      string
+		starts, isTrusted bool
+		warns             string
+	}{
+		{right, path, true, true, ""},
+		{right + right[:200], path, true, true, "block 2 is cut"},
+		{right + "-----BEGIN X-----\nAAAA\n-----END X-----\n", path, true, true, "block 2, which is no certificate"},
+		{"", "", true, false, ""},
+		{"no certificate here", path, false, false, ""},
+		{"", t.TempDir(), false, false, ""},
+	} {
+		if err := os.WriteFile(path, []byte(row.bundle), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		onlyEnv(t, map[string]string{"AWS_CA_BUNDLE": row.path, "AWS_ENDPOINT_URL_SECRETS_MANAGER": server.URL(), "AWS_MAX_ATTEMPTS": "1"})
+		var log bytes.Buffer
+
+		client, err := credentials.NewSecretsManager(t.Context(), 5*time.Second, slog.New(slog.NewTextHandler(&log, nil)))
+
+		if got := log.String(); (err == nil) != row.starts || (got == "") != (row.warns == "") || !strings.Contains(got, row.warns) {
+			t.Errorf("%+v: got error %v and the log %s", row, err, got)
+		}
+		if err != nil {
+			continue
+		}
+		_, err = client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("segura/mysafe-key")})
+		if (err == nil) != row.isTrusted {
+			t.Errorf("%+v: got error %v", row, err)
+		}
+	}
+}
+
+// overNetwork returns a source with the real client of AWS's SDK, which makes so many
+// attempts (empty: as many as by default) at the endpoint, and its log.
+func overNetwork(t *testing.T, endpoint, attempts string, attemptTimeout time.Duration) (*credentials.Source, *bytes.Buffer) {
+	t.Helper()
+	onlyEnv(t, map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint, "AWS_MAX_ATTEMPTS": attempts})
+	client, err := credentials.NewSecretsManager(t.Context(), attemptTimeout, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
-	return &credentials.Source{
-		SecretsManager: client,
-		SecretID:       "segura/mysafe-key",
-		TTL:            time.Minute,
-		StalePatience:  time.Second,
-		Segura:         segura.Options{UserAgent: "test", AttemptTimeout: time.Second, Connections: 1},
-		Log:            slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, &log
+	source, _, log := given()
+	source.SecretsManager = client
+	return source, log
 }
 
-func startManager(t *testing.T) *secretsmanager.Server {
+// serve starts a server that answers in AWS's place, and returns its address.
+func serve(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
-	server, err := secretsmanager.Start(t.Context(), secretsmanager.Options{})
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func startManager(t *testing.T, o local.Options) *local.Server {
+	t.Helper()
+	server, err := local.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,99 +182,99 @@ func startManager(t *testing.T) *secretsmanager.Server {
 	return server
 }
 
-func requireNoCredentials(t *testing.T, what, text string) {
+// requireFault has a fault be credentials_unavailable with these words, and nothing of
+// AWS's credentials or AWS's reply in it or in the log.
+func requireFault(t *testing.T, what string, got *apisecret.Error, retryable bool, says string, log *bytes.Buffer) {
 	t.Helper()
+	if got == nil || got.Code != apisecret.CredentialsUnavailable || got.Retryable != retryable || !strings.Contains(got.Message, says) {
+		t.Fatalf("%s: got %+v, want credentials_unavailable, retryable %t, with %q", what, got, retryable, says)
+	}
+	text := fmt.Sprintf("%+v %#v %s", *got, got, log)
 	for _, marker := range []string{accessKeyID, secretAccessKey, sessionToken, "marker-session", "MARKER", "Signature=", "AWS4-HMAC"} {
 		if strings.Contains(text, marker) {
-			t.Errorf("%s shows %q: %s", what, marker, text)
+			t.Errorf("%s: %q shows in %s", what, marker, text)
 		}
 	}
 }
 
-func TestNewSecretsManager_readsTheSecret(t *testing.T) {
-	server := startManager(t)
-	source, log := overNetwork(t, server.URL(), 5*time.Second)
+func TestReread_readsTheSecretWithTheSDKsRepetitions(t *testing.T) {
+	server := startManager(t, local.Options{})
+	server.Fail(local.InternalError, 1)
+	source, log := overNetwork(t, server.URL(), "", 5*time.Second)
 
-	client, fault := source.Client(t.Context())
+	client, fault := source.Reread(t.Context())
 
-	if client == nil || fault != nil || server.Reads() != 1 {
-		t.Fatalf("got %v after %d reads", fault, server.Reads())
+	if client == nil || fault != nil || server.Reads() != 2 || log.Len() > 0 {
+		t.Fatalf("got %v after %d reads and the log %s, want success at the second", fault, server.Reads(), log)
 	}
-	got := server.Requests()[0]
-	if got.SecretID != "segura/mysafe-key" || got.Target != "secretsmanager.GetSecretValue" || got.Header.Get("X-Amz-Security-Token") != sessionToken {
+	if got := server.Requests()[0]; got.SecretID != "segura/mysafe-key" || got.Target != "secretsmanager.GetSecretValue" || got.Header.Get("X-Amz-Security-Token") != sessionToken {
 		t.Errorf("got %s of %s", got.Target, got.SecretID)
-	}
-	requireNoCredentials(t, "the log", log.String())
-}
-
-func TestNewSecretsManager_readsABinarySecret(t *testing.T) {
-	server := startManager(t)
-	server.PutBinary("segura/mysafe-key", []byte(secret("binary")))
-	source, _ := overNetwork(t, server.URL(), 5*time.Second)
-
-	if client, fault := source.Client(t.Context()); client == nil || fault != nil {
-		t.Errorf("got %v", fault)
 	}
 }
 
 // What the SDK's errors come to.
 func TestReread_judgesEveryErrorOfTheSDK(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	for _, row := range []struct {
-		fault     secretsmanager.Fault
+		fault     local.Fault
 		retryable bool
 		says      string
 	}{
-		{secretsmanager.Throttling, true, "throttles"},
-		{secretsmanager.InternalError, true, "out of order"},
-		{secretsmanager.Unavailable, true, "out of order"},
-		{secretsmanager.Hang, true, "cannot be reached"},
-		{secretsmanager.Reset, true, "cannot be reached"},
-		{secretsmanager.CutShort, true, "cannot be reached"},
-		{secretsmanager.AccessDenied, false, "GetSecretValue"},
-		{secretsmanager.KeyAccessDenied, false, "kms:Decrypt"},
-		{secretsmanager.DecryptionFailure, false, "kms:Decrypt"},
-		{secretsmanager.ResourceNotFound, false, "SEGURA_SECRET_ID"},
-		{secretsmanager.MarkedForDeletion, false, "deletion"},
-		{secretsmanager.SignatureMismatch, false, "cannot be read"},
-		{secretsmanager.ExpiredToken, false, "cannot be read"},
-		{secretsmanager.InvalidToken, false, "cannot be read"},
-		{secretsmanager.Garbage, false, "cannot be read"},
-		{secretsmanager.NoValue, false, "cannot be used"},
+		{local.Throttling, true, "throttles"}, {local.InternalError, true, "out of order"}, {local.Unavailable, true, "out of order"},
+		{local.Hang, true, "cannot be reached"}, {local.Reset, true, "cannot be reached"}, {local.CutShort, true, "cannot be reached"},
+		{local.AccessDenied, false, "GetSecretValue"}, {local.KeyAccessDenied, false, "kms:Decrypt"}, {local.DecryptionFailure, false, "kms:Decrypt"},
+		{local.ResourceNotFound, false, "There is no AWS secret"}, {local.MarkedForDeletion, false, "deletion"},
+		{local.SignatureMismatch, false, "cannot be read"}, {local.ExpiredToken, false, "cannot be read"}, {local.Garbage, false, "cannot be read"},
+		{local.NoValue, false, "cannot be used"},
 	} {
-		t.Run(string(row.fault), func(t *testing.T) {
-			server := startManager(t)
-			timeout := 10 * time.Second
-			if row.fault == secretsmanager.Hang {
-				timeout = 300 * time.Millisecond
-			}
-			source, log := overNetwork(t, server.URL(), timeout)
-			server.Fail(row.fault, 1)
+		server := startManager(t, local.Options{})
+		timeout := 10 * time.Second
+		if row.fault == local.Hang {
+			timeout = 300 * time.Millisecond
+		}
+		source, log := overNetwork(t, server.URL(), "1", timeout)
+		server.Fail(row.fault, 1)
 
-			client, fault := source.Reread(t.Context())
+		_, fault := source.Reread(t.Context())
 
-			if client != nil || fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable != row.retryable || !strings.Contains(fault.Message, row.says) {
-				t.Fatalf("got %+v, want credentials_unavailable, retryable %t, with %q", fault, row.retryable, row.says)
-			}
-			requireNoCredentials(t, "the fault", fmt.Sprintf("%+v %#v", *fault, fault))
-			requireNoCredentials(t, "the log", log.String())
-			if _, fault := source.Reread(t.Context()); fault != nil && row.fault != secretsmanager.Hang {
-				t.Errorf("the next read: %v", fault)
-			}
-		})
+		requireFault(t, string(row.fault), fault, row.retryable, row.says, log)
 	}
+}
+
+// Something in between may answer in AWS's place, in no form of AWS's, or nobody.
+func TestReread_judgesWhatIsNoAnswerOfAWS(t *testing.T) {
+	requireJudged := func(what, endpoint string, retryable bool, says string) {
+		t.Helper()
+		source, log := overNetwork(t, endpoint, "1", 5*time.Second)
+
+		_, fault := source.Reread(t.Context())
+
+		requireFault(t, what, fault, retryable, says, log)
+	}
+	for status, retryable := range map[int]bool{429: true, 502: true, 403: false, 404: false} {
+		for kind, body := range map[string]string{"text/html": "<html>MARKER</html>", "application/x-amz-json-1.1": `{"__type":"SomeException","message":"MARKER"}`} {
+			requireJudged(fmt.Sprintf("%d as %s", status, kind), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			}), retryable, "")
+		}
+	}
+	requireJudged("nobody", "http://127.0.0.1:1", true, "cannot be reached")
+	requireJudged("a name that nobody has", "http://secretsmanager..invalid", true, "cannot be reached")
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	requireJudged("a rejected certificate", untrusted.URL, false, "")
 }
 
 // Read to its end, the reply would be a good one.
 func TestReread_boundsAReply(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	document, _ := json.Marshal(secret("MARKER"))
 	for padding, isRead := range map[int]bool{0: true, 2 << 20: false} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = fmt.Fprintf(w, `{"SecretString":%s,"Name":"%s"}`, document, strings.Repeat("x", padding))
-		}))
-		defer server.Close()
-		source, _ := overNetwork(t, server.URL, 5*time.Second)
+		endpoint := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"SecretString":%s,"Name":"%s"}`, strictjson.Encode(secret("MARKER")), strings.Repeat("x", padding))
+		})
+		source, _ := overNetwork(t, endpoint, "1", 5*time.Second)
 
 		client, fault := source.Reread(t.Context())
 
@@ -164,61 +284,20 @@ func TestReread_boundsAReply(t *testing.T) {
 	}
 }
 
-func TestReread_tellsThatNobodyIsThere(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	for _, endpoint := range []string{"http://127.0.0.1:1", "http://secretsmanager..invalid"} {
-		source, _ := overNetwork(t, endpoint, 10*time.Second)
-
-		_, fault := source.Reread(t.Context())
-
-		if fault == nil || fault.Code != apisecret.CredentialsUnavailable || !fault.Retryable || !strings.Contains(fault.Message, "cannot be reached") {
-			t.Errorf("%s: got %+v, want credentials_unavailable, retryable", endpoint, fault)
-		}
-	}
-}
-
-func TestReread_takesARejectedCertificateForFinal(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	server.StartTLS()
-	defer server.Close()
-	source, _ := overNetwork(t, server.URL, 10*time.Second)
-
-	_, fault := source.Reread(t.Context())
-
-	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable {
-		t.Errorf("got %+v, want credentials_unavailable, not retryable", fault)
-	}
-}
-
-func TestReread_leavesRepetitionToTheSDK(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "")
-	server := startManager(t)
-	source, _ := overNetwork(t, server.URL(), 5*time.Second)
-	server.Fail(secretsmanager.InternalError, 1)
-
-	_, fault := source.Reread(t.Context())
-
-	if fault != nil || server.Reads() != 2 {
-		t.Errorf("got %v after %d calls, want success at the second", fault, server.Reads())
-	}
-}
-
 func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
 	for _, row := range []struct {
-		first secretsmanager.Fault
+		first local.Fault
 		left  time.Duration
 		want  apisecret.Code
 	}{
-		{secretsmanager.Hang, 200 * time.Millisecond, apisecret.DeadlineExceeded},
-		{secretsmanager.Unavailable, 2 * time.Second, apisecret.CredentialsUnavailable},
-		{secretsmanager.Reset, 2 * time.Second, apisecret.CredentialsUnavailable},
+		{local.Hang, 200 * time.Millisecond, apisecret.DeadlineExceeded},
+		{local.Unavailable, 2 * time.Second, apisecret.CredentialsUnavailable},
+		{local.Reset, 2 * time.Second, apisecret.CredentialsUnavailable},
 	} {
-		server := startManager(t)
-		source, _ := overNetwork(t, server.URL(), 5*time.Second)
+		server := startManager(t, local.Options{})
+		source, _ := overNetwork(t, server.URL(), "", 5*time.Second)
 		server.Fail(row.first, 1)
-		server.Fail(secretsmanager.Hang, -1)
+		server.Fail(local.Hang, -1)
 		ctx, cancel := context.WithTimeout(t.Context(), row.left)
 
 		_, fault := source.Reread(ctx)
@@ -230,40 +309,16 @@ func TestReread_tellsTheDeadlineFromAFaultBeforeIt(t *testing.T) {
 	}
 }
 
-// Something in between may answer in AWS's place, in no form of AWS's.
-func TestReread_goesByTheStatusOfWhatIsNoAnswerOfAWS(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	for status, retryable := range map[int]bool{429: true, 502: true, 503: true, 403: false, 404: false, 407: false} {
-		for kind, body := range map[string]string{"text/html": "<html>MARKER</html>", "application/x-amz-json-1.1": `{"__type":"MARKERException","message":"MARKER"}`} {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", kind)
-				w.WriteHeader(status)
-				_, _ = io.WriteString(w, body)
-			}))
-			defer server.Close()
-			source, _ := overNetwork(t, server.URL, 5*time.Second)
-
-			_, fault := source.Reread(t.Context())
-
-			if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable != retryable || strings.Contains(fault.Message, "MARKER") {
-				t.Errorf("%d as %s: got %+v, want credentials_unavailable, retryable %t", status, kind, fault, retryable)
-			}
-		}
-	}
-}
-
 func TestReread_followsNoRedirect(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	followed := false
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
-	defer elsewhere.Close()
-	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
-	defer redirecting.Close()
-	source, _ := overNetwork(t, redirecting.URL, 10*time.Second)
+	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { followed = true })
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		source, _ := overNetwork(t, serve(t, http.RedirectHandler(elsewhere, status).ServeHTTP), "1", 10*time.Second)
 
-	_, fault := source.Reread(t.Context())
+		_, fault := source.Reread(t.Context())
 
-	if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
-		t.Errorf("got %v, followed: %t", fault, followed)
+		if fault == nil || fault.Code != apisecret.CredentialsUnavailable || followed {
+			t.Errorf("%d: got %v, followed: %t", status, fault, followed)
+		}
 	}
 }

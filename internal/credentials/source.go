@@ -7,8 +7,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,13 +45,12 @@ type Source struct {
 // copyOfSecret is what the last successful read found; without a client it is
 // none.
 type copyOfSecret struct {
-	digest     [sha256.Size]byte // of the credentials
-	mended     []string          // what in the document was
-	client     *segura.Client
-	keyExpires time.Time // zero: the document does not say
-	noExpiry   bool      // it says so in a way that cannot be read
-	readAt     time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
-	rereadAt   time.Time // not before, once it has expired
+	document    [sha256.Size]byte // its digest
+	credentials [sha256.Size]byte // theirs, once mended
+	client      *segura.Client
+	keyExpires  time.Time // zero: the document does not say
+	readAt      time.Time // on the wall clock: Lambda freezes the process, and with it the monotonic one
+	rereadAt    time.Time // not before, once it has expired
 }
 
 // Client returns a client made of the AWS secret. An expired copy of it goes on
@@ -158,10 +157,11 @@ func (s *Source) read(ctx context.Context) (*segura.Client, *apisecret.Error) {
 
 // fetch reads the AWS secret's document.
 func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
-	ctx, attempts := withAttempts(ctx)
+	failed := &atomic.Bool{}
+	ctx = context.WithValue(ctx, attemptFailedKey{}, failed)
 	output, err := s.SecretsManager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.SecretID)})
 	if err != nil {
-		fault, cause := readFault(ctx, err, attempts.failed())
+		fault, cause := readFault(ctx, err, failed.Load())
 		level := slog.LevelWarn
 		if !fault.Retryable {
 			level = slog.LevelError // no log level but FATAL may hide what sayOther refers to
@@ -178,21 +178,17 @@ func (s *Source) fetch(ctx context.Context) ([]byte, *apisecret.Error) {
 // use makes a client of the document, or keeps the one there is if the credentials
 // have not changed.
 func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *apisecret.Error) {
-	parsed, mended, err := Parse(document)
+	d, err := Parse(document)
 	if err != nil {
 		return nil, unusable(err)
 	}
-	expires, around, unreadable := ReadExpiry(document)
-	if around {
-		mended = append(mended, expiresAt)
-	}
 	held := s.held()
 	next := copyOfSecret{
-		digest: parsed.Digest(), mended: mended, client: held.client,
-		keyExpires: expires, noExpiry: unreadable != nil, readAt: time.Now().Round(0),
+		document: sha256.Sum256(document), credentials: d.Credentials.Digest(), client: held.client,
+		keyExpires: d.Expires, readAt: time.Now().Round(0),
 	}
-	if held.client == nil || held.digest != next.digest {
-		if next.client, err = segura.New(parsed, s.Segura); err != nil {
+	if held.client == nil || held.credentials != next.credentials {
+		if next.client, err = segura.New(d.Credentials, s.Segura); err != nil {
 			return nil, unusable(err)
 		}
 		if leftOut := next.client.LeftOut(); len(leftOut) > 0 {
@@ -202,11 +198,12 @@ func (s *Source) use(ctx context.Context, document []byte) (*segura.Client, *api
 			held.client.Close()
 		}
 	}
-	if len(mended) > 0 && (next.client != held.client || !slices.Equal(mended, held.mended)) { // once for each document
-		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", mended)
+	changed := next.document != held.document
+	if changed && len(d.Mended) > 0 {
+		s.Log.WarnContext(ctx, "the AWS secret was damaged by a copy and has been mended; store it again without what stands around or in the fields", "fields", d.Mended)
 	}
-	if next.noExpiry && (next.client != held.client || !held.noExpiry) { // once for each document
-		s.Log.WarnContext(ctx, "the AWS secret does not say when its access key expires", "cause", unreadable.Error())
+	if changed && d.NoExpiry != nil {
+		s.Log.WarnContext(ctx, "the AWS secret does not say when its access key expires", "cause", d.NoExpiry.Error())
 	}
 	s.hold(next)
 	return next.client, nil

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,44 +26,38 @@ const (
 	patience = 10 * time.Second
 )
 
-// secret is a usable AWS secret with this client secret.
-func secret(clientSecret string) string {
-	return `{"base_url":"https://segura.example.com","client_id":"MARKER-client-id","client_secret":"` + clientSecret + `"}`
+// secret is a usable AWS secret with this client secret, and perhaps more fields.
+func secret(clientSecret string, more ...string) string {
+	return `{"base_url":"https://segura.example.com","client_id":"MARKER-client-id","client_secret":"` + clientSecret + `"` + strings.Join(more, "") + `}`
 }
+
+// expires is the field expires_at.
+func expires(at string) string { return `,"expires_at":"` + at + `"` }
 
 // apiError is an error that AWS answered with.
 func apiError(code string) error {
 	return &smithy.GenericAPIError{Code: code, Message: "MARKER message of AWS"}
 }
 
-// noNetwork is what the SDK says when an attempt of its own found no one.
-var noNetwork = apiError("ThrottlingException")
+// transient is an error that another try may cure.
+var transient = apiError("ThrottlingException")
 
 // manager is a Secrets Manager by hand. Its next answers are those of the script;
 // the last one goes on.
 type manager struct {
-	mu     sync.Mutex
 	takes  time.Duration
 	script []any // a string: the secret; a []byte: as SecretBinary; an error; nil: no value
-	reads  int
 	asked  []string
 }
 
 func (m *manager) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
-	m.mu.Lock()
-	m.reads++
 	m.asked = append(m.asked, aws.ToString(in.SecretId))
-	takes, answer := m.takes, m.script[0]
-	if len(m.script) > 1 {
-		m.script = m.script[1:]
-	}
-	m.mu.Unlock()
-	if takes > 0 {
-		select {
-		case <-time.After(takes):
-		case <-ctx.Done():
-			return nil, &aws.RequestCanceledError{Err: ctx.Err()}
-		}
+	answer := m.script[0]
+	m.script = m.script[min(1, len(m.script)-1):]
+	select {
+	case <-time.After(m.takes):
+	case <-ctx.Done():
+		return nil, &aws.RequestCanceledError{Err: ctx.Err()}
 	}
 	switch answer := answer.(type) {
 	case string:
@@ -75,19 +69,6 @@ func (m *manager) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecr
 	default:
 		return &secretsmanager.GetSecretValueOutput{}, nil
 	}
-}
-
-// plays sets the next answers.
-func (m *manager) plays(script ...any) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.script = script
-}
-
-func (m *manager) count() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.reads
 }
 
 // given returns a source of a manager that plays the script, and its log.
@@ -113,58 +94,28 @@ func must(t *testing.T, s *credentials.Source) *segura.Client {
 	return client
 }
 
-func TestClient_isReusedUntilItsTTLIsOver(t *testing.T) {
+func TestClient_isReusedUntilItsTTLIsOverAndUnlessTheSecretChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"))
+		otherwise := `{ "client_secret":"\u0061", "client_id":"MARKER-client-id", "tenant":null, "note":"new", "base_url":"https://segura.example.com"}`
+		source, manager, log := given(secret("a"), otherwise, secret("b"), []byte(secret("b")), secret("c"))
 		reads := 0
 		source.OnRead = func(context.Context) { reads++ }
-
-		first := must(t, source)
-		time.Sleep(ttl - time.Nanosecond)
-		late := must(t, source)
-		early := manager.count()
-		time.Sleep(time.Nanosecond)
-		again := must(t, source)
-		time.Sleep(ttl - time.Nanosecond)
-		must(t, source)
-
-		if early != 1 || manager.count() != 2 || reads != 2 {
-			t.Errorf("got %d reads within the TTL and %d in all, %d of them told; want 1, 2 and 2", early, manager.count(), reads)
-		}
-		if late != first || again != first {
-			t.Error("got another client although the AWS secret has not changed")
-		}
-		if got := manager.asked[0]; got != "segura/mysafe-key" {
-			t.Errorf("got asked for %q", got)
-		}
-	})
-}
-
-func TestClient_isAnotherOneWhenTheSecretHasChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, _, _ := given(secret("a"), secret("b"), []byte(secret("b")))
 		first := must(t, source)
 
-		time.Sleep(ttl)
-		second := must(t, source)
-		time.Sleep(ttl)
-		third := must(t, source)
+		for read, want := range []bool{true, false, true} { // whether the client stays
+			time.Sleep(ttl - time.Nanosecond)
+			before := must(t, source)
+			early := len(manager.asked)
+			time.Sleep(time.Nanosecond)
 
-		if second == first || third != second {
-			t.Errorf("got another client after the change: %t, and without one: %t; want true and false", second != first, third != second)
+			if after := must(t, source); (after == before) != want || early != read+1 || len(manager.asked) != read+2 {
+				t.Errorf("read %d: the same client %t, want %t; %d reads within the TTL, %d in all", read+2, after == before, want, early, len(manager.asked))
+			}
 		}
-	})
-}
-
-func TestClient_takesASecretThatIsWrittenOtherwiseForUnchanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, _, _ := given(secret("a"), `{ "client_secret":"\u0061", "client_id":"MARKER-client-id", "tenant":null, "note":"new", "base_url":"https://segura.example.com"}`)
-		first := must(t, source)
-
-		time.Sleep(ttl)
-
-		if must(t, source) != first {
-			t.Error("got another client, want the same")
+		last := must(t, source)
+		past, fault := source.Reread(t.Context()) // whatever the cache holds
+		if fault != nil || last == first || past == last || must(t, source) != past || reads != 5 || slices.ContainsFunc(manager.asked, func(id string) bool { return id != "segura/mysafe-key" }) || log.Len() > 0 {
+			t.Errorf("got %v, the clients %p, %p and %p, %d reads, asked for %q, the log %s", fault, first, last, past, reads, manager.asked, log)
 		}
 	})
 }
@@ -173,7 +124,7 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		source, manager, log := given(secret("a"))
 		first := must(t, source)
-		manager.plays(noNetwork)
+		manager.script = []any{transient}
 
 		for range 5 {
 			time.Sleep(24 * time.Hour)
@@ -181,8 +132,9 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 				t.Error("got another client, want the expired copy")
 			}
 		}
-		tried := manager.count() - 1
-		manager.plays(secret("a"))
+		_, fault := source.Reread(t.Context())
+		tried := len(manager.asked) - 1
+		manager.script = []any{secret("a")}
 		time.Sleep(30*time.Second - time.Nanosecond)
 		must(t, source) // without asking again
 		time.Sleep(time.Nanosecond)
@@ -190,8 +142,8 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 		time.Sleep(ttl - time.Nanosecond)
 		must(t, source)
 
-		if tried != 5 || manager.count() != 7 || recovered != first {
-			t.Errorf("got %d tries and %d reads in all, want 5 and, since the TTL begins anew, 7", tried, manager.count())
+		if tried != 6 || fault == nil || !fault.Retryable || len(manager.asked) != 8 || recovered != first {
+			t.Errorf("got %d tries, %v and %d reads in all, want 6 and, since the TTL begins anew, 8", tried, fault, len(manager.asked))
 		}
 		if got := log.String(); strings.Count(got, "its expired copy is used") != 5 || strings.Contains(got, "MARKER") {
 			t.Errorf("got the log %s", got)
@@ -200,47 +152,35 @@ func TestClient_usesAnExpiredCopyWhileReadingFailsWithATransientFault(t *testing
 }
 
 func TestClient_stopsUsingTheCopyWhenItIsDeniedOrDeleted(t *testing.T) {
-	for name, end := range map[string]any{
-		"denied": apiError("AccessDeniedException"), "deleted": apiError("InvalidRequestException"), "gone": apiError("ResourceNotFoundException"),
-		"not decrypted": apiError("DecryptionFailure"), "an error nobody listed": apiError("SomethingNewException"),
-	} {
+	for _, code := range []string{"AccessDeniedException", "InvalidRequestException", "ResourceNotFoundException", "DecryptionFailure", "SomethingNewException"} {
 		synctest.Test(t, func(t *testing.T) {
 			source, manager, log := given(secret("a"))
 			first := must(t, source)
-			manager.plays(end)
+			manager.script = []any{apiError(code), transient, secret("a")}
 			time.Sleep(ttl)
 
 			_, fault := source.Client(t.Context())
+			_, later := source.Client(t.Context())
 
-			if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable || strings.Contains(fault.Message, "MARKER") {
-				t.Fatalf("%s: got %+v, want credentials_unavailable", name, fault)
+			requireFault(t, code, fault, false, "", log)
+			if later == nil {
+				t.Errorf("%s: the copy came back with the next transient fault", code)
 			}
-			manager.plays(noNetwork)
-			if _, fault := source.Client(t.Context()); fault == nil {
-				t.Errorf("%s: the copy came back with the next transient fault", name)
-			}
-			manager.plays(secret("a"))
 			if must(t, source) == first {
-				t.Errorf("%s: got the old client, want a new one", name)
-			}
-			if got := log.String(); strings.Contains(got, "MARKER") {
-				t.Errorf("%s: got the log %s", name, got)
+				t.Errorf("%s: got the old client, want a new one", code)
 			}
 		})
 	}
 }
 
 func TestClient_usesAnExpiredCopyWhileTheDocumentCannotBeUsed(t *testing.T) {
-	for name, document := range map[string]any{
-		"no JSON": "MARKER{", "without a field": `{"base_url":"https://segura.example.com","client_id":"MARKER-id"}`,
-		"unusable": `{"base_url":"http://MARKER","client_id":"a","client_secret":"b"}`, "empty": nil,
-	} {
+	for name, document := range map[string]any{"no JSON": "MARKER{", "unusable": `{"base_url":"http://MARKER","client_id":"a","client_secret":"b"}`, "empty": nil} {
 		synctest.Test(t, func(t *testing.T) {
 			source, manager, log := given(secret("a"))
 			found := 0
 			source.OnUnusable = func(context.Context) { found++ }
 			first := must(t, source)
-			manager.plays(document)
+			manager.script = []any{document}
 			time.Sleep(ttl)
 
 			for range 3 {
@@ -248,56 +188,38 @@ func TestClient_usesAnExpiredCopyWhileTheDocumentCannotBeUsed(t *testing.T) {
 					t.Errorf("%s: got another client, want the expired copy", name)
 				}
 			}
-			reads := manager.count()
+			reads := len(manager.asked)
 			_, fault := source.Reread(t.Context())
 			kept := must(t, source)
 
-			if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable || fault.Cause != apisecret.SecretUnusable || kept != first {
-				t.Errorf("%s: read past the cache: got %+v, and the copy is kept: %t", name, fault, kept == first)
-			}
-			if got := log.String(); reads != 2 || found != 2 || strings.Count(got, `"level":"ERROR"`) != 2 || strings.Contains(got, "MARKER") {
-				t.Errorf("%s: got %d reads before, %d found unusable, the log %s", name, reads, found, got)
+			requireFault(t, name, fault, false, "cannot be used", log)
+			if fault.Cause != apisecret.SecretUnusable || kept != first || reads != 2 || found != 2 || strings.Count(log.String(), `"level":"ERROR"`) != 2 {
+				t.Errorf("%s: got %+v, the copy is kept: %t, %d reads before, %d found unusable, the log %s", name, fault, kept == first, reads, found, log)
 			}
 		})
 	}
 }
 
-func TestClient_warnsOnceOfWhatWasMended(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, _, log := given("\ufeff" + `{"base_url":"https://segura.example.com ","client_id":"a","client_secret":"MARKER\n"}`)
-
-		for range 3 {
-			must(t, source)
-			time.Sleep(ttl)
-		}
-
-		if got := log.String(); strings.Count(got, `"fields":["document","base_url","client_secret"]`) != 1 || strings.Count(got, "\n") != 1 || strings.Contains(got, "MARKER") {
-			t.Errorf("got the log %s", got)
-		}
-	})
-}
-
 func TestClient_waitsNoLongerForAReadThanItMustWhileACopyIsAtHand(t *testing.T) {
-	for _, row := range []struct {
-		left time.Duration // until the caller's deadline; 0: none
-		want time.Duration
-	}{{0, patience}, {time.Hour, patience}, {15 * time.Second, 5 * time.Second}, {300 * time.Millisecond, 100 * time.Millisecond}} {
+	for left, want := range map[time.Duration]time.Duration{ // until the caller's deadline; 0: none
+		0: patience, time.Hour: patience, 15 * time.Second: 5 * time.Second, 300 * time.Millisecond: 100 * time.Millisecond,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			source, manager, _ := given(secret("a"))
 			first := must(t, source)
 			manager.takes = time.Hour
 			time.Sleep(ttl)
 			ctx, cancel := context.WithCancel(t.Context())
-			if row.left > 0 {
-				ctx, cancel = context.WithTimeout(t.Context(), row.left)
+			if left > 0 {
+				ctx, cancel = context.WithTimeout(t.Context(), left)
 			}
 			defer cancel()
 			began := time.Now()
 
 			client, fault := source.Client(ctx)
 
-			if took := time.Since(began); client != first || fault != nil || took != row.want {
-				t.Errorf("with %s left: got the copy: %t, %v after %s, want it after %s", row.left, client == first, fault, took, row.want)
+			if took := time.Since(began); client != first || fault != nil || took != want {
+				t.Errorf("with %s left: got the copy: %t, %v after %s, want it after %s", left, client == first, fault, took, want)
 			}
 		})
 	}
@@ -307,120 +229,32 @@ func TestClient_waitsForTheFirstReadUntilItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, manager, _ := given(secret("a"))
 		manager.takes = time.Hour
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
 		began := time.Now()
-
-		_, fault := source.Client(ctx)
-
-		if took := time.Since(began); fault == nil || fault.Code != apisecret.DeadlineExceeded || !fault.Retryable || took != 20*time.Second {
-			t.Errorf("got %v after %s, want deadline_exceeded after 20 s", fault, took)
-		}
-	})
-}
-
-func TestClient_isReadOnceForAllWhoAskMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"))
-		manager.takes = time.Second
-		clients := make(chan *segura.Client, 20)
-
-		for range cap(clients) {
+		wait := func(most time.Duration) <-chan *apisecret.Error {
+			told := make(chan *apisecret.Error)
 			go func() {
-				client, _ := source.Client(t.Context())
-				clients <- client
+				ctx, cancel := context.WithTimeout(t.Context(), most)
+				defer cancel()
+				_, fault := source.Client(ctx)
+				told <- fault
 			}()
+			synctest.Wait()
+			return told
 		}
+		reader := wait(20 * time.Second)
+		waiter := wait(time.Second) // for the same read
 
-		first := <-clients
-		for range cap(clients) - 1 {
-			if got := <-clients; got != first || got == nil {
-				t.Errorf("got another client than the first caller: %v", got)
-			}
+		early, earlyAfter := <-waiter, time.Since(began)
+		late, lateAfter := <-reader, time.Since(began)
+
+		if early == nil || early.Code != apisecret.DeadlineExceeded || earlyAfter != time.Second {
+			t.Errorf("the waiter: got %v after %s, want deadline_exceeded after a second", early, earlyAfter)
 		}
-		if got := manager.count(); got != 1 {
-			t.Errorf("got %d reads, want 1", got)
+		if late == nil || late.Code != apisecret.DeadlineExceeded || !late.Retryable || lateAfter != 20*time.Second {
+			t.Errorf("the reader: got %v after %s, want deadline_exceeded, retryable, after 20 s", late, lateAfter)
 		}
-	})
-}
-
-func TestClient_isReadAgainWhenTheOneWhoReadItIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"))
-		manager.takes = 10 * time.Second
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		gone := make(chan *apisecret.Error, 1)
-		go func() { _, fault := source.Client(short); gone <- fault }()
-		synctest.Wait()
-
-		client, fault := source.Client(t.Context())
-
-		if client == nil || fault != nil || manager.count() != 2 {
-			t.Errorf("got %v after %d reads, want a client from the second", fault, manager.count())
-		}
-		if got := <-gone; got == nil || got.Code != apisecret.DeadlineExceeded {
-			t.Errorf("the one who was gone: got %v, want deadline_exceeded", got)
-		}
-	})
-}
-
-func TestClient_letsAWaiterGoAtItsOwnDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"))
-		manager.takes = 10 * time.Second
-		reader := make(chan *apisecret.Error, 1)
-		go func() { _, fault := source.Client(t.Context()); reader <- fault }()
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		began := time.Now()
-
-		_, fault := source.Client(ctx)
-
-		if took := time.Since(began); fault == nil || fault.Code != apisecret.DeadlineExceeded || took != time.Second {
-			t.Errorf("got %v after %s, want deadline_exceeded after a second", fault, took)
-		}
-		if got := <-reader; got != nil {
-			t.Errorf("the reader: got %v", got)
-		}
-	})
-}
-
-func TestReread_readsWhateverTheCacheHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"), secret("a"), secret("b"))
-		first := must(t, source)
-
-		same, sameFault := source.Reread(t.Context())
-		other, otherFault := source.Reread(t.Context())
-		held := must(t, source)
-
-		if sameFault != nil || otherFault != nil || manager.count() != 3 {
-			t.Fatalf("got %v, %v after %d reads", sameFault, otherFault, manager.count())
-		}
-		if same != first || other == first || held != other {
-			t.Errorf("unchanged: same client %t; changed: another %t, which is kept: %t", same == first, other != first, held == other)
-		}
-	})
-}
-
-func TestReread_keepsTheCopyOnATransientFaultOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, manager, _ := given(secret("a"), noNetwork)
-		first := must(t, source)
-
-		_, transient := source.Reread(t.Context())
-		kept := must(t, source)
-		manager.plays(apiError("AccessDeniedException"))
-		_, final := source.Reread(t.Context())
-		_, after := source.Client(t.Context())
-
-		if transient == nil || !transient.Retryable || kept != first {
-			t.Errorf("transient: got %v, and the copy is kept: %t", transient, kept == first)
-		}
-		if final == nil || final.Retryable || after == nil {
-			t.Errorf("final: got %v, then %v", final, after)
+		if len(manager.asked) != 1 {
+			t.Errorf("got %d reads, want one for both", len(manager.asked))
 		}
 	})
 }
@@ -429,27 +263,16 @@ func TestClient_namesTheFieldThatCannotBeUsed(t *testing.T) {
 	for document, want := range map[string]string{
 		`{"base_url":"http://MARKER.example.com","client_id":"a","client_secret":"b"}`:                                      "base_url",
 		`{"base_url":"https://x","client_id":"a","client_secret":"b","ca_certificate":"MARKER"}`:                            "ca_certificate",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","client_key":"MARKER"}`:                                "client_key",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","auth_style":"MARKER"}`:                                "auth_style",
 		`{"base_url":"https://x","client_id":"a","client_secret":"b","enable_path":"/mysafe/password/{identifier}/MARKER"}`: "enable_path",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","disable_path":"/MARKER"}`:                             "disable_path",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","token_url":"http://MARKER"}`:                          "token_url",
-		`{"base_url":"https://x","client_id":"a","client_secret":"b","referer":"MARK\u00e9R"}`:                              "referer",
-		`{"client_id":"a","client_secret":"MARKER"}`:                                                                        "base_url",
-		`{"base_url":"https://x","client_id":"","client_secret":"MARKER"}`:                                                  "client_id",
 		`{"base_url":"https://x","client_id":"a","client_secret":null,"tenant":"MARKER"}`:                                   "client_secret",
 		`{"base_url":"https://x","client_id":"a","client_secret":5,"tenant":"MARKER"}`:                                      "client_secret",
-		`{"base_url":"https://x","client_id":"a","client_secret":"MARKER","client_secret":"MARKER"}`:                        "client_secret",
-		`{"base_url":["https://MARKER"],"client_id":"a","client_secret":"b"}`:                                               "base_url",
 		`["MARKER"]`: "JSON object",
 	} {
 		source, _, log := given(document)
 
 		_, fault := source.Client(t.Context())
 
-		if fault == nil || fault.Code != apisecret.CredentialsUnavailable || fault.Retryable || !strings.Contains(fault.Message, want) || strings.Contains(fault.Message+log.String(), "MARKER") {
-			t.Errorf("%s: got %v, want credentials_unavailable that names %s and repeats no value; log: %s", document, fault, want, log)
-		}
+		requireFault(t, document, fault, false, want, log)
 	}
 }
 
@@ -465,32 +288,55 @@ func TestSource_showsNothingOfTheSecret(t *testing.T) {
 	}
 }
 
-func TestClient_passesOnNothingThatTheSDKSays(t *testing.T) {
-	source, _, log := given(errors.New("MARKER error of the SDK's"))
+// Callers are sent to the log for the cause, whatever log level is configured. Of what
+// AWS and the SDK say, there are the letters and digits of the error's name.
+func TestReread_logsAsAnErrorWhatNoRepetitionCures(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	for _, row := range []struct {
+		err        error
+		level, log string
+	}{
+		{apiError("InvalidSignatureException"), "ERROR", "InvalidSignatureException"},
+		{apiError("AccessDeniedException"), "ERROR", "AccessDeniedException"},
+		{transient, "WARN", "ThrottlingException"},
+		{apiError("09AZaz\x1b[31m é\n{\"a\":1}" + long), "ERROR", "09AZaz31ma1" + long[:64-len("09AZaz31ma1")]},
+		{errors.New("MARKER error of the SDK's"), "ERROR", "no request or no readable reply"},
+	} {
+		source, _, log := given(row.err)
 
-	_, fault := source.Client(t.Context())
+		_, fault := source.Reread(t.Context())
 
-	if fault == nil || fault.Retryable || strings.Contains(fault.Error()+log.String(), "MARKER") {
-		t.Errorf("got %v and the log %s", fault, log)
-	}
-}
-
-// Of the name of an error of AWS's, letters and digits are logged.
-func TestClient_logsNothingOfAnErrorsNameThatIsNoName(t *testing.T) {
-	source, _, log := given(apiError("Some\x1b[31m Thing\n{\"a\":1}" + strings.Repeat("x", 100)))
-
-	_, fault := source.Client(t.Context())
-
-	if want := `"aws_error":"Some31mThinga1` + strings.Repeat("x", 64-len("Some31mThinga1")) + `"`; fault == nil || !strings.Contains(log.String(), want) {
-		t.Errorf("got %v and the log %s, want %s in it", fault, log, want)
+		requireFault(t, row.err.Error(), fault, row.level == "WARN", "", log)
+		if got := log.String(); !strings.Contains(got, `"level":"`+row.level+`"`) || !strings.Contains(got, `"aws_error":"`+row.log+`"`) {
+			t.Errorf("%v: logged %s, want %s and the level %s", row.err, got, row.log, row.level)
+		}
 	}
 }
 
 // The warning is of the document, though the credentials in it may be the same.
 func TestReread_warnsOnceOfEachDocumentThatWasMended(t *testing.T) {
-	marked := "\ufeff" + secret("a")
-	source, _, log := given(secret("a"), marked, marked, secret("a"), marked, secret("b "), secret("b "), "\ufeff"+secret("b "))
-	for read, want := range []string{"", `["document"]`, "", "", `["document"]`, `["client_secret"]`, "", `["document","client_secret"]`} {
+	const document, clientSecret, expiry = `"fields":["document"]`, `"fields":["client_secret"]`, "expires_at is not a time"
+	source, manager, log := given()
+	source.OnUnusable = func(context.Context) { t.Error("got told of an unusable document") }
+	for read, row := range []struct {
+		document string
+		warns    []string
+	}{
+		{secret("a"), nil},
+		{"\ufeff" + secret("a"), []string{document}},
+		{"\ufeff" + secret("a"), nil},
+		{secret("a"), nil},
+		{"\ufeff" + secret("a"), []string{document}},
+		{secret("b "), []string{clientSecret}},
+		{secret("b "), nil},
+		{"\ufeff" + secret("b ", expires(" ")), []string{`"fields":["document","client_secret","expires_at"]`}},
+		{secret("b ", expires("MARKER")), []string{clientSecret, expiry}},
+		{secret("b ", expires("MARKER")), nil},
+		{secret("b"), nil},
+		{secret("b", expires("MARKER")), []string{expiry}},
+		{secret("c", expires("MARKER")), []string{expiry}},
+	} {
+		manager.script = []any{row.document}
 		log.Reset()
 
 		if _, fault := source.Reread(t.Context()); fault != nil {
@@ -498,23 +344,38 @@ func TestReread_warnsOnceOfEachDocumentThatWasMended(t *testing.T) {
 		}
 
 		got := log.String()
-		if n := strings.Count(got, "\n"); want == "" && n != 0 || want != "" && (n != 1 || !strings.Contains(got, `"level":"WARN"`) || !strings.Contains(got, `"fields":`+want)) {
-			t.Errorf("read %d: got %q, want the fields %s", read+1, got, want)
+		if strings.Count(got, `"level":"WARN"`) != len(row.warns) || strings.Count(got, "\n") != len(row.warns) || strings.Contains(got, "MARKER") {
+			t.Errorf("read %d: got %q, want warnings of %q", read+1, got, row.warns)
+		}
+		for _, warning := range row.warns {
+			if !strings.Contains(got, warning) {
+				t.Errorf("read %d: got %q, want a warning of %s", read+1, got, warning)
+			}
 		}
 	}
 }
 
-// Callers are sent to the log for the cause, whatever log level is configured.
-func TestReread_logsAsAnErrorWhatNoRepetitionCures(t *testing.T) {
-	for code, level := range map[string]string{
-		"InvalidSignatureException": "ERROR", "AccessDeniedException": "ERROR", "ResourceNotFoundException": "ERROR", "ThrottlingException": "WARN",
-	} {
-		source, _, log := given(apiError(code))
+func TestClient_tellsWhenItsAccessKeyExpiresEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, manager, log := given(secret("a"))
+		var told []time.Time
+		source.OnExpiry = func(_ context.Context, at time.Time) { told = append(told, at) }
+		first := must(t, source)
+		before := len(told)
 
-		_, fault := source.Reread(t.Context())
+		manager.script = []any{secret("a", expires("2027-03-31T00:00:00Z")), transient}
+		time.Sleep(ttl)
+		second := must(t, source)
+		must(t, source) // from the cache
+		time.Sleep(ttl)
+		must(t, source) // the expired copy
 
-		if fault == nil || !strings.Contains(log.String(), `"level":"`+level+`"`) || !strings.Contains(log.String(), `"aws_error":"`+code+`"`) {
-			t.Errorf("%s: got %v, logged %s, want the level %s", code, fault, log.String(), level)
+		want := time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)
+		if before != 0 || !slices.Equal(told, []time.Time{want, want, want}) {
+			t.Errorf("got told %d times before it was known, and %v; want 0, and three times %v", before, told, want)
 		}
-	}
+		if second != first || strings.Contains(log.String(), "expires_at") {
+			t.Errorf("got another client, and a new token, for a date alone: %t; or the log %s", second != first, log)
+		}
+	})
 }

@@ -45,7 +45,6 @@ type document struct {
 	Results   []struct {
 		Identifier int64
 		Outcome    apisecret.Outcome
-		Attempts   int
 	}
 	Check string
 }
@@ -79,6 +78,14 @@ func envelope(source, detail string) string {
 		`"resources":["arn:aws:events:eu-west-1:1:rule/x"],"detail":` + detail + `}`
 }
 
+// envelopes are such events of one source.
+func envelopes(source string, details ...string) (all []string) {
+	for _, detail := range details {
+		all = append(all, envelope(source, detail))
+	}
+	return all
+}
+
 // destination is an event that Lambda makes of an invocation's result.
 func destination(result, detail string) string {
 	return strings.Replace(envelope("lambda", detail), "Some Event", "Lambda Function Invocation Result - "+result, 1)
@@ -89,7 +96,7 @@ func replayed(source, detail string) string {
 	return strings.Replace(envelope(source, detail), `"version"`, `"replay-name":"r","version"`, 1)
 }
 
-func sample(t *testing.T, name string) string {
+func sample(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../events/" + name + ".json")
 	if err != nil {

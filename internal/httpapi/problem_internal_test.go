@@ -2,36 +2,27 @@ package httpapi
 
 import (
 	"testing"
+	"time"
 
 	"segura-enable/internal/apisecret"
 )
 
 // How each code looks over HTTP: the one table.
 func TestProblemOf_hasAStatusForEveryCode(t *testing.T) {
-	for code, want := range map[apisecret.Code]int{
-		apisecret.NotFound:                404,
-		apisecret.AccessDenied:            403,
-		apisecret.NotAllowed:              403,
-		apisecret.RateLimited:             503,
-		apisecret.UpstreamTimeout:         504,
-		apisecret.DeadlineExceeded:        504,
-		apisecret.CredentialsUnavailable:  500,
-		apisecret.InternalError:           500,
-		apisecret.AuthenticationFailed:    502,
-		apisecret.UpstreamError:           502,
-		apisecret.UpstreamInvalidResponse: 502,
-		apisecret.UpstreamUnreachable:     502,
-		apisecret.UnexpectedResponse:      502,
-		"a_code_nobody_listed":            502,
+	for code, status := range map[apisecret.Code]int{
+		apisecret.NotFound: 404, apisecret.AccessDenied: 403, apisecret.NotAllowed: 403, apisecret.RateLimited: 503, apisecret.UpstreamTimeout: 504, apisecret.DeadlineExceeded: 504,
+		apisecret.CredentialsUnavailable: 500, apisecret.InternalError: 500, apisecret.AuthenticationFailed: 502, apisecret.UpstreamError: 502, apisecret.UpstreamInvalidResponse: 502,
+		apisecret.UpstreamUnreachable: 502, apisecret.UnexpectedResponse: 502, apisecret.InvalidRequest: 400, apisecret.WindowNotFound: 404, apisecret.WindowClosed: 409,
+		apisecret.IdempotencyConflict: 409, apisecret.WindowsUnavailable: 503, "a_code_nobody_listed": 502,
 	} {
-		for _, retryable := range []bool{false, true} {
+		for after, want := range map[time.Duration]string{-1: "", 0: "5", 200 * time.Millisecond: "1", 1200 * time.Millisecond: "2", time.Minute: "60"} {
 			failure := apisecret.NewError(code, "sentence")
-			failure.Retryable = retryable
+			failure.Retryable, failure.RetryAfter = after >= 0, after
 
 			got := ProblemOf(failure).render("id")
 
-			if got.StatusCode != want || (got.Headers["Retry-After"] != "") != retryable {
-				t.Errorf("%s, retryable %t: got %d with Retry-After %q, want %d", code, retryable, got.StatusCode, got.Headers["Retry-After"], want)
+			if got.StatusCode != status || got.Headers["Retry-After"] != want {
+				t.Errorf("%s, to be tried after %s: got %d with Retry-After %q, want %d with %q", code, after, got.StatusCode, got.Headers["Retry-After"], status, want)
 			}
 		}
 	}
