@@ -67,17 +67,17 @@ func TestNew_neverLeadsToTheRouteOfPasswords(t *testing.T) {
 }
 
 func TestNew_neverLeadsToTheRouteOfPasswordsInTwoParts(t *testing.T) {
-	for _, row := range []struct{ base, path string }{
-		{"/api/mysafe/password", "/active/{identifier}"}, {"/api/mysafe", "/password/active/{identifier}"}, {"/api/mysafe/", "/Password/active/{identifier}"},
-		{"/api/mysafe//", "/password/active/{identifier}"}, {"/api/mysafe", "//password/active/{identifier}"},
-		{"/api/my%73afe", "/%70assword/active/{identifier}"}, {"/api%2Fmysafe%2F", "/password/active/{identifier}"},
+	for path, bases := range map[string][]string{
+		"/active/{identifier}": {"/api/mysafe/password"}, "/password/active/{identifier}": {"/api/mysafe", "/api/mysafe//", "/api%2Fmysafe%2F"},
+		"/Password/active/{identifier}": {"/api/mysafe/"}, "//password/active/{identifier}": {"/api/mysafe"}, "/%70assword/active/{identifier}": {"/api/my%73afe"},
 	} {
-		for _, field := range []string{"enable_path", "disable_path"} {
-			c := good()
-			c.BaseURL += row.base
-			setters[field](&c, row.path)
-			if client, err := New(c, options()); client != nil || err == nil {
-				t.Errorf("base_url with %s and %s with %s: got a client", row.base, field, row.path)
+		for _, base := range bases {
+			one, other := good(), good()
+			one.BaseURL, one.EnablePath = one.BaseURL+base, path
+			other.BaseURL, other.DisablePath = other.BaseURL+base, path
+			_, enableErr := New(one, options())
+			if _, disableErr := New(other, options()); enableErr == nil || disableErr == nil {
+				t.Errorf("base_url with %s and a path %s: got a client", base, path)
 			}
 		}
 	}

@@ -30,14 +30,14 @@ func good() Credentials {
 // credentialsOf are the credentials in the server's AWS secret.
 func credentialsOf(t *testing.T, server *seguratest.Server) Credentials {
 	t.Helper()
-	var fields map[string]string
-	if err := json.Unmarshal([]byte(server.SecretJSON(nil)), &fields); err != nil {
+	f := map[string]string{}
+	if err := json.Unmarshal([]byte(server.SecretJSON(nil)), &f); err != nil {
 		t.Fatal(err)
 	}
 	return Credentials{
-		BaseURL: fields["base_url"], TokenURL: fields["token_url"], ClientID: fields["client_id"], ClientSecret: Hide(fields["client_secret"]),
-		Tenant: fields["tenant"], CACertificate: fields["ca_certificate"], ClientCertificate: fields["client_certificate"],
-		ClientKey: Hide(fields["client_key"]), Referer: fields["referer"], EnablePath: fields["enable_path"], DisablePath: fields["disable_path"],
+		BaseURL: f["base_url"], TokenURL: f["token_url"], ClientID: f["client_id"], ClientSecret: Hide(f["client_secret"]), Tenant: f["tenant"],
+		CACertificate: f["ca_certificate"], ClientCertificate: f["client_certificate"], ClientKey: Hide(f["client_key"]),
+		Referer: f["referer"], EnablePath: f["enable_path"], DisablePath: f["disable_path"],
 	}
 }
 

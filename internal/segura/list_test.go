@@ -62,31 +62,30 @@ func TestClient_saysWhatTheFaultIsAbout(t *testing.T) {
 	list := func() *apisecret.Error { _, fault := s.client.List(t.Context(), s.token); return fault }
 	connect := func() *apisecret.Error { return s.client.Connect(t.Context()) }
 	token := func() *apisecret.Error { _, fault := s.client.FreshToken(t.Context()); return fault }
-	for name, row := range map[string]struct {
-		reply seguratest.Fault
-		call  func() *apisecret.Error
-		says  string
+	json := func(body string) seguratest.Fault { return seguratest.ReplyJSON(200, body) }
+	for _, row := range []struct {
+		call    func() *apisecret.Error
+		says    string
+		replies []seguratest.Fault
 	}{
-		"a list in a 403":       {seguratest.GatewayForbiddenIP403(), list, "denies the list of API secrets"},
-		"a list in a 1006":      {seguratest.AccessDenied1006(), list, "denies the list of API secrets"},
-		"a list in a 1005":      {seguratest.NotFound1005(), list, "is not the list of API secrets"},
-		"a list in a page":      {seguratest.HTML(200), list, "is not the list of API secrets"},
-		"a list in no HTTP":     {seguratest.NotHTTP(), list, "is not the list of API secrets"},
-		"another object":        {seguratest.ReplyJSON(200, `{"a":{"api_secret_on_list":[]}}`), list, "is not the list of API secrets"},
-		"another list":          {seguratest.ReplyJSON(200, `{"api_secret_on_list":{}}`), list, "is not the list of API secrets"},
-		"a list in a 202":       {seguratest.ReplyJSON(202, `{"api_secret_on_list":[]}`), list, "is not the list of API secrets"},
-		"a list of no objects":  {seguratest.ReplyJSON(200, `{"api_secret_on_list":[5]}`), list, "is not the list of API secrets"},
-		"a list cut behind it":  {seguratest.ReplyJSON(200, `{"api_secret_on_list":[]`), list, ""},
-		"the self-check's HEAD": {seguratest.NotHTTP(), connect, "does not speak HTTP"},
-		"a token":               {seguratest.NotHTTP(), token, "not with a token"},
+		{list, "denies the list of API secrets", []seguratest.Fault{seguratest.GatewayForbiddenIP403(), seguratest.AccessDenied1006()}},
+		{list, "is not the list of API secrets", []seguratest.Fault{
+			seguratest.NotFound1005(), seguratest.HTML(200), seguratest.NotHTTP(), seguratest.ReplyJSON(202, `{"api_secret_on_list":[]}`), json(`[]`),
+			json(`{"a":{"api_secret_on_list":[]}}`), json(`{"api_secret_on_list":{}}`), json(`{"a":1}`), json(`{"api_secret_on_list":[5]}`),
+		}},
+		{list, "reply", []seguratest.Fault{json(`{"api_secret_on_list":[]`), seguratest.CutShort()}},
+		{connect, "does not speak HTTP", []seguratest.Fault{seguratest.NotHTTP()}},
+		{token, "not with a token", []seguratest.Fault{seguratest.NotHTTP()}},
 	} {
-		s.ClearFaults()
-		s.Fail(seguratest.Match{}, row.reply, 1)
+		for at, reply := range row.replies {
+			s.ClearFaults()
+			s.Fail(seguratest.Match{}, reply, 1)
 
-		fault := row.call()
+			fault := row.call()
 
-		if fault == nil || !strings.Contains(fault.Message, row.says) {
-			t.Errorf("%s: got %v, want a sentence with %q", name, fault, row.says)
+			if fault == nil || !strings.Contains(fault.Message, row.says) {
+				t.Errorf("%s, the %d. reply: got %v, want a sentence with %q", reply, at+1, fault, row.says)
+			}
 		}
 	}
 }

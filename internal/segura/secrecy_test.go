@@ -91,39 +91,25 @@ func hold(value any) *holder {
 	return &holder{Exported: value, hidden: value, inside: struct{ deeper []any }{[]any{value}}, Map: map[string]any{"value": value}}
 }
 
-func TestSensitive_showsItselfNowhere(t *testing.T) {
-	text := Hide(markedSecret)
-	for _, value := range []any{text, &text, hold(text), *hold(text), hold(&text)} {
-		requireNoMarker(t, "a sensitive text", value, hidden...)
-	}
-	if got := fmt.Sprintf("%v %+v %#v %d %s %q %x", text, text, &text, text, text, text, text); got != strings.TrimSpace(strings.Repeat("[redacted] ", 7)) {
-		t.Errorf("got %s, want [redacted] for each verb", got)
+func TestClient_showsNothingOfItsCredentials(t *testing.T) {
+	text, c := Hide(markedSecret), marked()
+	for _, value := range []any{text, &text, hold(text), *hold(text), hold(&text), hold(c), *hold(c)} {
+		requireNoMarker(t, "a sensitive text, or credentials in a field", value, hidden...)
 	}
 	if revealed, nothing := text.Reveal(), (Sensitive{}).Reveal(); revealed != markedSecret || nothing != "" {
 		t.Errorf("revealed: got %q, want %q; of the zero value: got %q, want nothing", revealed, markedSecret, nothing)
 	}
-}
-
-func TestCredentials_showThemselvesNowhere(t *testing.T) {
-	c := marked()
-	for _, value := range []any{c, &c, []any{c}, map[string]any{"c": c}} {
-		requireNoMarker(t, "credentials", value, append(hidden, public...)...)
+	for _, value := range []any{text, &text, c, &c} {
+		if got := fmt.Sprintf("%v %+v %#v %d %s %q %x", value, value, value, value, value, value, value); got != strings.TrimSpace(strings.Repeat("[redacted] ", 7)) {
+			t.Errorf("got %s, want [redacted] for each verb", got)
+		}
 	}
-	requireNoMarker(t, "credentials in a field", hold(c), hidden...)
-	requireNoMarker(t, "credentials in a field", *hold(c), hidden...)
-	if got := fmt.Sprintf("%v %+v %#v %d %s %q %x", c, c, &c, c, c, c, &c); got != strings.TrimSpace(strings.Repeat("[redacted] ", 7)) {
-		t.Errorf("got %s, want [redacted] for each verb", got)
-	}
-}
-
-func TestClient_showsNothingOfItsCredentials(t *testing.T) {
-	c := marked()
 	c.ClientKey = Sensitive{}
-	client := newClient(t, c)
-	token := newToken("token-Wt6y9Lm3", 0)
+	client, token := newClient(t, c), newToken("token-Wt6y9Lm3", 0)
 	client.keep(token)
-	for _, value := range []any{client, hold(client), token, *token, hold(token), hold(*token)} {
-		requireNoMarker(t, "a client or its token", value, append(append(hexed("Wt6y9Lm3"), "Wt6y9Lm3"), append(hidden, public...)...)...)
+	all := append(append(hexed("Wt6y9Lm3"), "Wt6y9Lm3"), append(hidden, public...)...)
+	for _, value := range []any{marked(), []any{c, &c}, map[string]any{"c": c}, client, hold(client), token, *token, hold(token), hold(*token)} {
+		requireNoMarker(t, "credentials, a client or its token", value, all...)
 	}
 }
 

@@ -160,6 +160,8 @@ var (
 
 // With TLS 1.3 the server rejects our certificate when the client has already begun to
 // write. A reset may overtake the alert then, and it takes one more handshake to see it.
+// A stranger's is presented too, whatever authorities the server names: that may be
+// only the root of a longer chain.
 func TestToken_tellsWhatIsWrongWithOurCertificate(t *testing.T) {
 	over12 := seguratest.TLSOptions{MaxVersion: tls.VersionTLS12}
 	for name, row := range map[string]struct {
@@ -194,71 +196,25 @@ func TestToken_tellsWhatIsWrongWithOurCertificate(t *testing.T) {
 	}
 }
 
-// The gateway may name only the root of a longer chain: our certificate is
-// presented whatever authorities it names.
-func TestToken_presentsOurCertificateWhateverAuthorityIsNamed(t *testing.T) {
-	var presented []*x509.Certificate
-	gateway := quietServer(func(w http.ResponseWriter, r *http.Request) {
-		presented = r.TLS.PeerCertificates
-		issues("token")(w, r)
-	})
-	another := x509.NewCertPool()
-	another.AddCert(sign(t, authority("another"), nil, nil).parsed)
-	gateway.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, ClientCAs: another}
-	gateway.StartTLS()
-	defer gateway.Close()
-	c := credentialsAt(gateway)
-	cert, key := seguratest.Start(t, seguratest.Options{}).ClientCertificate()
-	c.ClientCertificate, c.ClientKey = cert, Hide(key)
-
-	_, fault := newClient(t, c).Token(t.Context(), nil)
-
-	if fault != nil || len(presented) != 1 || presented[0].Subject.CommonName != "segura-enable" {
-		t.Errorf("got %v with %d certificates presented, want ours", fault, len(presented))
-	}
-}
-
 func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
-	for name, row := range map[string]struct {
-		break_ func(*seguratest.Server)
-		want   verdict
-		says   string
+	for how, row := range map[seguratest.Refused]struct {
+		want verdict
+		says string
 	}{
-		"not listening":        {func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.NotListening) }, noConnection, "refused"},
-		"reset when accepted":  {func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.ResetOnAccept) }, noConnection, "closed"},
-		"silent when accepted": {func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.SilentOnAccept) }, timedOut, "in time"},
-		"no TLS":               {func(s *seguratest.Server) { _ = s.RefuseConnections(seguratest.PlainOnAccept) }, noConnection, "does not speak TLS"},
-		"reset":                {func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.ResetConnection(), -1) }, noConnection, "No connection"},
-		"closed":               {func(s *seguratest.Server) { s.Fail(enableCalls, seguratest.CloseConnection(), -1) }, noConnection, "closed"},
+		seguratest.NotListening: {noConnection, "refused"}, seguratest.ResetOnAccept: {noConnection, "closed"},
+		seguratest.SilentOnAccept: {timedOut, "in time"}, seguratest.PlainOnAccept: {noConnection, "does not speak TLS"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := begin(t, seguratest.Options{})
-			if row.want == timedOut {
-				s.client = newClient(t, credentialsOf(t, s.Server), patience(500*time.Millisecond))
-			}
-			s.client.Close() // the next call opens a connection
-			row.break_(s.Server)
+		s := begin(t, seguratest.Options{}, patience(500*time.Millisecond))
+		s.client.Close() // the next call opens a connection
+		if err := s.RefuseConnections(how); err != nil {
+			t.Fatal(err)
+		}
 
-			_, fault := s.do(t.Context(), apisecret.Enable)
+		_, fault := s.do(t.Context(), apisecret.Enable)
 
-			if got := verdictOf(Answer{}, fault); got != row.want || !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
-				t.Fatalf("got %+v (%v), want %+v with %q in it and no address", got, fault, row.want, row.says)
-			}
-		})
-	}
-}
-
-// The name has a word in it that net/http has for replies, and cannot be resolved by any
-// name server.
-func TestToken_tellsANameThatDoesNotResolve(t *testing.T) {
-	c := good()
-	c.BaseURL = "https://malformed..invalid"
-
-	_, fault := newClient(t, c).Token(t.Context(), nil)
-
-	if got := verdictOf(Answer{}, fault); got != noConnection || !strings.Contains(fault.Message, "resolved") || strings.Contains(fault.Message, "invalid") {
-		t.Errorf("got %+v (%v), want %+v", got, fault, noConnection)
+		if got := verdictOf(Answer{}, fault); got != row.want || !strings.Contains(fault.Message, row.says) || strings.Contains(fault.Message, "127.0.0.1") {
+			t.Errorf("refusal %d: got %+v (%v), want %+v with %q in it and no address", how, got, fault, row.want, row.says)
+		}
 	}
 }
 
@@ -279,29 +235,37 @@ func through(client *Client, proxy string) *Client {
 	return client
 }
 
-func TestToken_tellsWhatTheProxyDoes(t *testing.T) {
+// The name that cannot be resolved, by any name server, has a word in it that net/http has
+// for replies, and so has a proxy's status.
+func TestToken_tellsWhyThereIsNoWay(t *testing.T) {
 	distrusted := quietServer(http.NotFound)
 	distrusted.StartTLS()
 	defer distrusted.Close()
-	replies := func(text string) string {
+	proxy := func(reply string) string {
 		return "http://" + accept(t, func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
-			_, _ = io.WriteString(c, text)
+			_, _ = io.WriteString(c, reply)
 		})
 	}
 	for says, row := range map[string]struct {
-		proxy string
-		want  verdict
+		base, proxy string
+		want        verdict
 	}{
-		"the proxy cannot be reached": {"http://127.0.0.1:1", noConnection},
-		"status 407":                  {replies("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), noConnection},
-		"status 403":                  {replies("HTTP/1.1 403 Forbidden\r\n\r\n"), noConnection},
-		"status 502":                  {replies("HTTP/1.1 502 malformed HTTP response\r\n\r\n"), noConnection},
-		"the proxy's certificate":     {distrusted.URL, rejectedForGood},
+		"cannot be resolved":          {"https://malformed..invalid", "", noConnection},
+		"the proxy cannot be reached": {"https://segura.invalid", "http://127.0.0.1:1", noConnection},
+		"status 407":                  {"https://segura.invalid", proxy("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), noConnection},
+		"status 403":                  {"https://segura.invalid", proxy("HTTP/1.1 403 Forbidden\r\n\r\n"), noConnection},
+		"status 502":                  {"https://segura.invalid", proxy("HTTP/1.1 502 malformed HTTP response\r\n\r\n"), noConnection},
+		"the proxy's certificate":     {"https://segura.invalid", distrusted.URL, rejectedForGood},
 	} {
-		_, client := start(t, seguratest.Options{})
+		c := good()
+		c.BaseURL = row.base
+		client := newClient(t, c)
+		if row.proxy != "" {
+			through(client, row.proxy)
+		}
 
-		_, fault := through(client, row.proxy).Token(t.Context(), nil)
+		_, fault := client.Token(t.Context(), nil)
 
 		if got := verdictOf(Answer{}, fault); got != row.want || !strings.Contains(fault.Message, says) || strings.Contains(fault.Message, "malformed") {
 			t.Errorf("got %+v (%v), want %+v with %q in it", got, fault, row.want, says)
