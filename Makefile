@@ -245,7 +245,7 @@ bench: ## Measure the functions beside their peers, as whole processes, on Linux
 # Compare two outputs with benchstat (golang.org/x/perf).
 .PHONY: bench-go
 bench-go: ## Go benchmarks of the hot pieces
-	@$(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/segura ./internal/telemetry ./internal/event
+	@$(GO) test -run '^$$' -bench . -benchmem -count 6 ./internal/apisecret ./internal/telemetry ./internal/event
 
 .PHONY: fmt
 fmt: ## Format the Go code

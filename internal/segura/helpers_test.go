@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -69,8 +68,6 @@ func start(t *testing.T, o seguratest.Options, change ...func(*Options)) (*segur
 	server := seguratest.Start(t, o)
 	return server, newClient(t, credentialsOf(t, server), change...)
 }
-
-func patience(d time.Duration) func(*Options) { return func(o *Options) { o.AttemptTimeout = d } }
 
 func mustToken(t *testing.T, c *Client) *Token {
 	t.Helper()
@@ -157,30 +154,11 @@ func tokenVerdict(t *Token, fault *apisecret.Error) verdict {
 // aToken is the verdict of a token request that succeeded.
 var aToken = verdict{outcome: "token"}
 
-// quietServer is a server of net/http's that logs nothing.
-func quietServer(handler http.HandlerFunc) *httptest.Server {
+// quietServer is a server of net/http's that logs nothing, not yet started.
+func quietServer(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(server.Close)
 	return server
-}
-
-// accept hands each connection to a new listener to the test, until the test ends.
-func accept(t *testing.T, handle func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			handle(conn)
-			_ = conn.Close()
-		}
-	}()
-	return listener.Addr().String()
 }

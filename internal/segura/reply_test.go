@@ -2,6 +2,7 @@ package segura
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +14,6 @@ import (
 // in is the newest envelope with this message and no error.
 func in(message string) string {
 	return fmt.Sprintf(`{"code":200,"response":{"status":200,"message":%q,"error":false,"error_code":0,"detail":"","mensagem":%q,"erro":false,"cod_erro":0}}`, message, message)
-}
-
-// enveloped is an older envelope with these members beside the message.
-func enveloped(message, members string) string {
-	return fmt.Sprintf(`{"code":200,"response":{"status":200,"message":%q%s}}`, message, members)
 }
 
 const activated = "Api secret activated successfully"
@@ -34,6 +30,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 	page := func(status int, body string) seguratest.Fault { return seguratest.Reply(status, "text/html", body) }
 	const php = "<br />\n<b>Warning</b>: Undefined index in <b>/a.php</b><br />\n"
 	const noCertificate = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>"
+	const wrapped = `{"code":400,"response":{"status":400,"message":"1005: Api secret not found","error":true}}`
 	const notAuthorized, notFound, noAccess = "You are not authorized to access this resource", "1005: Api secret not found", "1006: User does not have access"
 	s := begin(t, seguratest.Options{})
 	for _, group := range []struct {
@@ -86,7 +83,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 			"less than a code": envelope(400, 400, "0404: Whatever"), "digits alone": envelope(400, 400, "100500"), "another text": envelope(400, 400, "Invalid parameter"),
 			"within a 200":                json(200, `{"response":{"status":400,"message":"Invalid parameter","error":true}}`),
 			"1005 as the error_code only": json(400, `{"code":400,"response":{"status":400,"message":"Something","error":true,"error_code":1005,"cod_erro":1005}}`),
-			"warnings alone":              page(400, php+"{x in /a.php"), "what may be another object": json(400, enveloped(notFound, `,"error":true`)+` {"code"`),
+			"warnings alone":              page(400, php+"{x in /a.php"), "what may be another object": json(400, wrapped+` {"code"`),
 			"two objects among warnings": text(400, `w {"response":{"message":"1005: x"}} w {"response":{"message":"1006: x"}}`),
 		}},
 		{unexpected(404), replies{"Segura's, about no token": envelope(404, 404, "Not found"), "no body": empty(404), "a web page": html(404),
@@ -101,7 +98,7 @@ func TestDo_readsEveryReply(t *testing.T) {
 			"in the exception's message":  json(400, `{"response":{"status":400,"message":"x","error":true},"exception":{"code":400,"message":"`+notFound+`"}}`),
 			"in mensagem":                 json(400, `{"response":{"status":400,"message":"Error","error":true,"mensagem":"`+notFound+`"}}`),
 			"beside another error_code":   json(400, `{"response":{"status":400,"message":"`+notFound+`","error":true,"error_code":1006,"cod_erro":1006}}`),
-			"among warnings of PHP":       page(400, php+enveloped(notFound, `,"error":true`)+"\n<br />"), "before one": json(400, enveloped(notFound, `,"error":true`)+"\nWarning: x\n"),
+			"among warnings of PHP":       page(400, php+wrapped+"\n<br />"), "before one": json(400, wrapped+"\nWarning: x\n"),
 		}},
 		{permanent(apisecret.AccessDenied, 1006, 400), replies{"1006": seguratest.AccessDenied1006(), "no exception": envelope(400, 400, noAccess), "in a 200": envelope(200, 400, noAccess),
 			"behind a notice": text(400, `Notice: y {"response":{"status":400,"message":"`+noAccess+`","error":true}}`)}},
@@ -140,14 +137,22 @@ func TestDo_readsEveryReply(t *testing.T) {
 		{permanent(apisecret.UpstreamUnreachable, 0, 400), replies{"nginx, no client certificate": page(400, noCertificate), "with data in it": page(400, noCertificate+`<script>{"a":1}</script></html>`),
 			"a wrong one": page(400, "<html><head><title>400 The SSL certificate error</title></head>")}},
 	} {
+		waits := group.want.code == apisecret.RateLimited || group.want.httpStatus == 503
+		twoCauses := group.want == refusal(404)
 		for name, reply := range group.replies {
-			answer, fault := s.hears(t, reply)
+			answer, fault := s.hears(t, reply.WithHeader("Retry-After", "7"))
 
 			if got := verdictOf(answer, fault); got != group.want {
 				t.Errorf("%s: got %+v, want %+v", name, got, group.want)
 			}
-			if fault != nil && (fault.Message == "" || strings.Contains(fault.Message, "example.com")) {
-				t.Errorf("%s: got the message %q, want a sentence of our own", name, fault.Message)
+			if fault == nil {
+				continue
+			}
+			if fault.Message == "" || strings.Contains(fault.Message, "example.com") || twoCauses != strings.Contains(fault.Message, "credentials or the token are refused, or base_url") {
+				t.Errorf("%s: got the message %q, want a sentence of our own, which names both causes of the gateway's 404", name, fault.Message)
+			}
+			if got := fault.RetryAfter; got != 0 && got != 7*time.Second || waits != (got > 0) {
+				t.Errorf("%s: got a wait of %s, want what the gateway asks for where it limits the rate or is out of order for a while: %t", name, got, waits)
 			}
 		}
 	}
@@ -346,25 +351,32 @@ func TestDo_quotesForTheLogWhatAReplySays(t *testing.T) {
 	}
 }
 
-// How long the gateway asks to wait counts where it limits the rate or is out of
-// order for a while.
-func TestDo_tellsHowLongTheGatewayAsksToWait(t *testing.T) {
-	s := begin(t, seguratest.Options{})
-	for status, want := range map[int]time.Duration{429: 7 * time.Second, 503: 7 * time.Second, 500: 0, 403: 0} {
-		_, fault := s.hears(t, seguratest.HTML(status).WithHeader("Retry-After", "7"))
-
-		if fault == nil || fault.RetryAfter != want {
-			t.Errorf("%d with Retry-After: got %+v, want a wait of %s", status, fault, want)
+func TestRetryAfter_readsEveryForm(t *testing.T) {
+	now := time.Date(2026, 11, 21, 8, 15, 30, 500e6, time.UTC)
+	const day, half = 24 * time.Hour, 500 * time.Millisecond
+	for name, table := range map[string]map[string]time.Duration{
+		"Retry-After": {
+			"2": 2 * time.Second, "0": 0, "1.5": 3 * half, "-3": 0, "NaN": 0, "soon": 0, "": 0, "Inf": day, "1e30": day, "999999999": day,
+			"Sat, 21 Nov 2026 08:16:00 GMT": 59 * half, "Saturday, 21-Nov-26 08:16:00 GMT": 59 * half, "Sat, 21 Nov 2026 08:15:00 GMT": 0, "Sat, 21 Nov 2099 08:15:00 GMT": day,
+		},
+		"RateLimit-Reset":   {"7": 7 * time.Second, "-7": 0, "later": 0},
+		"X-RateLimit-Reset": {"1795248940": 19 * half, "1795248920": 0, "60": 0, "9999999999": day},
+		"Other":             {"5": 0},
+	} {
+		for value, want := range table {
+			if got := retryAfter(http.Header{http.CanonicalHeaderKey(name): {value}}, now); got != want {
+				t.Errorf("%s: %s: got %s, want %s", name, value, got, want)
+			}
 		}
 	}
-}
-
-func TestDo_namesBothCausesOfTheGateways404(t *testing.T) {
-	_, fault := begin(t, seguratest.Options{}).hears(t, seguratest.GatewayNoRoute404())
-
-	for _, want := range []string{"credentials", "base_url", "path"} {
-		if fault == nil || !strings.Contains(fault.Message, want) {
-			t.Errorf("got %v, want %s in it", fault, want)
+	h := http.Header{"Retry-After": {"1"}, "Ratelimit-Reset": {"2"}, "X-Ratelimit-Reset": {"1795248940"}}
+	for _, row := range []struct {
+		without string
+		want    time.Duration
+	}{{"Nothing", time.Second}, {"Retry-After", 2 * time.Second}, {"Ratelimit-Reset", 19 * half}} { // one after another
+		h.Set(row.without, "soon")
+		if got := retryAfter(h, now); got != row.want {
+			t.Errorf("%v: got %s, want %s", h, got, row.want)
 		}
 	}
 }

@@ -165,22 +165,17 @@ func TestDo_quotesNothingOfWhatItSent(t *testing.T) {
 	client := newClient(t, c)
 	s := session{server, client, mustToken(t, client)}
 	token := s.Tokens()[0]
-	pair := url.QueryEscape(markedID) + ":" + url.QueryEscape(markedSecret)
-	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	const enable, disable = "/on-Gm4t7Bx3/{identifier}", "/off-Lk5s1Zd6/{identifier}"
-	secrets := []string{markedSecret, markedID, markedTenant, markedReferer, token, key, url.QueryEscape(markedSecret), basic, s.URL(), s.TokenURL(), enable, disable}
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(markedID) + ":" + url.QueryEscape(markedSecret)))
 	for _, quoted := range []string{
-		markedSecret, markedID, markedTenant, markedReferer, strings.Split(key, "\n")[1], "Basic " + basic, basic[11:30], token, token[50:70], "Authorization: Bearer " + token,
-		"client_id=" + url.QueryEscape(markedID) + "&client_secret=" + url.QueryEscape(markedSecret), s.URL(), s.TokenURL(), enable, disable,
+		markedSecret, markedID, url.QueryEscape(markedSecret), url.QueryEscape(markedID), markedTenant, "referer-Uj6k3.example.com/", strings.Split(key, "\n")[1],
+		"Basic " + basic, basic[11:30], "Bearer " + token, token[50:70], strings.TrimPrefix(s.URL(), "https://"), strings.TrimPrefix(s.TokenURL(), "https://"),
+		"/on-Gm4t7Bx3/{identifier}", "/off-Lk5s1Zd6/{identifier}",
 	} {
 		for where, reply := range quoting("before " + quoted + " after") {
 			text := shown(s.hears(t, reply))
 
-			got := longestCommon(quoted, text)
-			for _, secret := range secrets {
-				if got := strings.TrimPrefix(got, "https://"); len(got) >= 8 && strings.Contains(secret, got) {
-					t.Errorf("%s in %s: got %q of it: %s", quoted, where, got, text)
-				}
+			if got := longestCommon(quoted, text); len(got) >= 8 {
+				t.Errorf("%s in %s: got %q of it: %s", quoted, where, got, text)
 			}
 		}
 	}
