@@ -129,7 +129,6 @@ func TestNew_refusesOtherFieldsThatItCannotUse(t *testing.T) {
 		"an unknown auth_style":            {func(c *Credentials) { c.AuthStyle = "marker" }, "auth_style"},
 		"an auth_style in other case":      {func(c *Credentials) { c.AuthStyle = "Basic" }, "auth_style"},
 		"a ca_certificate that is none":    {func(c *Credentials) { c.CACertificate = "marker" }, "ca_certificate"},
-		"a key for a ca_certificate":       {func(c *Credentials) { c.CACertificate = key }, "ca_certificate"},
 		"a certificate without its key":    {pair(cert, ""), "client_key is missing"},
 		"a key without its certificate":    {pair("", key), "client_certificate is missing"},
 		"a key of another certificate":     {pair(cert, otherKey), "not a pair in PEM"},

@@ -251,13 +251,15 @@ func TestToken_isRequestedOnceForAllWhoAskMeanwhile(t *testing.T) {
 		defer cancel()
 		var hasty verdict
 		var waited time.Duration
-		go func() {
+		var aside sync.WaitGroup
+		aside.Go(func() {
 			time.Sleep(time.Millisecond)
 			hasty = tokenVerdict(u.client.Token(soon, nil))
 			waited = time.Since(u.began)
-		}()
+		})
 
 		first := u.tokens(t, 20, nil)
+		aside.Wait()
 		second := u.tokens(t, 20, first[0])
 		again, _ := u.client.Token(t.Context(), first[0])
 
