@@ -32,9 +32,8 @@ func TestToken_sendsTheFormOfTheVendorsPage(t *testing.T) {
 		c := credentialsOf(t, server)
 		c.AuthStyle = row.style
 
-		client := newClient(t, c)
 
-		_, fault := client.Token(t.Context(), nil)
+		_, fault := newClient(t, c).Token(t.Context(), nil)
 
 		requests := server.Requests()
 		if fault != nil || len(requests) != 1 {
@@ -54,7 +53,7 @@ func TestToken_sendsTheFormOfTheVendorsPage(t *testing.T) {
 			t.Errorf("%q: got the headers %v", row.style, got.Header)
 		}
 		server.RotateClientSecret("another")
-		if got := tokenVerdict(client.FreshToken(t.Context())); got != refusedCredentials(401) || server.Count("") != 2 {
+		if got := tokenVerdict(newClient(t, c).Token(t.Context(), nil)); got != refusedCredentials(401) || server.Count("") != 2 {
 			t.Errorf("%q, refused: got %+v after %d requests, want refused credentials after one more", row.style, got, server.Count(""))
 		}
 	}
