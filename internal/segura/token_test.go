@@ -32,7 +32,6 @@ func TestToken_sendsTheFormOfTheVendorsPage(t *testing.T) {
 		c := credentialsOf(t, server)
 		c.AuthStyle = row.style
 
-
 		_, fault := newClient(t, c).Token(t.Context(), nil)
 
 		requests := server.Requests()

