@@ -149,12 +149,16 @@ func TestConnect_opensANewConnectionTakesAnyReplyAndLeavesNoneOpen(t *testing.T)
 func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
 	const success = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 98\r\n\r\n" +
 		`{"code":200,"response":{"status":200,"message":"Api secret activated successfully","error":false}}`
-	for _, part := range []int{1, 40, len(success) - 1, len(success)} {
-		early, late := success[:part], success[part:]
+	const empty = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n" // whose connection net/http would keep
+	for early, late := range map[string]string{success[:1]: success[1:], success[:40]: success[40:], success[:len(success)-1]: "}", success: "", empty: ""} {
 		ours, theirs := net.Pipe()
 		defer func() { _ = theirs.Close() }()
 		go func() { _, _ = io.Copy(io.Discard, theirs) }()
-		say := func(text string) { _, _ = io.WriteString(theirs, text) }
+		say := func(text string) {
+			if text != "" { // for which a pipe would wait
+				_, _ = io.WriteString(theirs, text)
+			}
+		}
 		client := newClient(t, good())
 		client.transport.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return &wire{Conn: ours}, nil }
 		token := newToken("token", 0)
@@ -172,11 +176,11 @@ func TestDo_takesNoReplyThatWasThereBeforeItsRequest(t *testing.T) {
 		answer, fault := client.Do(unasked, apisecret.Enable, 6, token)
 
 		if got := verdictOf(answer, fault); got != transient(apisecret.UpstreamInvalidResponse, 0) {
-			t.Errorf("%d bytes early: got %+v, want no success: that reply was to no request", part, got)
+			t.Errorf("%q early: got %+v, want no success: that reply was to no request", early, got)
 		}
 		_ = ours.SetWriteDeadline(time.Now().Add(time.Second))
 		if _, err := ours.Write([]byte("x")); err == nil {
-			t.Errorf("%d bytes early: the connection is open still, with replies and requests out of step", part)
+			t.Errorf("%q early: the connection is open still, with replies and requests out of step", early)
 		}
 	}
 }
