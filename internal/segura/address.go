@@ -1,10 +1,11 @@
 package segura
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"segura-enable/internal/apisecret"
@@ -73,23 +74,14 @@ func parseAddress(field, text string) (*url.URL, error) {
 // join returns the address of a path below the prefix, the placeholder still in
 // it.
 func join(field, prefix, text, standard string) (string, error) {
-	if text == "" {
-		text = standard
-	}
+	text = cmp.Or(text, standard)
 	if !strings.HasPrefix(text, "/") {
 		return "", fmt.Errorf("%s does not begin with a slash", field)
 	}
 	if strings.ContainsAny(text, "?#\\") {
 		return "", fmt.Errorf("%s is not a plain path", field)
 	}
-	segments := strings.Split(text, "/")
-	count := 0
-	for _, segment := range segments {
-		if segment == placeholder {
-			count++
-		}
-	}
-	if count != 1 || strings.Count(text, placeholder) != 1 {
+	if strings.Count(text, placeholder) != 1 || !slices.Contains(strings.Split(text, "/"), placeholder) {
 		return "", fmt.Errorf("%s does not have %s as one of its segments, once", field, placeholder)
 	}
 	u, err := url.Parse(prefix + strings.Replace(text, placeholder, "1", 1))
@@ -99,9 +91,6 @@ func join(field, prefix, text, standard string) (string, error) {
 	return prefix + text, checkRoute(field, u)
 }
 
-// errPasswordRoute says what is wrong without repeating the path.
-var errPasswordRoute = errors.New("leads to the route of passwords, another object of Segura's")
-
 // checkRoute refuses the route of passwords however it is spelled: in other
 // letter case, percent-encoded, or with empty, "." or ".." segments.
 func checkRoute(field string, u *url.URL) error {
@@ -109,7 +98,7 @@ func checkRoute(field string, u *url.URL) error {
 	for range 3 {
 		// Cleaning takes the trailing slash away.
 		if strings.Contains(strings.ToLower(path.Clean(decoded)+"/"), passwordRoute) {
-			return fmt.Errorf("%s %w", field, errPasswordRoute)
+			return fmt.Errorf("%s leads to the route of passwords, another object of Segura's", field)
 		}
 		again, err := url.PathUnescape(decoded)
 		if err != nil {

@@ -3,8 +3,6 @@ package segura
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"strings"
 )
@@ -23,6 +21,8 @@ const (
 // they sit in an unexported field, which fmt prints without asking their methods:
 // keep them behind a function there.
 type Credentials struct {
+	masked
+
 	BaseURL           string // https address of Segura, with or without a trailing slash or a path prefix
 	TokenURL          string // Access Token URL; empty: {BaseURL}/api/oauth2/token
 	ClientID          string
@@ -57,12 +57,3 @@ func (c Credentials) secretTexts() *secretTexts {
 	return newSecretTexts(c.ClientSecret.Reveal(), c.ClientID, c.Tenant, bare(c.Referer), c.ClientKey.Reveal(), basic,
 		bare(c.BaseURL), bare(c.TokenURL), c.EnablePath, c.DisablePath)
 }
-
-// Format implements fmt.Formatter, for every verb.
-func (Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue implements slog.LogValuer.
-func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON implements json.Marshaler.
-func (Credentials) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

@@ -97,8 +97,13 @@ func judgeContent(c content) *apisecret.Error {
 }
 
 func refusedToken(message string) *apisecret.Error {
-	fault := apisecret.NewError(apisecret.AuthenticationFailed, message)
-	fault.Cause = apisecret.TokenRefused
+	return newFault(apisecret.AuthenticationFailed, message, apisecret.TokenRefused)
+}
+
+// newFault is apisecret.NewError with a cause.
+func newFault(code apisecret.Code, message string, cause apisecret.Cause) *apisecret.Error {
+	fault := apisecret.NewError(code, message)
+	fault.Cause = cause
 	return fault
 }
 

@@ -1,52 +1,60 @@
-package segura_test
+package segura
 
 import (
+	"context"
 	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"segura-enable/internal/apisecret"
-	"segura-enable/internal/segura"
 	"segura-enable/simulated/seguratest"
 )
 
 // userAgent is what the client calls itself in these tests.
 const userAgent = "segura-enable/9.9.9 (test)"
 
-func options() segura.Options {
-	return segura.Options{UserAgent: userAgent, AttemptTimeout: 5 * time.Second, Retry: segura.Retry{MaxAttempts: 1}, Connections: 4}
+func options() Options {
+	return Options{UserAgent: userAgent, AttemptTimeout: 5 * time.Second, Retry: Retry{MaxAttempts: 1}, Connections: 4}
+}
+
+// good are credentials that can be used, though nobody is there.
+func good() Credentials {
+	return Credentials{BaseURL: "https://segura.example.com/pam", ClientID: "id", ClientSecret: Hide("secret")}
 }
 
 // credentialsOf are the credentials in the server's AWS secret.
-func credentialsOf(t *testing.T, server *seguratest.Server) segura.Credentials {
+func credentialsOf(t *testing.T, server *seguratest.Server) Credentials {
 	t.Helper()
-	var fields map[string]string
-	if err := json.Unmarshal([]byte(server.SecretJSON(nil)), &fields); err != nil {
+	f := map[string]string{}
+	if err := json.Unmarshal([]byte(server.SecretJSON(nil)), &f); err != nil {
 		t.Fatal(err)
 	}
-	return segura.Credentials{
-		BaseURL:           fields["base_url"],
-		TokenURL:          fields["token_url"],
-		ClientID:          fields["client_id"],
-		ClientSecret:      segura.Hide(fields["client_secret"]),
-		Tenant:            fields["tenant"],
-		CACertificate:     fields["ca_certificate"],
-		ClientCertificate: fields["client_certificate"],
-		ClientKey:         segura.Hide(fields["client_key"]),
-		Referer:           fields["referer"],
-		EnablePath:        fields["enable_path"],
-		DisablePath:       fields["disable_path"],
+	return Credentials{
+		BaseURL: f["base_url"], TokenURL: f["token_url"], ClientID: f["client_id"], ClientSecret: Hide(f["client_secret"]), Tenant: f["tenant"],
+		CACertificate: f["ca_certificate"], ClientCertificate: f["client_certificate"], ClientKey: Hide(f["client_key"]),
+		Referer: f["referer"], EnablePath: f["enable_path"], DisablePath: f["disable_path"],
 	}
 }
 
+// credentialsAt are credentials for a test server of net/http's.
+func credentialsAt(server *httptest.Server) Credentials {
+	c := good()
+	c.BaseURL, c.CACertificate = server.URL, inPEM("CERTIFICATE", server.Certificate().Raw)
+	return c
+}
+
 // newClient returns a client of the credentials with the usual options.
-func newClient(t *testing.T, c segura.Credentials, change ...func(*segura.Options)) *segura.Client {
+func newClient(t *testing.T, c Credentials, change ...func(*Options)) *Client {
 	t.Helper()
 	o := options()
 	for _, f := range change {
 		f(&o)
 	}
-	client, err := segura.New(c, o)
+	client, err := New(c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,27 +63,45 @@ func newClient(t *testing.T, c segura.Credentials, change ...func(*segura.Option
 }
 
 // start returns a running server and a client of it.
-func start(t *testing.T, o seguratest.Options, change ...func(*segura.Options)) (*seguratest.Server, *segura.Client) {
+func start(t *testing.T, o seguratest.Options, change ...func(*Options)) (*seguratest.Server, *Client) {
 	t.Helper()
 	server := seguratest.Start(t, o)
 	return server, newClient(t, credentialsOf(t, server), change...)
 }
 
-func patience(d time.Duration) func(*segura.Options) {
-	return func(o *segura.Options) { o.AttemptTimeout = d }
-}
-
-func attempts(n int) func(*segura.Options) {
-	return func(o *segura.Options) { o.Retry.MaxAttempts = n }
-}
-
-func mustToken(t *testing.T, c *segura.Client) *segura.Token {
+func mustToken(t *testing.T, c *Client) *Token {
 	t.Helper()
 	token, fault := c.Token(t.Context(), nil)
 	if fault != nil {
 		t.Fatalf("token: %v", fault)
 	}
 	return token
+}
+
+// session is a client of a running server, with a token.
+type session struct {
+	*seguratest.Server
+	client *Client
+	token  *Token
+}
+
+func begin(t *testing.T, o seguratest.Options, change ...func(*Options)) session {
+	t.Helper()
+	server, client := start(t, o, change...)
+	return session{server, client, mustToken(t, client)}
+}
+
+// do makes a call for the API secret 5.
+func (s session) do(ctx context.Context, action apisecret.Action) (Answer, *apisecret.Error) {
+	return s.client.Do(ctx, action, 5, s.token)
+}
+
+// hears makes a call that enables, and that is answered with the fault.
+func (s session) hears(t *testing.T, fault seguratest.Fault) (Answer, *apisecret.Error) {
+	t.Helper()
+	s.ClearFaults()
+	s.Fail(enableCalls, fault, 1)
+	return s.do(t.Context(), apisecret.Enable)
 }
 
 var (
@@ -90,14 +116,49 @@ type verdict struct {
 	retryable  bool
 	seguraCode int
 	httpStatus int
+	cause      apisecret.Cause
 }
 
 func succeeded(outcome apisecret.Outcome) verdict { return verdict{outcome: outcome, httpStatus: 200} }
 
+func permanent(code apisecret.Code, seguraCode, status int) verdict {
+	return verdict{outcome: apisecret.Failed, code: code, seguraCode: seguraCode, httpStatus: status}
+}
+
+func transient(code apisecret.Code, status int) verdict {
+	return verdict{outcome: apisecret.Failed, code: code, retryable: true, httpStatus: status}
+}
+
+func unexpected(status int) verdict { return permanent(apisecret.UnexpectedResponse, 0, status) }
+
+func denied(status int) verdict { return permanent(apisecret.AccessDenied, 0, status) }
+
+func (v verdict) because(cause apisecret.Cause) verdict { v.cause = cause; return v }
+
 // verdictOf is the verdict of a call's two results.
-func verdictOf(answer segura.Answer, fault *apisecret.Error) verdict {
+func verdictOf(answer Answer, fault *apisecret.Error) verdict {
 	if fault == nil {
 		return verdict{outcome: answer.Outcome, httpStatus: answer.HTTPStatus}
 	}
-	return verdict{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus}
+	return verdict{apisecret.Failed, fault.Code, fault.Retryable, fault.SeguraCode, fault.HTTPStatus, fault.Cause}
+}
+
+// tokenVerdict is the verdict of a token request's two results.
+func tokenVerdict(t *Token, fault *apisecret.Error) verdict {
+	if t != nil && fault == nil {
+		return aToken
+	}
+	return verdictOf(Answer{}, fault)
+}
+
+// aToken is the verdict of a token request that succeeded.
+var aToken = verdict{outcome: "token"}
+
+// quietServer is a server of net/http's that logs nothing, not yet started.
+func quietServer(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(server.Close)
+	return server
 }

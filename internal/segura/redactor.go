@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // Limits of what is kept of the upstream's text, in bytes.
@@ -24,8 +24,9 @@ const (
 // was replaced long ago. It may be used by several goroutines at once; the zero
 // value knows none. Its texts stand behind pointers, where no print follows.
 type Redactor struct {
-	credentials atomic.Pointer[[]*secretTexts] // the newest first
-	tokens      atomic.Pointer[[]*secretTexts]
+	mu          sync.Mutex
+	credentials []*secretTexts // the newest first
+	tokens      []*secretTexts
 }
 
 // How many sets of credentials and how many tokens are remembered.
@@ -34,20 +35,13 @@ const (
 	maxTokens      = 8
 )
 
-func (r *Redactor) addCredentials(t *secretTexts) { remember(&r.credentials, t, maxCredentials) }
-func (r *Redactor) addToken(t *secretTexts)       { remember(&r.tokens, t, maxTokens) }
+func (r *Redactor) addCredentials(t *secretTexts) { r.add(&r.credentials, t, maxCredentials) }
+func (r *Redactor) addToken(t *secretTexts)       { r.add(&r.tokens, t, maxTokens) }
 
-func remember(list *atomic.Pointer[[]*secretTexts], t *secretTexts, most int) {
-	for {
-		old := list.Load()
-		longer := []*secretTexts{t}
-		if old != nil {
-			longer = append(longer, (*old)[:min(len(*old), most-1)]...)
-		}
-		if list.CompareAndSwap(old, &longer) {
-			return
-		}
-	}
+func (r *Redactor) add(list *[]*secretTexts, t *secretTexts, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*list = append([]*secretTexts{t}, (*list)[:min(len(*list), most-1)]...)
 }
 
 // secretTexts are the texts of one set of credentials, or of one token, in each form
@@ -190,12 +184,9 @@ func (r *Redactor) redact(text string, more *secretTexts) string {
 }
 
 func (r *Redactor) all(more *secretTexts) []*secretTexts {
-	var all []*secretTexts
-	for _, list := range []*[]*secretTexts{r.credentials.Load(), r.tokens.Load()} {
-		if list != nil {
-			all = append(all, *list...)
-		}
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.Concat(r.credentials, r.tokens)
 	if more != nil {
 		all = append(all, more)
 	}

@@ -175,9 +175,8 @@ func (c *Client) readToken(r reply) (*Token, *apisecret.Error) {
 	case fault.Cause == apisecret.TokenRefused:
 		fault.Cause = apisecret.CredentialsRefused
 	case said.oauthError == "unauthorized_client" || said.oauthError == "invalid_grant":
-		refused := apisecret.NewError(apisecret.AuthenticationFailed, "")
-		refused.HTTPStatus, refused.Cause = fault.HTTPStatus, apisecret.CredentialsRefused
-		fault = refused
+		refused := newFault(apisecret.AuthenticationFailed, "", apisecret.CredentialsRefused)
+		refused.HTTPStatus, fault = fault.HTTPStatus, refused
 	}
 	if len(token) > longestToken {
 		return nil, fault // of which nothing is quoted: to look for all of it takes more memory than there may be

@@ -28,9 +28,7 @@ func (c *Client) sendFault(ctx, attempt context.Context, err error) *apisecret.E
 	case ctx.Err() != nil:
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
-		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.Cause = apisecret.NoReply
-		return fault
+		return newFault(apisecret.UpstreamTimeout, "", apisecret.NoReply)
 	case c.rejected(err) != "":
 		fault := unreachable(c.rejected(err))
 		fault.Retryable = false
@@ -62,18 +60,14 @@ func readFault(ctx, attempt context.Context) *apisecret.Error {
 	case ctx.Err() != nil:
 		return apisecret.NewError(apisecret.DeadlineExceeded, "")
 	case attempt.Err() != nil:
-		fault := apisecret.NewError(apisecret.UpstreamTimeout, "")
-		fault.Cause = apisecret.NoReply
-		return fault
+		return newFault(apisecret.UpstreamTimeout, "", apisecret.NoReply)
 	default:
 		return apisecret.NewError(apisecret.UpstreamInvalidResponse, "")
 	}
 }
 
 func unreachable(cause string) *apisecret.Error {
-	fault := apisecret.NewError(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause)
-	fault.Cause = apisecret.NoReply
-	return fault
+	return newFault(apisecret.UpstreamUnreachable, "No connection to Segura: "+cause, apisecret.NoReply)
 }
 
 // proxyError is the status with which a proxy refused to connect. net/http would make
