@@ -25,42 +25,31 @@ type Target struct {
 
 // Actor is one run of one function.
 type Actor struct {
-	ID     string
+	ID     string  // of this round
 	LandBy Instant // of the calls of this round
 	Limit  int     // how many calls this round may have
+	Window string  // the only one that it plans for; empty: all
+	Before View    // the read before the one that is decided by
 
 	// Tried are the calls that this run has made before; true: it succeeded, but an
 	// opposite call was under way.
 	Tried map[Target]bool
-
-	// Over are the windows that an earlier read of this run found over, each with its
-	// turn then.
-	Over map[string]int
-}
-
-// Learn notes which windows are over.
-func (v View) Learn(over map[string]int) {
-	for id, w := range v.windows {
-		if w.Over {
-			over[id] = w.Turn
-		}
-	}
 }
 
 // knowsOver reports whether the window was over before the read that is decided by began.
 func (a Actor) knowsOver(w *Window) bool {
-	turn, known := a.Over[w.ID]
-	return known && turn == w.Turn
+	before := a.Before.windows[w.ID]
+	return before != nil && before.Over && before.Turn == w.Turn
 }
 
-// Plan returns the windows in scope that are to be written before any call, each as
-// it is to be: over if its time is, with what needs no call settled, and with the
-// actor's mark of the calls to come. A nil scope has all windows in it. again says that
-// another look is needed, though there may be nothing to write.
-func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Window, again bool) {
+// Plan returns the windows that are to be written before any call, each as it is to
+// be: over if its time is, with what needs no call settled, and with the actor's mark of
+// the calls to come. again says that another look is needed, though there may be
+// nothing to write.
+func (v View) Plan(now Instant, a Actor) (changed []Window, again bool) {
 	chosen := map[Target]bool{}
 	for _, before := range v.inOrder(now) {
-		if before.ID == GuardID || scope != nil && !scope(before) || !before.over(now) && !before.begun(now) {
+		if before.ID == GuardID || a.Window != "" && a.Window != before.ID || !before.over(now) && !before.begun(now) {
 			continue
 		}
 		w := before.clone()
@@ -98,6 +87,67 @@ func (w *Window) turn() {
 	}
 }
 
+// Opened returns a new window that has done nothing yet.
+func Opened(id string, from, until Instant, identifiers []apisecret.Identifier) Window {
+	w := Window{ID: id, From: from, Until: until, Leases: make([]Lease, len(identifiers))}
+	for at, i := range identifiers {
+		w.Leases[at] = Lease{Identifier: i, State: Pending}
+	}
+	return w
+}
+
+// begin marks all of a new window for its opener.
+func (w *Window) begin(a Actor, identifiers []apisecret.Identifier) {
+	w.Begun = true
+	w.mark(a, apisecret.Enable, identifiers)
+}
+
+// Extend returns the window, which nobody has closed, with a later end. What a disabling
+// of ours may have undone is enabled again; what is enabled stays as it is, without a call.
+func (w *Window) Extend(until Instant) Window {
+	after := w.clone()
+	after.Until = until
+	after.Extended++
+	if !after.Over {
+		return after
+	}
+	after.Over = false
+	after.turn()
+	for at := range after.Leases {
+		l := &after.Leases[at]
+		switch {
+		case l.State == Kept:
+			l.State, l.At, l.Carry = Pending, 0, true
+		case l.State == Disabled, l.State == NeverEnabled, l.holds() && (l.Undone || l.Off):
+			l.State, l.At, l.Fault = Pending, 0, nil
+		}
+		l.Undone, l.Off = false, false
+	}
+	return after
+}
+
+// End returns the window closed by somebody before its time, or as it is if it is
+// over already. What never began is never enabled.
+func (w *Window) End(now Instant, by Ending) Window {
+	after := w.clone()
+	after.dropExpired(now)
+	if after.Ended == nil {
+		after.Ended = &by
+	}
+	after.finish()
+	for at := range after.Leases {
+		if l := &after.Leases[at]; after.neverBegun(l) {
+			l.settle(NeverEnabled, now)
+		}
+	}
+	return after
+}
+
+// neverBegun reports whether no call for the lease can have been begun.
+func (w *Window) neverBegun(l *Lease) bool {
+	return l.State == Pending && !l.Begun && !w.enabling(l.Identifier, "")
+}
+
 // dropExpired takes away marks whose calls have landed or never will. What they may
 // have done stays with the leases.
 func (w *Window) dropExpired(now Instant) bool {
@@ -126,7 +176,7 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 		l := &w.Leases[at]
 		switch {
 		case !l.holds():
-		case l.Standing == Pending && !l.Begun && !w.enabling(l.Identifier, ""):
+		case w.neverBegun(l):
 			l.settle(NeverEnabled, now)
 			altered = true
 		case v.answered(l.Identifier, now):
@@ -151,7 +201,7 @@ func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]b
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
-		if l.Standing == Pending && a.choose(v, Target{l.Identifier, apisecret.Enable}, now, w, chosen) {
+		if l.State == Pending && a.choose(v, Target{l.Identifier, apisecret.Enable}, now, w, chosen) {
 			mark = append(mark, l.Identifier)
 		}
 	}
@@ -175,25 +225,18 @@ func (a Actor) choose(v View, t Target, now Instant, w *Window, chosen map[Targe
 	return true
 }
 
-// PlanGuard returns the guard's pseudo-window with a mark of those identifiers that no
-// window holds or has yet to let go of; nil if there are none.
-func (v View) PlanGuard(now Instant, a Actor, guarded []apisecret.Identifier) *Window {
+// PlanGuard returns the guard's pseudo-window with a mark of the identifiers, each of
+// which is guardable; nothing, if there are none or too many marks.
+func (v View) PlanGuard(now Instant, a Actor, list []apisecret.Identifier) []Window {
 	w := Window{ID: GuardID, Over: true, Begun: true}
 	if before := v.windows[GuardID]; before != nil {
 		w = before.clone()
 	}
 	w.dropExpired(now)
-	var mark []apisecret.Identifier
-	for _, i := range guarded {
-		busy := slices.ContainsFunc(v.places[i], func(p place) bool { return p.window.begun(now) && p.lease.holds() })
-		if !busy && len(w.Marks) < maxMarks {
-			mark = append(mark, i)
-		}
-	}
-	if !w.mark(a, apisecret.Disable, mark) {
+	if len(w.Marks) >= maxMarks || !w.mark(a, apisecret.Disable, list) {
 		return nil
 	}
-	return &w
+	return []Window{w}
 }
 
 func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) bool {
@@ -204,9 +247,7 @@ func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifie
 	return true
 }
 
-func (l *Lease) settle(s Standing, now Instant) {
-	l.Standing, l.At, l.Carry = s, now, false
-}
+func (l *Lease) settle(s LeaseState, now Instant) { l.State, l.At, l.Carry = s, now, false }
 
 // Call is a call that is to be made now, on behalf of one or more windows.
 type Call struct {
@@ -240,10 +281,9 @@ type Outcomes map[string][]Outcome
 
 // Decide returns the calls to be made of those that the actor has marked, and what
 // becomes of the others. The view is one that was read after the marks were written.
-func (v View) Decide(now Instant, actor string) ([]Call, Outcomes) {
-	outcomes := Outcomes{}
+func (v View) Decide(now Instant, actor string) (list []*Call, outcomes Outcomes) {
+	outcomes = Outcomes{}
 	calls := map[Target]*Call{}
-	var order []Target
 	for _, w := range v.inOrder(now) {
 		for _, m := range w.Marks {
 			if m.Actor != actor {
@@ -257,17 +297,13 @@ func (v View) Decide(now Instant, actor string) ([]Call, Outcomes) {
 				}
 				if calls[t] == nil {
 					calls[t] = &Call{Target: t, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
-					order = append(order, t)
+					list = append(list, calls[t])
 				}
 				calls[t].add(w)
 			}
 		}
 	}
-	list := make([]Call, 0, len(order))
-	for _, t := range order {
-		list = append(list, *calls[t])
-	}
-	slices.SortStableFunc(list, func(a, b Call) int { return a.urgency() - b.urgency() })
+	slices.SortStableFunc(list, func(a, b *Call) int { return a.urgency() - b.urgency() })
 	return list, outcomes
 }
 
@@ -279,14 +315,12 @@ func (v View) decideOne(w *Window, t Target, now Instant) (o Outcome, call bool)
 		return o, !v.held(t.Identifier, now)
 	}
 	l := w.lease(t.Identifier)
-	if l == nil || l.Standing != Pending || w.over(now) {
+	if l == nil || l.State != Pending || w.over(now) {
 		return o, false
 	}
-	if v.handsOver(w, l, now) {
-		o.Skipped, o.Taken = false, true
-		return o, false
-	}
-	return o, true
+	o.Taken = v.handsOver(w, l, now)
+	o.Skipped = !o.Taken
+	return o, !o.Taken
 }
 
 // add makes the call one for the window's sake too.
@@ -365,23 +399,22 @@ func (m Mark) without(gone map[Target]bool) []apisecret.Identifier {
 }
 
 func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
-	if o.Skipped {
-		return
-	}
 	if o.Told && o.Turn == w.Turn {
 		l.Told = now
 	}
-	if o.Action == apisecret.Enable {
-		l.applyEnable(w, now, actor, o)
-		return
-	}
-	if !l.holds() || o.Turn != w.Turn {
-		return // resolved by another, or extended meanwhile: Undone has it enabled again
-	}
-	l.Fault = faultOf(o.Item.Error)
-	gone := o.Item.Error != nil && o.Item.Error.Code == apisecret.NotFound
 	switch {
-	case o.Item.Error != nil && !gone:
+	case o.Skipped:
+	case o.Action == apisecret.Enable:
+		l.applyEnable(w, now, actor, o)
+	case l.holds() && o.Turn == w.Turn: // neither resolved by another, nor extended meanwhile: Undone has it enabled again
+		l.applyDisable(now, o)
+	}
+}
+
+func (l *Lease) applyDisable(now Instant, o *Outcome) {
+	l.Fault = faultOf(o.Item.Error)
+	switch {
+	case !disabled(o.Item):
 	case o.Settles:
 		l.settle(Disabled, now)
 	default:
@@ -389,29 +422,32 @@ func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
 	}
 }
 
+// disabled reports whether a disabling that ended like this has left the API secret
+// disabled: one that is not there counts.
+func disabled(item apisecret.Item) bool {
+	return item.Error == nil || item.Error.Code == apisecret.NotFound
+}
+
 func (l *Lease) applyEnable(w *Window, now Instant, actor string, o *Outcome) {
 	failure := o.Item.Error
-	late := o.Turn != w.Turn || w.Over || l.Standing != Pending
+	late := o.Turn != w.Turn || w.Over || l.State != Pending // a disabling may have been begun since it was decided on
 	refused := failure != nil && (failure.Code == apisecret.NotFound || failure.Code == apisecret.AccessDenied) &&
 		!o.Open && !l.Landed && !w.enabling(l.Identifier, actor)
 	if o.Item.Attempts > 0 || o.Open {
 		l.Begun = true
 		l.Landed = l.Landed || failure == nil || o.Open
 	}
+	if late {
+		return
+	}
+	l.Fault = faultOf(failure)
 	switch {
-	case late: // a disabling may have been begun since it was decided on
 	case o.Taken:
-		l.Begun, l.Landed, l.Fault = true, true, nil
+		l.Begun, l.Landed = true, true
 		l.settle(Enabled, now)
 	case failure == nil && o.Settles:
-		l.Fault = nil
 		l.settle(Enabled, now)
-	case failure == nil:
-		l.Fault = nil
 	case refused:
-		l.Fault = faultOf(failure)
 		l.settle(Failed, now)
-	default:
-		l.Fault = faultOf(failure)
 	}
 }

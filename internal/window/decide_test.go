@@ -12,7 +12,7 @@ func TestDecide_aCallIsForTheWindowThatEndedLast(t *testing.T) {
 	closed, later := Opened("A", 1, 1000, list), Opened("B", 1, 90, list)
 	closed.Ended = &Ending{At: 50, By: "bob"}
 	for _, w := range []*Window{&closed, &later} {
-		w.Over, w.Begun, w.Leases[0].Standing = true, true, Enabled
+		w.Over, w.Begun, w.Leases[0].State = true, true, Enabled
 		w.mark(Actor{ID: actor, LandBy: 200}, apisecret.Disable, list)
 	}
 

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 )
 
@@ -61,7 +62,7 @@ func (b *bench) do(ctx context.Context, effect func() error) error {
 func (b *bench) check() {
 	for id, w := range b.live {
 		for _, l := range w.Leases {
-			if !w.Over && l.Standing == Enabled && !b.on[l.Identifier] {
+			if !w.Over && l.State == Enabled && !b.on[l.Identifier] {
 				b.t.Errorf("%s: %s takes %d for enabled, but it is not\n%s", time.Now().Format(time.TimeOnly), id, l.Identifier, strings.Join(b.events, "\n"))
 				b.on[l.Identifier] = true
 			}
@@ -106,21 +107,23 @@ func (b *bench) Live(ctx context.Context) (list []Window, _ error) {
 	return list, err
 }
 
-func (b *bench) Find(ctx context.Context, id string) (w Window, closed bool, _ error) {
+func (b *bench) Find(ctx context.Context, id string) (w Window, _ error) {
 	err := b.do(ctx, func() error {
 		var ok bool
 		if w, ok = b.live[id]; ok {
 			return nil
 		}
-		if w, closed = b.closed[id]; !closed {
+		if w, ok = b.closed[id]; !ok {
 			return ErrNotFound
 		}
 		return nil
 	})
-	return w, closed, err
+	return w, err
 }
 
-func (b *bench) Closed(context.Context, string, int) ([]Window, string, error) { return nil, "", nil }
+func (b *bench) ListClosed(context.Context, string, int) ([]Window, string, error) {
+	return nil, "", nil
+}
 
 func (b *bench) Create(ctx context.Context, w Window, _ *Key) error {
 	return b.Replace(ctx, w, nil, nil)
@@ -133,7 +136,7 @@ func (b *bench) Replace(ctx context.Context, w Window, _ *Extension, _ *Key) err
 		}
 		w.Version++
 		delete(b.live, w.ID)
-		if w.Finished() {
+		if w.Closed = w.Finished(); w.Closed {
 			b.closed[w.ID] = w
 		} else {
 			b.live[w.ID] = w
@@ -155,15 +158,6 @@ func (b *bench) Lock(ctx context.Context, actor string, now, until Instant) (fre
 	return free, err
 }
 
-func (b *bench) Unlock(ctx context.Context, actor string) error {
-	return b.do(ctx, func() error {
-		if b.holder == actor {
-			b.locked = 0
-		}
-		return nil
-	})
-}
-
 func (b *bench) Note(ctx context.Context, s Summary) error {
 	return b.do(ctx, func() error {
 		if s.Guarded != nil {
@@ -174,8 +168,8 @@ func (b *bench) Note(ctx context.Context, s Summary) error {
 }
 
 // Call implements Caller. A call may land long after nobody waits for it any more.
-func (b *bench) Call(ctx context.Context, orders []Order) []Done {
-	all := make([]Done, len(orders))
+func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation.Done {
+	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
 		_ = b.pause(ctx, 200*time.Millisecond)
 		all[at].Item = apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}
@@ -200,16 +194,16 @@ func (b *bench) Call(ctx context.Context, orders []Order) []Done {
 		})
 		if late {
 			pause(ctx, min(lands, time.Second))
-			all[at] = Done{apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}, true}
+			all[at] = activation.Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}, Open: true}
 			continue
 		}
 		if !pause(ctx, lands+time.Millisecond) {
-			all[at] = Done{all[at].Item, true}
+			all[at] = activation.Done{Item: all[at].Item, Open: true}
 			all[at].Item.Attempts = 1
 			continue
 		}
 		o.Loud(apisecret.Item{})
-		all[at] = Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: o.Action.Changed(), Attempts: 1}}
+		all[at] = activation.Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: o.Action.Changed(), Attempts: 1}}
 	}
 	return all
 }
@@ -224,16 +218,16 @@ func (b *bench) act(k *Keeper, random *rand.Rand, ids []string) string {
 	pick := func() string { return ids[random.IntN(len(ids))] }
 	switch n := random.IntN(10); {
 	case n < 4 || len(ids) == 0:
-		r := Request{Identifiers: []apisecret.Identifier{1 + apisecret.Identifier(random.IntN(3))}, For: 30 + Instant(random.IntN(200))}
+		r := Request{Kind: ToOpen, Identifiers: []apisecret.Identifier{1 + apisecret.Identifier(random.IntN(3))}, Length: 30 + Instant(random.IntN(200))}
 		if other := 1 + apisecret.Identifier(random.IntN(3)); other != r.Identifiers[0] {
 			r.Identifiers = append(r.Identifiers, other)
 		}
-		result, _ := k.Open(ctx, r, "", "")
-		return result.Window.ID
+		w, _, _ := k.Do(ctx, r)
+		return w.ID
 	case n < 6:
-		_, _ = k.Extend(ctx, pick(), Extending{By: 30 + Instant(random.IntN(60))}, "", "")
+		_, _, _ = k.Do(ctx, Request{Kind: ToExtend, ID: pick(), Length: 30 + Instant(random.IntN(60))})
 	case n < 8:
-		_, _ = k.Close(ctx, pick(), Ender{}, "")
+		_, _, _ = k.Do(ctx, Request{Kind: ToClose, ID: pick()})
 	default:
 		_, _ = k.Reconcile(ctx)
 	}

@@ -35,12 +35,12 @@ const landing = 2
 // protocol is what is searched: the deployed decisions, or one of them mutated.
 type protocol struct {
 	plan           func(View, Instant, Actor) ([]Window, bool)
-	guard          func(View, Instant, Actor) *Window
-	decide         func(View, Instant, string) ([]Call, Outcomes)
+	guard          func(View, Instant, Actor) []Window
+	decide         func(View, Instant, string) ([]*Call, Outcomes)
 	apply          func(*Window, Instant, string, []Outcome) Window
-	extend         func(*Window, Instant) (Window, error)
+	extend         func(*Window, Instant) Window
 	end            func(*Window, Instant, Ending) Window
-	finished       func(*Window, Instant) bool
+	finished       func(*Window) bool
 	noSecondRead   bool // decide by what was read first
 	unconditional  bool // write without looking whether the window has changed
 	openAfterwards bool // write the window after its call
@@ -49,18 +49,21 @@ type protocol struct {
 
 func deployed() protocol {
 	return protocol{
-		plan:  func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a, nil) },
-		guard: func(v View, now Instant, a Actor) *Window { return v.PlanGuard(now, a, []apisecret.Identifier{secret}) },
-		decide: func(v View, now Instant, actor string) ([]Call, Outcomes) {
-			return v.Decide(now, actor)
+		plan: func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a) },
+		guard: func(v View, now Instant, a Actor) []Window {
+			if !v.guardable(secret, now) {
+				return nil
+			}
+			return v.PlanGuard(now, a, []apisecret.Identifier{secret})
 		},
+		decide: func(v View, now Instant, actor string) ([]*Call, Outcomes) { return v.Decide(now, actor) },
 		apply: func(w *Window, now Instant, actor string, o []Outcome) Window {
 			after, _ := w.Apply(now, actor, o)
 			return after
 		},
-		extend:   func(w *Window, until Instant) (Window, error) { return w.Extend(until) },
+		extend:   func(w *Window, until Instant) Window { return w.Extend(until) },
 		end:      func(w *Window, now Instant, by Ending) Window { return w.End(now, by) },
-		finished: func(w *Window, _ Instant) bool { return w.Finished() },
+		finished: func(w *Window) bool { return w.Finished() },
 	}
 }
 
@@ -226,7 +229,7 @@ type planned struct {
 }
 
 type decided struct {
-	calls    []Call
+	calls    []*Call
 	outcomes Outcomes
 }
 
@@ -338,10 +341,9 @@ func (s *search) begin(w *world, a *actor, now Instant) {
 	case open:
 		s.open(w, a, now)
 	case extend:
-		if before := w.table[placeA]; before != nil && before.Until == 1 {
-			if after, err := s.extend(before, 3); err == nil {
-				w.table[placeA] = s.canon(&after)
-			}
+		if before := w.table[placeA]; before != nil && before.Until == 1 && before.Ended == nil {
+			after := s.extend(before, 3)
+			w.table[placeA] = s.canon(&after)
 		}
 	case closeA, closeB:
 		place := placeA
@@ -370,7 +372,7 @@ func (a *actor) id() string { return fmt.Sprint(a.name, ".", a.rounds) }
 // decides.
 func (s *search) open(w *world, a *actor, now Instant) {
 	b := Opened("B", now, 3, []apisecret.Identifier{secret})
-	b.begin(Actor{ID: a.id(), LandBy: a.landBy})
+	b.begin(Actor{ID: a.id(), LandBy: a.landBy}, []apisecret.Identifier{secret})
 	if s.unmarked == apisecret.Enable {
 		b.Marks = nil
 	}
@@ -396,10 +398,10 @@ func (s *search) views(a *actor) View {
 
 func (s *search) plan(w *world, a *actor, now Instant) {
 	s.mark(w, a)
-	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Over: map[string]int{}}
+	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Before: View{windows: map[string]*Window{}}}
 	for at, turn := range a.over[:placeGuard] {
 		if turn > 0 {
-			actor.Over[string("AB"[at])] = int(turn - 1)
+			actor.Before.windows[string("AB"[at])] = &Window{Over: true, Turn: int(turn - 1)}
 		}
 	}
 	key := s.viewKey(a, now)
@@ -407,9 +409,7 @@ func (s *search) plan(w *world, a *actor, now Instant) {
 	if !known {
 		var list []Window
 		if a.script == guard {
-			if one := s.guard(s.views(a), now, actor); one != nil {
-				list = []Window{*one}
-			}
+			list = s.guard(s.views(a), now, actor)
 		} else {
 			list, p.again = s.protocol.plan(s.views(a), now, actor)
 		}
@@ -469,7 +469,7 @@ func placeOf(id string) int {
 // put writes a window: to where closed ones are, if it is finished.
 func (s *search) put(w *world, place int, after *Window, now Instant) {
 	w.table[place] = s.canon(after)
-	if s.finished(after, now) {
+	if s.finished(after) {
 		w.table[place] = nil
 	}
 }
@@ -518,7 +518,7 @@ func (s *search) decide(a *actor, now Instant) {
 	a.view, a.planned = [places]*Window{}, nil
 	a.outcomes, a.step = outcomes, apply
 	if len(calls) > 0 {
-		a.call, a.step = &calls[0], callStep
+		a.call, a.step = calls[0], callStep
 	}
 	if len(calls) > 1 {
 		s.fault = "two calls for one API secret in one round"
@@ -591,7 +591,7 @@ func (s *search) answers(w *world, at int) []*world {
 		if len(a.planned) > 0 { // the mutant that writes the window after its call
 			b := a.planned[0].clone()
 			b.Marks = nil
-			b.Leases = []Lease{{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}}
+			b.Leases = []Lease{{Identifier: secret, State: Enabled, Begun: true, Landed: true}}
 			next.table[placeB] = s.canon(&b)
 			*a = actorDone(a)
 		}
@@ -649,7 +649,7 @@ func (s *search) check(w *world) {
 			continue
 		}
 		l := &one.Leases[0]
-		if !one.Over && l.Standing == Enabled {
+		if !one.Over && l.State == Enabled {
 			if !w.on {
 				s.failf(w, "%s holds the API secret and takes it for enabled, but it is disabled", one.ID)
 			}
@@ -657,8 +657,8 @@ func (s *search) check(w *world) {
 				s.failf(w, "%s holds the API secret, and it is being disabled", one.ID)
 			}
 		}
-		if !one.Over && !l.holds() && l.Standing != Failed {
-			s.failf(w, "%s is open, and its API secret %s", one.ID, l.Standing)
+		if !one.Over && !l.holds() && l.State != Failed {
+			s.failf(w, "%s is open, and its API secret %s", one.ID, l.State)
 		}
 		answers = answers || l.holds() && one.Begun
 		enabling = enabling || one.enabling(secret, "")
@@ -762,7 +762,7 @@ type scene struct {
 func held(id string, from, until Instant) *Window {
 	w := Opened(id, from, until, []apisecret.Identifier{secret})
 	w.Begun = true
-	w.Leases[0] = Lease{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}
+	w.Leases[0] = Lease{Identifier: secret, State: Enabled, Begun: true, Landed: true}
 	return &w
 }
 

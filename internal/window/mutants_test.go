@@ -45,10 +45,10 @@ func onApply(p *protocol, change func(w *Window, o *Outcome)) {
 // onCalls changes what is called.
 func onCalls(p *protocol, change func(*Call)) {
 	deployed := p.decide
-	p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+	p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 		calls, outcomes := deployed(v, now, actor)
 		for at := range calls {
-			change(&calls[at])
+			change(calls[at])
 		}
 		return calls, outcomes
 	}
@@ -85,14 +85,18 @@ var mutants = []struct {
 	{name: "trust a late answer", mutate: func(p *protocol) { onApply(p, func(w *Window, o *Outcome) { o.Turn = w.Turn }) }},
 	{name: "take no answer for one", mutate: func(p *protocol) { onApply(p, func(_ *Window, o *Outcome) { o.Open = false }) }},
 	{name: "close with calls under way", mutate: func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && w.resolved() }
+		p.finished = func(w *Window) bool {
+			plain := *w
+			plain.Marks = nil
+			return plain.Finished()
+		}
 	}},
 	{name: "close before everything is disabled", mutate: func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && len(w.Marks) == 0 }
+		p.finished = func(w *Window) bool { return w.Over && w.ID != GuardID && len(w.Marks) == 0 }
 	}},
 	{name: "take marks for expired at once", mutate: func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			return deployed(v.doctored(withoutMarks(actor)), now, actor)
 		}
 	}},
@@ -101,7 +105,7 @@ var mutants = []struct {
 	}},
 	{name: "keep what nobody answers for yet", mutate: func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
+			planned, again := v.Plan(now, a)
 			for at := range planned {
 				for l := range planned[at].Leases {
 					lease := &planned[at].Leases[l]
@@ -115,19 +119,19 @@ var mutants = []struct {
 	}},
 	{name: "keep by a look from before the end was written", mutate: func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			v.Learn(a.Over)
-			return v.Plan(now, a, nil)
+			a.Before = v
+			return v.Plan(now, a)
 		}
 	}, scene: "closing both"},
 	{name: "disable what a window holds", mutate: func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			calls, outcomes := deployed(v, now, actor)
 			for id, list := range outcomes {
 				for at, o := range list {
 					if o.Action == apisecret.Disable && o.Skipped && len(calls) == 0 {
 						c := Call{Target: o.Target, Settles: true, Parts: []Part{{id, o.Turn}}}
-						return []Call{c}, Outcomes{}
+						return []*Call{&c}, Outcomes{}
 					}
 					_ = at
 				}
@@ -137,12 +141,12 @@ var mutants = []struct {
 	}},
 	{name: "hold by what is enabled alone", mutate: func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			_, outcomes := deployed(v, now, actor)
 			calls, _ := deployed(v.doctored(func(w *Window) {
 				for at := range w.Leases {
-					if l := &w.Leases[at]; l.Standing == Pending && !w.Over && !w.enabling(l.Identifier, "none") {
-						l.Standing = Failed
+					if l := &w.Leases[at]; l.State == Pending && !w.Over && !w.enabling(l.Identifier, "none") {
+						l.State = Failed
 					}
 				}
 			}), now, actor)
@@ -154,41 +158,41 @@ var mutants = []struct {
 	}},
 	{name: "extend without enabling again", mutate: func(p *protocol) {
 		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
+		p.extend = func(w *Window, until Instant) Window {
+			after := deployed(w, until)
 			for at := range after.Leases {
-				if l := &after.Leases[at]; l.Standing == Pending && w.Leases[at].Standing == Enabled {
-					l.Standing = Enabled
+				if l := &after.Leases[at]; l.State == Pending && w.Leases[at].State == Enabled {
+					l.State = Enabled
 				}
 			}
-			return after, err
+			return after
 		}
 	}},
 	{name: "extend what was disabled as it is", mutate: func(p *protocol) {
 		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
+		p.extend = func(w *Window, until Instant) Window {
+			after := deployed(w, until)
 			for at := range after.Leases {
-				if w.Leases[at].Standing == Disabled {
+				if w.Leases[at].State == Disabled {
 					after.Leases[at] = w.Leases[at]
 				}
 			}
-			return after, err
+			return after
 		}
 	}, scene: "an extension between two reconcilers"},
 	{name: "extend without a new turn", mutate: func(p *protocol) {
 		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
+		p.extend = func(w *Window, until Instant) Window {
+			after := deployed(w, until)
 			after.Turn = w.Turn
-			return after, err
+			return after
 		}
 	}},
 	{name: "fail although an earlier call may have landed", mutate: func(p *protocol) {
 		onApplied(p, func(before, after *Window, _ string) {
 			for at := range after.Leases {
-				if l := &after.Leases[at]; l.Standing == Pending && l.Fault != nil && l.Fault.Code == apisecret.NotFound && !after.Over {
-					l.Standing = Failed
+				if l := &after.Leases[at]; l.State == Pending && l.Fault != nil && l.Fault.Code == apisecret.NotFound && !after.Over {
+					l.State = Failed
 				}
 			}
 			_ = before
@@ -197,7 +201,7 @@ var mutants = []struct {
 	{name: "forget that a call was begun", mutate: func(p *protocol) {
 		onApplied(p, func(_, after *Window, _ string) {
 			for at := range after.Leases {
-				if after.Leases[at].Standing == Pending {
+				if after.Leases[at].State == Pending {
 					after.Leases[at].Begun = false
 				}
 			}
@@ -215,12 +219,12 @@ var mutants = []struct {
 				if len(live) < len(w.Marks) {
 					w.Marks = live
 				}
-			}).Plan(now, a, nil)
+			}).Plan(now, a)
 		}
 	}},
 	{name: "take over without a look for a disabling under way", mutate: func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			return deployed(v.doctored(func(w *Window) {
 				withoutMarks(actor)(w)
 				for at := range w.Leases {
@@ -231,11 +235,11 @@ var mutants = []struct {
 	}},
 	{name: "take over before the beginning is written", mutate: func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
+			planned, again := v.Plan(now, a)
 			for at := range planned {
 				w := &planned[at]
 				for l := range w.Leases {
-					if lease := &w.Leases[l]; !w.Over && lease.Standing == Pending && v.handsOver(w, lease, now) {
+					if lease := &w.Leases[l]; !w.Over && lease.State == Pending && v.handsOver(w, lease, now) {
 						lease.Begun, lease.Landed = true, true
 						lease.settle(Enabled, now)
 						w.Marks = nil
@@ -250,7 +254,7 @@ var mutants = []struct {
 	}},
 	{name: "end a window without saying so", mutate: func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
+			planned, again := v.Plan(now, a)
 			for at := range planned {
 				if before := v.windows[planned[at].ID]; !before.Over {
 					planned[at].Over, planned[at].Turn = false, before.Turn
@@ -261,7 +265,7 @@ var mutants = []struct {
 	}},
 	{name: "guard without a mark's being heeded", mutate: func(p *protocol) {
 		deployed := p.guard
-		p.guard = func(v View, now Instant, a Actor) *Window {
+		p.guard = func(v View, now Instant, a Actor) []Window {
 			return deployed(NewView(nil), now, a)
 		}
 		p.unmarked = apisecret.Disable

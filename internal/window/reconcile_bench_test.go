@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 )
 
@@ -49,18 +50,17 @@ func (s *stored) Replace(_ context.Context, w Window, _ *Extension, _ *Key) erro
 }
 
 func (s *stored) Lock(context.Context, string, Instant, Instant) (bool, error) { return true, nil }
-func (s *stored) Unlock(context.Context, string) error                         { return nil }
 func (s *stored) Note(context.Context, Summary) error                          { return nil }
 
 // Call takes 20 ms a call, 64 at once.
-func (s *stored) Call(_ context.Context, orders []Order) []Done {
-	all := make([]Done, len(orders))
+func (s *stored) Call(_ context.Context, orders []activation.Call) []activation.Done {
+	all := make([]activation.Done, len(orders))
 	for from := 0; from < len(orders); from += 64 {
 		var group sync.WaitGroup
 		for at := from; at < min(from+64, len(orders)); at++ {
 			group.Go(func() {
 				pause(context.Background(), 20*time.Millisecond)
-				all[at] = Done{Item: apisecret.Item{Identifier: orders[at].Identifier, Outcome: apisecret.Disabled, Attempts: 1}}
+				all[at] = activation.Done{Item: apisecret.Item{Identifier: orders[at].Identifier, Outcome: apisecret.Disabled, Attempts: 1}}
 			})
 		}
 		group.Wait()
@@ -85,7 +85,7 @@ func BenchmarkReconcile_aThousandWindowsThatEndAtOnce(b *testing.B) {
 				w.Until = now
 			}
 			for n := range w.Leases {
-				w.Leases[n].Standing, w.Leases[n].Begun, w.Leases[n].Landed = Enabled, true, true
+				w.Leases[n].State, w.Leases[n].Begun, w.Leases[n].Landed = Enabled, true, true
 			}
 			if err := s.Replace(b.Context(), w, nil, nil); err != nil {
 				b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/event"
 	"segura-enable/internal/httpapi"
@@ -37,10 +38,10 @@ type segura struct {
 }
 
 // Call implements window.Caller.
-func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
+func (s *segura) Call(_ context.Context, orders []activation.Call) []activation.Done {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]window.Done, len(orders))
+	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
 		if s.pace > 0 && at >= s.pace {
 			all[at].Item = apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}
@@ -59,7 +60,7 @@ func (s *segura) Call(_ context.Context, orders []window.Order) []window.Done {
 		if o.Loud(item) {
 			s.told++
 		}
-		all[at] = window.Done{Item: item}
+		all[at] = activation.Done{Item: item}
 	}
 	return all
 }
@@ -259,7 +260,7 @@ func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
 	h, s, _ := newHandler(t)
 	now := window.Now()
 	w := window.Opened(window.NewID(time.Now()), now-10, now-5, []apisecret.Identifier{1})
-	w.Begun, w.Leases[0].Standing = true, window.Enabled
+	w.Begun, w.Leases[0].State = true, window.Enabled
 	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -310,13 +311,13 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 	w.Reason = strings.Repeat("\x01", 256)
 	for at := range w.Leases {
 		fault := window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 1006, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("x", 64)}
-		w.Leases[at] = window.Lease{Identifier: math.MaxInt64, Standing: window.Enabled, At: now, Fault: &fault}
+		w.Leases[at] = window.Lease{Identifier: math.MaxInt64, State: window.Enabled, At: now, Fault: &fault}
 	}
 	for range window.MaxExtensions {
-		w.Additions = append(w.Additions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
+		w.Extensions = append(w.Extensions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
 	}
 
-	text := document(window.Result{Window: w}, httpapi.MaxResult)
+	text := document(w, httpapi.MaxResult)
 
 	var shown window.Shown
 	if err := json.Unmarshal(text, &shown); err != nil || len(shown.Identifiers) != maxIdentifiers || shown.Identifiers[0].Error.Code != apisecret.UpstreamInvalidResponse {
@@ -335,13 +336,13 @@ func TestList_aPageFitsWhereOneWindowFillsIt(t *testing.T) {
 	now := window.Now()
 	w := window.Opened(window.NewID(time.Now()), now-60, now+3600, make([]apisecret.Identifier, 2000))
 	for at := range w.Leases {
-		w.Leases[at] = window.Lease{Identifier: math.MaxInt64 - apisecret.Identifier(at), Standing: window.Enabled, At: now}
+		w.Leases[at] = window.Lease{Identifier: math.MaxInt64 - apisecret.Identifier(at), State: window.Enabled, At: now}
 	}
 	for at := range 20 { // what may be left out
 		w.Leases[at].Fault = &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("x", 64)}
 	}
 	w.OpenedBy = "x"
-	w.OpenedBy += strings.Repeat("x", httpapi.MaxResult-httpapi.Escaped(document(window.Result{Window: w}, httpapi.MaxResult)))
+	w.OpenedBy += strings.Repeat("x", httpapi.MaxResult-httpapi.Escaped(document(w, httpapi.MaxResult)))
 	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (h *Handler) closeForStack(ctx context.Context, request cfn.Event) string {
 	if request.RequestType == cfn.RequestDelete {
 		reason = "stack deleted"
 	}
-	left, err := h.Windows.CloseAllAndWait(ctx, window.Ender{Reason: reason}, request.StackID)
+	left, err := h.Windows.CloseAllAndWait(ctx, window.Request{Reason: reason, Caller: request.StackID})
 	switch {
 	case err != nil:
 		h.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())

@@ -73,26 +73,22 @@ func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
 	check("opened", "live", table.Create(ctx, w, nil), map[string]string{
 		"state": "open", "from": w.From.String(), "until": w.Until.String(), "reason": "CHG1", "opened_by": "arn:alice", "closed_by": "", "identifiers": "5 6 ",
 	})
-	w, _ = find(t, table, "w")
+	w = find(t, table, "w")
 	w.Begun = true
 	check("begun, which nobody sees", "live", table.Replace(ctx, w, nil, nil), nil)
-	w, _ = find(t, table, "w")
-	w.Leases[0].Standing = window.Enabled
+	w = find(t, table, "w")
+	w.Leases[0].State = window.Enabled
 	check("enabled, which is no state of the window", "live", table.Replace(ctx, w, nil, nil), nil)
-	w, _ = find(t, table, "w")
-	extended, err := w.Extend(now + 7200)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("extended", "live", table.Replace(ctx, extended, &window.Extension{At: now, Until: now + 7200}, nil),
+	w = find(t, table, "w")
+	check("extended", "live", table.Replace(ctx, w.Extend(now+7200), &window.Extension{At: now, Until: now + 7200}, nil),
 		map[string]string{"state": "open", "until": (now + 7200).String()})
-	w, _ = find(t, table, "w")
+	w = find(t, table, "w")
 	ended := w
 	ended.Over, ended.Ended = true, &window.Ending{At: now, By: "arn:bob"}
 	check("ended, and not yet disabled", "live", table.Replace(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
-	w, _ = find(t, table, "w")
+	w = find(t, table, "w")
 	for at := range w.Leases {
-		w.Leases[at].Standing = window.Disabled
+		w.Leases[at].State = window.Disabled
 	}
 	check("closed", "closed", table.Replace(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
 }
@@ -171,13 +167,13 @@ func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
 	w := window.Window{
 		ID: strings.Repeat("X", 26), From: 1_764_000_000, Until: 1_764_000_000, CreatedAt: 1_764_000_000, Reason: wide, OpenedBy: long,
 		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Ending{At: 1_764_000_000, By: long, Reason: wide},
-		Extended: window.MaxExtensions, Extension: strings.Repeat("x", 26), Version: 1_000_000, Due: 1,
+		Extended: window.MaxExtensions, Version: 1_000_000, Due: 1,
 	}
 	list := make([]apisecret.Identifier, 1000)
 	for at := range list {
 		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)
 		w.Leases = append(w.Leases, window.Lease{
-			Identifier: list[at], Standing: window.Enabled, At: 1_764_000_000, Begun: true, Landed: true, Undone: true, Off: true, Told: 1_764_000_000,
+			Identifier: list[at], State: window.Enabled, At: 1_764_000_000, Begun: true, Landed: true, Undone: true, Off: true, Told: 1_764_000_000,
 			Fault: &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 9999, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("a", 64)},
 		})
 	}

@@ -62,7 +62,8 @@ type Server struct {
 	mu       sync.Mutex
 	tables   http.Handler
 	lagging  http.Handler
-	late     []*request // writes that the copy has not seen yet
+	late     []*request                            // writes that the copy has not seen yet
+	answered map[string]*httptest.ResponseRecorder // transactions, by their tokens
 	requests []string
 	page     int
 	fault    func(operation string) Fault
@@ -83,7 +84,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Table == "" {
 		o.Table = DefaultTable
 	}
-	s := &Server{options: o, tables: server.NewServer(), lagging: server.NewServer(), page: pageItems, served: make(chan struct{})}
+	s := &Server{options: o, tables: server.NewServer(), lagging: server.NewServer(), page: pageItems, answered: map[string]*httptest.ResponseRecorder{}, served: make(chan struct{})}
 	if err := s.createTable(); err != nil {
 		return nil, err
 	}
@@ -188,9 +189,24 @@ func (s *Server) answer(r *request, fault Fault) *httptest.ResponseRecorder {
 		s.catchUp()
 		return send(s.lagging, asked)
 	}
-	answer := send(s.tables, asked)
+	answer := s.send(asked)
 	if fault == Unheard {
 		return failure(http.StatusInternalServerError, "InternalServerError", "not heard, as asked for")
+	}
+	return answer
+}
+
+// send has a request answered. A transaction that succeeded and is repeated, as its token
+// says, succeeds without another effect.
+func (s *Server) send(r *request) *httptest.ResponseRecorder {
+	var asked struct{ ClientRequestToken string }
+	_ = json.Unmarshal(r.body, &asked) // it is the JSON of judge
+	if known := s.answered[asked.ClientRequestToken]; known != nil {
+		return known
+	}
+	answer := send(s.tables, r)
+	if asked.ClientRequestToken != "" && answer.Code == http.StatusOK {
+		s.answered[asked.ClientRequestToken] = answer
 	}
 	return answer
 }

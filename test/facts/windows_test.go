@@ -60,7 +60,7 @@ func (d *doors) windows(t *testing.T, f *facts) {
 		Codes: map[string]answer{}, Members: members(reflect.TypeFor[window.Shown]()),
 		IdentifierMembers: members(reflect.TypeFor[window.ShownIdentifier]()), ExtensionMembers: members(reflect.TypeFor[window.ShownExtension]()),
 		ErrorMembers: members(reflect.TypeFor[window.Fault]()),
-		States:       constants(t, "window", "State"), IdentifierStates: constants(t, "window", "Standing"),
+		States:       constants(t, "window", "State"), IdentifierStates: constants(t, "window", "LeaseState"),
 		Routes: windowRoutes(t, h, shown), Metrics: map[string][]string{}, Variables: windowVariables(t),
 	}
 	for _, code := range windowCodes() {
@@ -87,7 +87,7 @@ func (d *doors) windowDoor(t *testing.T) *windowdoor.Handler {
 	return &windowdoor.Handler{
 		Windows: &window.Keeper{
 			Table:  table,
-			Caller: windowdoor.Caller{Runner: d.Runner}, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
+			Caller: d.Runner, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
 		},
 		Runner: d.Runner, Telemetry: d.Telemetry, Log: d.Logger,
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	aws "github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
@@ -215,7 +214,7 @@ func (s *scene) judge() {
 	}
 	for _, w := range live {
 		for _, l := range w.Leases {
-			if !w.Over && l.Standing == window.Enabled && !s.Segura.Active(int64(l.Identifier)) {
+			if !w.Over && l.State == window.Enabled && !s.Segura.Active(int64(l.Identifier)) {
 				s.t.Errorf("%d is disabled, and window %s holds it", l.Identifier, w.ID)
 			}
 		}
@@ -339,7 +338,7 @@ func openMany(n int) step {
 			i := s.first + int64(at)
 			w := window.Opened(window.NewID(time.Now()), s.now()-60, s.now()+3000, []apisecret.Identifier{apisecret.Identifier(i)})
 			w.Begun = true
-			w.Leases[0].Standing, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
+			w.Leases[0].State, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
 			s.Segura.SetActive(i, true)
 			if err := table.Create(s.t.Context(), w, nil); err != nil {
 				s.t.Fatal(err)
@@ -516,13 +515,9 @@ func atEach(fault func(n int) step) step {
 // losesTheLock takes the reconcilers' lock away.
 func losesTheLock(s *scene) {
 	for range 15 {
-		_, _ = s.table.DynamoDB.DeleteItem(s.t.Context(), &aws.DeleteItemInput{
-			TableName: &s.table.Name, Key: map[string]types.AttributeValue{"pk": text("lock"), "sk": text("reconcile")},
-		})
+		_, _ = s.table.Lock(s.t.Context(), "a thief", s.now()+24*60*60, 0)
 	}
 }
-
-func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
 func is(name, want string) step {
 	return func(s *scene) {
