@@ -12,10 +12,8 @@ import (
 //	read them again       -> Decide -> call Segura
 //	                      -> Apply, to each window as it is then -> write
 //
-// and all three are pure functions of what was read and the time. Two rules carry it:
-// an actor writes what it is about to do before it reads what others are about to
-// do, so that of two that cross, one at least sees the other; and a call only counts
-// if no call of the opposite kind may have been under way when it was decided.
+// and all three are pure functions of what was read and the time. docs/window-protocol.md
+// says why that is enough.
 
 // Target is a call that may be wanted: one action for one API secret.
 type Target struct {
@@ -53,38 +51,37 @@ func (v View) Plan(now Instant, a Actor) (changed []Window, again bool) {
 			continue
 		}
 		w := before.clone()
-		altered := w.dropExpired(now)
+		w.dropExpired(now)
 		if w.over(now) {
-			altered = w.finish() || altered
-			settled, look := v.planEnd(&w, now, a, chosen)
-			altered, again = altered || settled, again || look
+			w.setOver(true)
+			again = v.planEnd(&w, now, a, chosen) || again
 		} else {
-			altered = v.planBeginning(&w, now, a, chosen) || altered
+			v.planBeginning(&w, now, a, chosen)
 		}
-		if altered {
+		if w.altered {
 			changed = append(changed, w)
 		}
 	}
 	return changed, again
 }
 
-// finish makes the window over, if it is not yet.
-func (w *Window) finish() bool {
-	if w.Over {
-		return false
+// setOver makes the window over or not. The audit log tells anew of what is tried from now
+// on: it is the opposite of what was tried before.
+func (w *Window) setOver(over bool) {
+	if w.Over == over {
+		return
 	}
-	w.Over = true
-	w.turn()
-	return true
-}
-
-// turn notes that Over has changed. The audit log tells anew of what is tried from now on:
-// it is the opposite of what was tried before.
-func (w *Window) turn() {
+	w.Over, w.altered = over, true
 	w.Turn++
 	for at := range w.Leases {
 		w.Leases[at].Told = 0
 	}
+}
+
+// settle gives a lease a state.
+func (w *Window) settle(l *Lease, s LeaseState, now Instant) {
+	l.State, l.At, l.Carry = s, now, false
+	w.altered = true
 }
 
 // Opened returns a new window that has done nothing yet.
@@ -96,10 +93,11 @@ func Opened(id string, from, until Instant, identifiers []apisecret.Identifier) 
 	return w
 }
 
-// begin marks all of a new window for its opener.
-func (w *Window) begin(a Actor, identifiers []apisecret.Identifier) {
+// begin marks what the actor is about to enable.
+func (w *Window) begin(a Actor, list []apisecret.Identifier) {
+	w.altered = w.altered || !w.Begun
 	w.Begun = true
-	w.mark(a, apisecret.Enable, identifiers)
+	w.mark(a, apisecret.Enable, list)
 }
 
 // Extend returns the window, which nobody has closed, with a later end. What a disabling
@@ -111,8 +109,7 @@ func (w *Window) Extend(until Instant) Window {
 	if !after.Over {
 		return after
 	}
-	after.Over = false
-	after.turn()
+	after.setOver(false)
 	for at := range after.Leases {
 		l := &after.Leases[at]
 		switch {
@@ -128,16 +125,16 @@ func (w *Window) Extend(until Instant) Window {
 
 // End returns the window closed by somebody before its time, or as it is if it is
 // over already. What never began is never enabled.
-func (w *Window) End(now Instant, by Ending) Window {
+func (w *Window) End(now Instant, by Change) Window {
 	after := w.clone()
 	after.dropExpired(now)
 	if after.Ended == nil {
 		after.Ended = &by
 	}
-	after.finish()
+	after.setOver(true)
 	for at := range after.Leases {
 		if l := &after.Leases[at]; after.neverBegun(l) {
-			l.settle(NeverEnabled, now)
+			after.settle(l, NeverEnabled, now)
 		}
 	}
 	return after
@@ -150,8 +147,7 @@ func (w *Window) neverBegun(l *Lease) bool {
 
 // dropExpired takes away marks whose calls have landed or never will. What they may
 // have done stays with the leases.
-func (w *Window) dropExpired(now Instant) bool {
-	before := len(w.Marks)
+func (w *Window) dropExpired(now Instant) {
 	w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool {
 		if now < m.LandBy {
 			return false
@@ -161,31 +157,27 @@ func (w *Window) dropExpired(now Instant) bool {
 				l.Begun, l.Landed = true, true
 			}
 		}
+		w.altered = true
 		return true
 	})
-	return len(w.Marks) < before
 }
 
 // planEnd settles what needs no call at the end of the window, and marks the rest.
 //
 // An API secret is kept for a window that answers for it, and only if that was read after
 // this one was over: of two that end together, each could be kept for the other's sake.
-func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered, again bool) {
+func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (again bool) {
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
 		switch {
 		case !l.holds():
 		case w.neverBegun(l):
-			l.settle(NeverEnabled, now)
-			altered = true
+			w.settle(l, NeverEnabled, now)
+		case v.answered(l.Identifier, now) && !a.knowsOver(w):
+			again = true
 		case v.answered(l.Identifier, now):
-			if !a.knowsOver(w) {
-				again = true
-				continue
-			}
-			l.settle(Kept, now)
-			altered = true
+			w.settle(l, Kept, now)
 		case v.wanted(l.Identifier, now):
 			// Whoever holds it is about to enable it, and answers for it then.
 		case a.choose(v, Target{l.Identifier, apisecret.Disable}, now, w, chosen):
@@ -193,11 +185,12 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 			mark = append(mark, l.Identifier)
 		}
 	}
-	return w.mark(a, apisecret.Disable, mark) || altered, again
+	w.mark(a, apisecret.Disable, mark)
+	return again
 }
 
 // planBeginning marks what is to be enabled.
-func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered bool) {
+func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]bool) {
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
@@ -205,9 +198,7 @@ func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]b
 			mark = append(mark, l.Identifier)
 		}
 	}
-	altered = !w.Begun
-	w.Begun = true
-	return w.mark(a, apisecret.Enable, mark) || altered
+	w.begin(a, mark)
 }
 
 // choose reports whether the call is to be made in this round, and notes it.
@@ -233,35 +224,26 @@ func (v View) PlanGuard(now Instant, a Actor, list []apisecret.Identifier) []Win
 		w = before.clone()
 	}
 	w.dropExpired(now)
-	if len(w.Marks) >= maxMarks || !w.mark(a, apisecret.Disable, list) {
+	if len(w.Marks) >= maxMarks || len(list) == 0 {
 		return nil
 	}
+	w.mark(a, apisecret.Disable, list)
 	return []Window{w}
 }
 
-func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) bool {
-	if len(list) == 0 {
-		return false
+func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) {
+	if len(list) > 0 {
+		w.Marks, w.altered = append(w.Marks, Mark{Actor: a.ID, Kind: kind, LandBy: a.LandBy, Identifiers: list}), true
 	}
-	w.Marks = append(w.Marks, Mark{Actor: a.ID, Kind: kind, LandBy: a.LandBy, Identifiers: list})
-	return true
 }
-
-func (l *Lease) settle(s LeaseState, now Instant) { l.State, l.At, l.Carry = s, now, false }
 
 // Call is a call that is to be made now, on behalf of one or more windows.
 type Call struct {
 	Target
-	Settles bool    // no opposite call may be under way, so that its success is final
-	Before  Instant // it is not begun at this time or later; 0: no such limit
-	Window  *Window // for whose sake: of several the one with the latest end; nil: the guard's
-	Parts   []Part
-}
-
-// Part is a window that the call is made for.
-type Part struct {
-	ID   string
-	Turn int
+	Settles bool           // no opposite call may be under way, so that its success is final
+	Before  Instant        // it is not begun at this time or later; 0: no such limit
+	Window  *Window        // for whose sake: of several the one with the latest end; nil: the guard's
+	Turns   map[string]int // of all windows that it is made for, by their ids
 }
 
 // Outcome is what became of a mark's identifier.
@@ -296,7 +278,7 @@ func (v View) Decide(now Instant, actor string) (list []*Call, outcomes Outcomes
 					continue
 				}
 				if calls[t] == nil {
-					calls[t] = &Call{Target: t, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
+					calls[t] = &Call{Target: t, Turns: map[string]int{}, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
 					list = append(list, calls[t])
 				}
 				calls[t].add(w)
@@ -310,22 +292,23 @@ func (v View) Decide(now Instant, actor string) (list []*Call, outcomes Outcomes
 // decideOne reports whether the call is to be made for the window's sake, or else
 // what becomes of it without.
 func (v View) decideOne(w *Window, t Target, now Instant) (o Outcome, call bool) {
-	o = Outcome{Target: t, Turn: w.Turn, Skipped: true}
+	skipped := Outcome{Target: t, Turn: w.Turn, Skipped: true}
 	if t.Action == apisecret.Disable {
-		return o, !v.held(t.Identifier, now)
+		return skipped, !v.held(t.Identifier, now)
 	}
-	l := w.lease(t.Identifier)
-	if l == nil || l.State != Pending || w.over(now) {
-		return o, false
+	switch l := w.lease(t.Identifier); {
+	case l == nil || l.State != Pending || w.over(now):
+		return skipped, false
+	case v.handsOver(w, l, now):
+		return Outcome{Target: t, Turn: w.Turn, Taken: true}, false
+	default:
+		return skipped, true
 	}
-	o.Taken = v.handsOver(w, l, now)
-	o.Skipped = !o.Taken
-	return o, !o.Taken
 }
 
 // add makes the call one for the window's sake too.
 func (c *Call) add(w *Window) {
-	c.Parts = append(c.Parts, Part{w.ID, w.Turn})
+	c.Turns[w.ID] = w.Turn
 	if w.ID == GuardID {
 		return
 	}
@@ -352,18 +335,17 @@ func (c *Call) urgency() int {
 // Report adds what came of the call to the outcomes of its windows.
 func (c *Call) Report(to Outcomes, o Outcome) {
 	o.Target, o.Settles = c.Target, c.Settles
-	for _, part := range c.Parts {
-		o.Turn = part.Turn
-		to[part.ID] = append(to[part.ID], o)
+	for id, turn := range c.Turns {
+		o.Turn = turn
+		to[id] = append(to[id], o)
 	}
 }
 
 // Apply returns the window with the outcomes in it, whatever has happened to it since
-// they were decided on, and whether anything changed. To apply twice changes nothing
-// more.
-func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) (Window, bool) {
+// they were decided on. To apply twice changes nothing more.
+func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) Window {
 	after := w.clone()
-	altered := after.dropExpired(now)
+	after.dropExpired(now)
 	gone := map[Target]bool{}
 	for at := range outcomes {
 		o := &outcomes[at]
@@ -374,28 +356,13 @@ func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) (Window, b
 			l.apply(&after, now, actor, o)
 		}
 	}
-	after.unmark(actor, gone)
-	return after, altered || len(outcomes) > 0
-}
-
-// unmark takes targets out of the actor's marks.
-func (w *Window) unmark(actor string, gone map[Target]bool) {
-	w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool { return m.Actor == actor && m.without(gone) == nil })
-	for at := range w.Marks {
-		if m := &w.Marks[at]; m.Actor == actor {
-			m.Identifiers = m.without(gone)
+	for at := range after.Marks {
+		if m := &after.Marks[at]; m.Actor == actor {
+			m.Identifiers = slices.DeleteFunc(m.Identifiers, func(i apisecret.Identifier) bool { return gone[Target{i, m.Kind}] })
 		}
 	}
-}
-
-func (m Mark) without(gone map[Target]bool) []apisecret.Identifier {
-	var left []apisecret.Identifier
-	for _, i := range m.Identifiers {
-		if !gone[Target{i, m.Kind}] {
-			left = append(left, i)
-		}
-	}
-	return left
+	after.Marks = slices.DeleteFunc(after.Marks, func(m Mark) bool { return len(m.Identifiers) == 0 })
+	return after
 }
 
 func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
@@ -407,18 +374,14 @@ func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
 	case o.Action == apisecret.Enable:
 		l.applyEnable(w, now, actor, o)
 	case l.holds() && o.Turn == w.Turn: // neither resolved by another, nor extended meanwhile: Undone has it enabled again
-		l.applyDisable(now, o)
-	}
-}
-
-func (l *Lease) applyDisable(now Instant, o *Outcome) {
-	l.Fault = faultOf(o.Item.Error)
-	switch {
-	case !disabled(o.Item):
-	case o.Settles:
-		l.settle(Disabled, now)
-	default:
-		l.Off = true
+		l.Fault = faultOf(o.Item.Error)
+		switch {
+		case !disabled(o.Item):
+		case o.Settles:
+			w.settle(l, Disabled, now)
+		default:
+			l.Off = true
+		}
 	}
 }
 
@@ -430,24 +393,22 @@ func disabled(item apisecret.Item) bool {
 
 func (l *Lease) applyEnable(w *Window, now Instant, actor string, o *Outcome) {
 	failure := o.Item.Error
-	late := o.Turn != w.Turn || w.Over || l.State != Pending // a disabling may have been begun since it was decided on
-	refused := failure != nil && (failure.Code == apisecret.NotFound || failure.Code == apisecret.AccessDenied) &&
-		!o.Open && !l.Landed && !w.enabling(l.Identifier, actor)
 	if o.Item.Attempts > 0 || o.Open {
 		l.Begun = true
 		l.Landed = l.Landed || failure == nil || o.Open
 	}
-	if late {
-		return
+	if o.Turn != w.Turn || w.Over || l.State != Pending {
+		return // a disabling may have been begun since it was decided on
 	}
 	l.Fault = faultOf(failure)
 	switch {
 	case o.Taken:
 		l.Begun, l.Landed = true, true
-		l.settle(Enabled, now)
+		w.settle(l, Enabled, now)
 	case failure == nil && o.Settles:
-		l.settle(Enabled, now)
-	case refused:
-		l.settle(Failed, now)
+		w.settle(l, Enabled, now)
+	case failure == nil || failure.Code != apisecret.NotFound && failure.Code != apisecret.AccessDenied:
+	case !o.Open && !l.Landed && !w.enabling(l.Identifier, actor):
+		w.settle(l, Failed, now)
 	}
 }

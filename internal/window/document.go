@@ -39,25 +39,21 @@ func (w *Window) Show(now Instant) Shown {
 		ID: w.ID, State: w.StateAt(now), From: w.From.String(), Until: w.Until.String(), Reason: w.Reason, OpenedBy: w.OpenedBy,
 		CreatedAt: w.CreatedAt.String(), ClosedBy: w.ClosedBy(now), Identifiers: make([]ShownIdentifier, len(w.Leases)),
 	}
-	for at := range w.Leases {
-		s.Identifiers[at] = w.Leases[at].show()
+	for at, l := range w.Leases {
+		one := ShownIdentifier{Identifier: l.Identifier, State: l.State, Error: l.Fault}
+		if l.Off && l.holds() {
+			one.State = Disabled // though it may have to be once more
+		}
+		if l.At != 0 {
+			one.At = l.At.String()
+		}
+		s.Identifiers[at] = one
 	}
 	for _, e := range w.Extensions {
 		s.Extensions = append(s.Extensions, ShownExtension{At: e.At.String(), By: e.By, Until: e.Until.String(), Reason: e.Reason})
 	}
 	if w.Ended != nil || w.Closed || w.over(now) {
 		s.ClosedAt = w.endedAt().String()
-	}
-	return s
-}
-
-func (l *Lease) show() ShownIdentifier {
-	s := ShownIdentifier{Identifier: l.Identifier, State: l.State, Error: l.Fault}
-	if l.Off && l.holds() {
-		s.State = Disabled // though it may have to be once more
-	}
-	if l.At != 0 {
-		s.At = l.At.String()
 	}
 	return s
 }

@@ -203,10 +203,7 @@ func (r *run) perform(ctx context.Context) error {
 	r.call(ctx, calls, outcomes)
 	return each(ctx, slices.Collect(maps.Keys(outcomes)), func(ctx context.Context, id string) error {
 		return r.change(ctx, *r.view.windows[id], func(w *Window) *Window {
-			after, changed := w.Apply(Now(), r.ID, outcomes[id])
-			if !changed {
-				return nil
-			}
+			after := w.Apply(Now(), r.ID, outcomes[id])
 			return &after
 		})
 	})
@@ -315,21 +312,21 @@ func (k *Keeper) Reconcile(ctx context.Context) (Report, error) {
 	r := k.newRun("")
 	r.lock = rand.Text()
 	if !r.hold(ctx) {
-		return r.report(ctx, false, nil)
+		return r.report(ctx, nil)
 	}
 	err = r.settle(ctx)
 	if err == nil && len(guarded) > 0 {
 		err = r.guard(ctx, guarded, now)
 	}
-	report, err := r.report(ctx, true, err)
+	report, err := r.report(ctx, err)
 	if _, fault := k.Table.Lock(ctx, r.lock, Now(), 0); fault != nil {
 		k.Log.WarnContext(ctx, "the lock was not given back; it expires", "cause", fault.Error())
 	}
 	return report, err
 }
 
-// report counts what was done and what is there now.
-func (r *run) report(ctx context.Context, note bool, err error) (Report, error) {
+// report counts what was done and what is there now, unless there was an error.
+func (r *run) report(ctx context.Context, err error) (Report, error) {
 	if err == nil {
 		err = r.read(ctx)
 	}
@@ -351,10 +348,7 @@ func (r *run) report(ctx context.Context, note bool, err error) (Report, error) 
 			report.Enabled++
 		}
 	}
-	if note {
-		err = r.Table.Note(ctx, Summary{Open: &report.Open})
-	}
-	return report, err
+	return report, r.Table.Note(ctx, Summary{Open: &report.Open})
 }
 
 // hour is in what time the guard has looked at everything.

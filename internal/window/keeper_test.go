@@ -129,7 +129,7 @@ func (b *bench) Create(ctx context.Context, w Window, _ *Key) error {
 	return b.Replace(ctx, w, nil, nil)
 }
 
-func (b *bench) Replace(ctx context.Context, w Window, _ *Extension, _ *Key) error {
+func (b *bench) Replace(ctx context.Context, w Window, _ *Change, _ *Key) error {
 	return b.do(ctx, func() error {
 		if before := b.live[w.ID]; before.Version != w.Version {
 			return ErrChanged

@@ -39,7 +39,7 @@ type protocol struct {
 	decide         func(View, Instant, string) ([]*Call, Outcomes)
 	apply          func(*Window, Instant, string, []Outcome) Window
 	extend         func(*Window, Instant) Window
-	end            func(*Window, Instant, Ending) Window
+	end            func(*Window, Instant, Change) Window
 	finished       func(*Window) bool
 	noSecondRead   bool // decide by what was read first
 	unconditional  bool // write without looking whether the window has changed
@@ -58,11 +58,10 @@ func deployed() protocol {
 		},
 		decide: func(v View, now Instant, actor string) ([]*Call, Outcomes) { return v.Decide(now, actor) },
 		apply: func(w *Window, now Instant, actor string, o []Outcome) Window {
-			after, _ := w.Apply(now, actor, o)
-			return after
+			return w.Apply(now, actor, o)
 		},
 		extend:   func(w *Window, until Instant) Window { return w.Extend(until) },
-		end:      func(w *Window, now Instant, by Ending) Window { return w.End(now, by) },
+		end:      func(w *Window, now Instant, by Change) Window { return w.End(now, by) },
 		finished: func(w *Window) bool { return w.Finished() },
 	}
 }
@@ -351,7 +350,7 @@ func (s *search) begin(w *world, a *actor, now Instant) {
 			place = placeB
 		}
 		if before := w.table[place]; before != nil {
-			after := s.end(before, now, Ending{At: now})
+			after := s.end(before, now, Change{At: now})
 			s.put(w, place, &after, now)
 		}
 	}
@@ -379,7 +378,7 @@ func (s *search) open(w *world, a *actor, now Instant) {
 	a.step = readDecide
 	if s.openAfterwards {
 		a.planned = []*Window{s.canon(&b)}
-		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Parts: []Part{{"B", 0}}}
+		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Turns: map[string]int{"B": 0}}
 		a.outcomes, a.step = Outcomes{}, callStep
 		return
 	}
@@ -568,7 +567,7 @@ func (a *actor) report(o Outcome) {
 func (a *actor) describe() {
 	a.decision = ""
 	if a.call != nil {
-		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Parts, a.call.Before)
+		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Turns, a.call.Before)
 	}
 	for _, id := range []string{"A", "B", GuardID} {
 		for _, o := range a.outcomes[id] {

@@ -110,7 +110,7 @@ var mutants = []struct {
 				for l := range planned[at].Leases {
 					lease := &planned[at].Leases[l]
 					if planned[at].Over && lease.holds() && v.wanted(lease.Identifier, now) {
-						lease.settle(Kept, now)
+						lease.State = Kept
 					}
 				}
 			}
@@ -130,7 +130,7 @@ var mutants = []struct {
 			for id, list := range outcomes {
 				for at, o := range list {
 					if o.Action == apisecret.Disable && o.Skipped && len(calls) == 0 {
-						c := Call{Target: o.Target, Settles: true, Parts: []Part{{id, o.Turn}}}
+						c := Call{Target: o.Target, Settles: true, Turns: map[string]int{id: o.Turn}}
 						return []*Call{&c}, Outcomes{}
 					}
 					_ = at
@@ -241,7 +241,7 @@ var mutants = []struct {
 				for l := range w.Leases {
 					if lease := &w.Leases[l]; !w.Over && lease.State == Pending && v.handsOver(w, lease, now) {
 						lease.Begun, lease.Landed = true, true
-						lease.settle(Enabled, now)
+						lease.State = Enabled
 						w.Marks = nil
 					}
 				}

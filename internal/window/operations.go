@@ -45,14 +45,14 @@ func (k *Keeper) earlierUse(ctx context.Context, r Request, now Instant) (earlie
 	}
 	key := &Key{Name: r.Key, Content: r.digest()}
 	use, err := k.Table.Key(ctx, r.Key)
-	if err != nil {
-		return nil, nil, k.unavailable(ctx, err)
-	}
-	if use == nil {
+	if err == nil && use == nil {
 		return nil, key, nil
 	}
-	key.Replaces = use.Window
-	w, err := k.Table.Find(ctx, use.Window)
+	var w Window
+	if err == nil {
+		key.Replaces = use.Window
+		w, err = k.Table.Find(ctx, use.Window)
+	}
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && w.Closed && now >= w.endedAt()+keyLife:
 		return nil, key, nil
@@ -77,50 +77,49 @@ func (k *Keeper) longest() Instant { return Instant(k.Longest / time.Second) }
 // Do carries out a request, and returns its window as it is then; created says that it is
 // a new one.
 func (k *Keeper) Do(ctx context.Context, r Request) (w Window, created bool, _ *Problem) {
-	var fault *Problem
-	switch r.Kind {
-	case ToOpen:
-		return k.open(ctx, r)
-	case ToExtend:
-		w, fault = k.extend(ctx, r)
-	default:
-		w, fault = k.close(ctx, r)
-	}
-	return w, false, fault
-}
-
-func (k *Keeper) open(ctx context.Context, request Request) (_ Window, created bool, _ *Problem) {
 	for {
-		started := time.Now()
-		now := At(started)
-		earlier, key, fault := k.earlierUse(ctx, request, now)
+		now := time.Now()
+		earlier, key, fault := k.earlierUse(ctx, r, At(now))
 		if earlier != nil {
 			return *earlier, false, nil
 		}
-		if fault != nil {
-			return Window{}, false, fault
+		again := false
+		switch {
+		case fault != nil:
+		case r.Kind == ToOpen:
+			w, again, fault = k.open(ctx, r, key, now)
+		case r.Kind == ToExtend:
+			w, again, fault = k.extend(ctx, r, key, At(now))
+		default:
+			w, fault = k.close(ctx, r)
 		}
-		w, fault := k.newWindow(request, started)
-		if fault != nil {
-			return Window{}, false, fault
+		if !again {
+			return w, r.Kind == ToOpen, fault
 		}
-		k.use(key, &w)
-		r := k.newRun(w.ID)
-		r.Limit = max(r.Limit, len(w.Leases))
-		starts := r.newRound(ctx, started) && w.begun(now)
-		if starts {
-			w.begin(r.Actor, request.Identifiers)
-		}
-		err := k.Table.Create(ctx, w, key)
-		if errors.Is(err, ErrChanged) {
-			continue // somebody has used the key meanwhile
-		}
-		if err != nil {
-			return Window{}, false, k.unavailable(ctx, err)
-		}
-		w, fault = r.started(ctx, w, starts)
-		return w, true, fault
 	}
+}
+
+// open opens a window. again says that somebody has used the key meanwhile.
+func (k *Keeper) open(ctx context.Context, request Request, key *Key, now time.Time) (w Window, again bool, _ *Problem) {
+	w, fault := k.newWindow(request, now)
+	if fault != nil {
+		return w, false, fault
+	}
+	k.use(key, &w)
+	r := k.newRun(w.ID)
+	r.Limit = max(r.Limit, len(w.Leases))
+	starts := r.newRound(ctx, now) && w.begun(At(now))
+	if starts {
+		w.begin(r.Actor, request.Identifiers)
+	}
+	switch err := k.Table.Create(ctx, w, key); {
+	case errors.Is(err, ErrChanged):
+		return w, true, nil
+	case err != nil:
+		return w, false, k.unavailable(ctx, err)
+	}
+	w, fault = r.started(ctx, w, starts)
+	return w, false, fault
 }
 
 // newWindow returns the window that is asked for, or why there can be none.
@@ -198,37 +197,28 @@ func (k *Keeper) Find(ctx context.Context, id string) (Window, *Problem) {
 	}
 }
 
-func (k *Keeper) extend(ctx context.Context, r Request) (Window, *Problem) {
-	for {
-		now := Now()
-		earlier, key, fault := k.earlierUse(ctx, r, now)
-		if earlier != nil {
-			return *earlier, nil
-		}
-		if fault != nil {
-			return Window{}, fault
-		}
-		w, fault := k.Find(ctx, r.ID)
-		if fault != nil {
-			return Window{}, fault
-		}
-		if w.Closed || w.Ended != nil {
-			return Window{}, problem(apisecret.WindowClosed, "The window is closed. Open another one.")
-		}
-		until, err := r.laterEnd(&w, now, k.longest())
-		if err != nil {
-			return Window{}, invalid(err)
-		}
-		k.use(key, &w)
-		err = k.Table.Replace(ctx, w.Extend(until), &Extension{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key)
-		if errors.Is(err, ErrChanged) {
-			continue
-		}
-		if err != nil {
-			return Window{}, k.unavailable(ctx, err)
-		}
-		return k.newRun(w.ID).finish(ctx, w.ID, false)
+// extend gives a window a later end. again says that it, or the key, has changed meanwhile.
+func (k *Keeper) extend(ctx context.Context, r Request, key *Key, now Instant) (w Window, again bool, _ *Problem) {
+	w, fault := k.Find(ctx, r.ID)
+	if fault != nil {
+		return w, false, fault
 	}
+	if w.Closed || w.Ended != nil {
+		return w, false, problem(apisecret.WindowClosed, "The window is closed. Open another one.")
+	}
+	until, err := r.laterEnd(&w, now, k.longest())
+	if err != nil {
+		return w, false, invalid(err)
+	}
+	k.use(key, &w)
+	switch err := k.Table.Replace(ctx, w.Extend(until), &Change{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key); {
+	case errors.Is(err, ErrChanged):
+		return w, true, nil
+	case err != nil:
+		return w, false, k.unavailable(ctx, err)
+	}
+	w, fault = k.newRun(w.ID).finish(ctx, w.ID, false)
+	return w, false, fault
 }
 
 // close closes a window, also one that is over by its time but not closed yet, so that
@@ -250,42 +240,29 @@ func (r Request) end(w *Window) *Window {
 		return nil
 	}
 	now := Now()
-	after := w.End(now, Ending{At: min(now, w.Until), By: r.Caller, Reason: r.Reason})
+	after := w.End(now, Change{At: min(now, w.Until), By: r.Caller, Reason: r.Reason})
 	return &after
 }
 
-// CloseAll closes every window for the request's caller and reason, and does at once
-// what it can. The error is one of the table.
-func (k *Keeper) CloseAll(ctx context.Context, r Request) (Report, error) {
-	windows, err := k.Table.Live(ctx)
-	if err == nil {
-		err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.change(ctx, w, r.end) })
-	}
-	if err != nil {
-		return Report{}, err
-	}
-	all := k.newRun("")
-	return all.report(ctx, true, all.settle(ctx))
-}
+// betweenTries is how long CloseAll waits before it tries again.
+const betweenTries = 5 * time.Second
 
-// betweenLooks is how long CloseAllAndWait waits before it tries again.
-const betweenLooks = 5 * time.Second
-
-// CloseAllAndWait closes every window, and goes on until all are closed or its time is
-// up. It returns how many are not.
-func (k *Keeper) CloseAllAndWait(ctx context.Context, r Request) (left int, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*forWriting))
-		defer cancel()
-	}
+// CloseAll closes every window for the request's caller and reason, and does at once what
+// it can or, if it waits, goes on until all are closed or its time is up. The error is one
+// of the table.
+func (k *Keeper) CloseAll(ctx context.Context, r Request, wait bool) (Report, error) {
 	for {
-		report, err := k.CloseAll(ctx, r)
-		if err != nil || report.Live == 0 {
-			return report.Live, err
+		windows, err := k.Table.Live(ctx)
+		if err == nil {
+			err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.change(ctx, w, r.end) })
 		}
-		if !pause(ctx, betweenLooks) {
-			return report.Live, nil
+		all := k.newRun("")
+		if err == nil {
+			err = all.settle(ctx)
+		}
+		report, err := all.report(ctx, err)
+		if err != nil || report.Live == 0 || !wait || !pause(ctx, betweenTries) {
+			return report, err
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (s *stored) Live(context.Context) (list []Window, _ error) {
 	return list, nil
 }
 
-func (s *stored) Replace(_ context.Context, w Window, _ *Extension, _ *Key) error {
+func (s *stored) Replace(_ context.Context, w Window, _ *Change, _ *Key) error {
 	text, err := json.Marshal(&w)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,7 +39,7 @@ type Table interface {
 	// Replace writes a window of the version that was read, together with an extension
 	// and a key, if any; with an extension, ErrChanged says that it was not written. A
 	// window that is finished becomes a closed one.
-	Replace(ctx context.Context, w Window, e *Extension, key *Key) error
+	Replace(ctx context.Context, w Window, e *Change, key *Key) error
 
 	// Key returns what an idempotency key was used for; nil: nothing.
 	Key(ctx context.Context, name string) (*Key, error)

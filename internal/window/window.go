@@ -59,30 +59,25 @@ type Window struct {
 	Begun     bool    `json:"begun,omitempty"`    // somebody has begun to enable for it
 	Over      bool    `json:"over,omitempty"`     // it holds nothing any more, whatever the clocks say
 	Turn      int     `json:"turn,omitempty"`     // how often Over has changed
-	Ended     *Ending `json:"ended,omitempty"`    // somebody closed it; nil: nobody did
+	Ended     *Change `json:"ended,omitempty"`    // somebody closed it; nil: nobody did
 	Extended  int     `json:"extended,omitempty"` // how often
 	Leases    []Lease `json:"leases"`             // in the order asked for
 	Marks     []Mark  `json:"marks,omitempty"`    // of calls that may be under way
 
-	Closed     bool        `json:"-"` // it is not among the live ones any more
-	Extensions []Extension `json:"-"` // read where a window is shown
-	Version    int         `json:"-"` // how often it was written; the condition of the next write
-	Due        Instant     `json:"-"` // as the table has it, when something is to be done
-	Told       string      `json:"-"` // what the readers of the table's stream know of it
+	Closed     bool     `json:"-"` // it is not among the live ones any more
+	Extensions []Change `json:"-"` // read where a window is shown
+	Version    int      `json:"-"` // how often it was written; the condition of the next write
+	Due        Instant  `json:"-"` // as the table has it, when something is to be done
+	Told       string   `json:"-"` // what the readers of the table's stream know of it
+
+	altered bool // since it was cloned
 }
 
-// Ending is a request to close a window.
-type Ending struct {
+// Change is what somebody did to a window's end.
+type Change struct {
 	At     Instant `json:"at"`
 	By     string  `json:"by,omitempty"`
-	Reason string  `json:"reason,omitempty"`
-}
-
-// Extension is one extension of a window.
-type Extension struct {
-	At     Instant `json:"at"`
-	By     string  `json:"by,omitempty"`
-	Until  Instant `json:"until"`
+	Until  Instant `json:"until,omitempty"` // the later end; 0: it was closed
 	Reason string  `json:"reason,omitempty"`
 }
 
@@ -215,6 +210,7 @@ func (w *Window) DueAt() Instant {
 // clone copies the window, so that it can be changed.
 func (w *Window) clone() Window {
 	c := *w
+	c.altered = false
 	c.Leases = slices.Clone(w.Leases)
 	c.Marks = slices.Clone(w.Marks)
 	for at := range c.Marks {

@@ -39,7 +39,7 @@ func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
 	case "reconcile":
 		return h.report(ctx, func() (window.Report, error) { return h.Windows.Reconcile(ctx) })
 	case "close_all":
-		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.request) })
+		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.request, false) })
 	}
 	w, _, fault := h.Windows.Do(ctx, c.request)
 	if fault != nil {

@@ -314,7 +314,7 @@ func TestDocument_fitsWhateverAWindowHolds(t *testing.T) {
 		w.Leases[at] = window.Lease{Identifier: math.MaxInt64, State: window.Enabled, At: now, Fault: &fault}
 	}
 	for range window.MaxExtensions {
-		w.Extensions = append(w.Extensions, window.Extension{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
+		w.Extensions = append(w.Extensions, window.Change{At: now, By: strings.Repeat("x", 200), Until: now, Reason: w.Reason})
 	}
 
 	text := document(w, httpapi.MaxResult)

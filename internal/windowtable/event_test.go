@@ -80,11 +80,11 @@ func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
 	w.Leases[0].State = window.Enabled
 	check("enabled, which is no state of the window", "live", table.Replace(ctx, w, nil, nil), nil)
 	w = find(t, table, "w")
-	check("extended", "live", table.Replace(ctx, w.Extend(now+7200), &window.Extension{At: now, Until: now + 7200}, nil),
+	check("extended", "live", table.Replace(ctx, w.Extend(now+7200), &window.Change{At: now, Until: now + 7200}, nil),
 		map[string]string{"state": "open", "until": (now + 7200).String()})
 	w = find(t, table, "w")
 	ended := w
-	ended.Over, ended.Ended = true, &window.Ending{At: now, By: "arn:bob"}
+	ended.Over, ended.Ended = true, &window.Change{At: now, By: "arn:bob"}
 	check("ended, and not yet disabled", "live", table.Replace(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
 	w = find(t, table, "w")
 	for at := range w.Leases {
@@ -166,7 +166,7 @@ func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
 	wide, long := strings.Repeat("\u0001", apisecret.MaxReason), strings.Repeat("a", arn)
 	w := window.Window{
 		ID: strings.Repeat("X", 26), From: 1_764_000_000, Until: 1_764_000_000, CreatedAt: 1_764_000_000, Reason: wide, OpenedBy: long,
-		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Ending{At: 1_764_000_000, By: long, Reason: wide},
+		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Change{At: 1_764_000_000, By: long, Reason: wide},
 		Extended: window.MaxExtensions, Version: 1_000_000, Due: 1,
 	}
 	list := make([]apisecret.Identifier, 1000)

@@ -119,17 +119,11 @@ func numberOf[N ~int | ~int64](i item, name string) *N {
 }
 
 // Due implements window.Table.
-func (t *Table) Due(ctx context.Context, now window.Instant) (bool, window.Summary, error) {
-	out, err := t.DynamoDB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &t.Name, ConsistentRead: aws.Bool(true), Limit: aws.Int32(2),
-		KeyConditionExpression:    aws.String("pk = :pk AND sk <= :now"),
-		ExpressionAttributeValues: item{":pk": text(due), ":now": text(dueAt(now, "~"))},
-	})
+func (t *Table) Due(ctx context.Context, now window.Instant) (found bool, last window.Summary, _ error) {
+	out, err := t.DynamoDB.Query(ctx, t.partition(due, " AND sk <= :sk", dueAt(now, "~"), 2))
 	if err != nil {
-		return false, window.Summary{}, fmt.Errorf("read what is due: %w", err)
+		return false, last, wrap(err, "read what is due")
 	}
-	var last window.Summary
-	found := false
 	for _, one := range out.Items {
 		if textOf(one, "sk") == summary {
 			last = window.Summary{Open: numberOf[int](one, "open_windows"), Guarded: numberOf[window.Instant](one, "guarded")}
@@ -138,6 +132,22 @@ func (t *Table) Due(ctx context.Context, now window.Instant) (bool, window.Summa
 		}
 	}
 	return found, last, nil
+}
+
+// partition asks for items of a partition, with a condition on their sort keys, if any; a
+// limit of 0 is none.
+func (t *Table) partition(pk, condition, sk string, limit int) *dynamodb.QueryInput {
+	in := &dynamodb.QueryInput{
+		TableName: &t.Name, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression: aws.String("pk = :pk" + condition), ExpressionAttributeValues: item{":pk": text(pk)},
+	}
+	if condition != "" {
+		in.ExpressionAttributeValues[":sk"] = text(sk)
+	}
+	if limit > 0 {
+		in.Limit = aws.Int32(int32(limit)) //nolint:gosec // G115: at most 100.
+	}
+	return in
 }
 
 // dueAt returns the sort key of a window that is due at a time.
@@ -155,10 +165,7 @@ func (t *Table) Live(ctx context.Context) (list []window.Window, _ error) {
 
 // query hands on every item of a partition, page by page.
 func (t *Table) query(ctx context.Context, pk string, hand func(item) error) error {
-	in := &dynamodb.QueryInput{
-		TableName: &t.Name, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: item{":pk": text(pk)},
-	}
+	in := t.partition(pk, "", "", 0)
 	for {
 		out, err := t.DynamoDB.Query(ctx, in)
 		if err != nil {
@@ -192,7 +199,7 @@ func (t *Table) extended(ctx context.Context, one item) (window.Window, error) {
 		return w, err
 	}
 	err = t.query(ctx, extensions+w.ID, func(one item) error {
-		var e window.Extension
+		var e window.Change
 		err := json.Unmarshal([]byte(textOf(one, "doc")), &e)
 		w.Extensions = append(w.Extensions, e)
 		return err
@@ -225,14 +232,11 @@ func (t *Table) Find(ctx context.Context, id string) (window.Window, error) {
 
 // ListClosed implements window.Table.
 func (t *Table) ListClosed(ctx context.Context, before string, limit int) (list []window.Window, more string, _ error) {
-	in := &dynamodb.QueryInput{
-		TableName: &t.Name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(limit)), //nolint:gosec // G115: at most 100.
-		KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: item{":pk": text(closed)},
+	if before == "" {
+		before = "~" // sorts behind every id
 	}
-	if before != "" {
-		in.KeyConditionExpression = aws.String("pk = :pk AND sk < :before")
-		in.ExpressionAttributeValues[":before"] = text(before)
-	}
+	in := t.partition(closed, " AND sk < :sk", before, limit)
+	in.ScanIndexForward = aws.Bool(false)
 	out, err := t.DynamoDB.Query(ctx, in)
 	if err != nil {
 		return nil, "", wrap(err, "read closed windows")
@@ -336,7 +340,7 @@ func (t *Table) Create(ctx context.Context, one window.Window, key *window.Key) 
 }
 
 // Replace implements window.Table.
-func (t *Table) Replace(ctx context.Context, one window.Window, e *window.Extension, key *window.Key) error {
+func (t *Table) Replace(ctx context.Context, one window.Window, e *window.Change, key *window.Key) error {
 	w := &write{Table: t}
 	condition, values := aws.String("version = :version"), item{":version": number(one.Version)}
 	if one.Version == 0 {

@@ -85,12 +85,12 @@ func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := find(t, table, id)
-		if err := table.Replace(ctx, w.Extend(200), &window.Extension{At: 1, Until: 200}, nil); err != nil {
+		if err := table.Replace(ctx, w.Extend(200), &window.Change{At: 1, Until: 200}, nil); err != nil {
 			t.Fatal(err)
 		}
 		w = find(t, table, id)
 		server.FailWith(once("TransactWriteItems", simulated.Unheard))
-		if err := table.Replace(ctx, w.End(50, window.Ending{At: 50}), nil, nil); err != nil {
+		if err := table.Replace(ctx, w.End(50, window.Change{At: 50}), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
