@@ -172,7 +172,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // write writes a window as it is planned. One that has changed meanwhile is left as it
 // is: the read that follows tells whether the actor's mark is in it.
 func (r *run) write(ctx context.Context, planned Window) error {
-	if err := r.Table.Replace(ctx, planned, nil, nil); !errors.Is(err, ErrChanged) {
+	if err := r.Table.Write(ctx, planned, nil, nil); !errors.Is(err, ErrChanged) {
 		return err
 	}
 	return nil
@@ -280,7 +280,7 @@ func (k *Keeper) change(ctx context.Context, w Window, to func(*Window) *Window)
 		if after == nil {
 			return nil
 		}
-		err := k.Table.Replace(ctx, *after, nil, nil)
+		err := k.Table.Write(ctx, *after, nil, nil)
 		if !errors.Is(err, ErrChanged) {
 			return err
 		}

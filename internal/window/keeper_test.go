@@ -125,11 +125,7 @@ func (b *bench) ListClosed(context.Context, string, int) ([]Window, string, erro
 	return nil, "", nil
 }
 
-func (b *bench) Create(ctx context.Context, w Window, _ *Key) error {
-	return b.Replace(ctx, w, nil, nil)
-}
-
-func (b *bench) Replace(ctx context.Context, w Window, _ *Change, _ *Key) error {
+func (b *bench) Write(ctx context.Context, w Window, _ *Change, _ *Key) error {
 	return b.do(ctx, func() error {
 		if before := b.live[w.ID]; before.Version != w.Version {
 			return ErrChanged

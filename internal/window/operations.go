@@ -112,7 +112,7 @@ func (k *Keeper) open(ctx context.Context, request Request, key *Key, now time.T
 	if starts {
 		w.begin(r.Actor, request.Identifiers)
 	}
-	switch err := k.Table.Create(ctx, w, key); {
+	switch err := k.Table.Write(ctx, w, nil, key); {
 	case errors.Is(err, ErrChanged):
 		return w, true, nil
 	case err != nil:
@@ -211,7 +211,7 @@ func (k *Keeper) extend(ctx context.Context, r Request, key *Key, now Instant) (
 		return w, false, invalid(err)
 	}
 	k.use(key, &w)
-	switch err := k.Table.Replace(ctx, w.Extend(until), &Change{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key); {
+	switch err := k.Table.Write(ctx, w.Extend(until), &Change{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key); {
 	case errors.Is(err, ErrChanged):
 		return w, true, nil
 	case err != nil:

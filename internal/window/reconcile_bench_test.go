@@ -37,7 +37,7 @@ func (s *stored) Live(context.Context) (list []Window, _ error) {
 	return list, nil
 }
 
-func (s *stored) Replace(_ context.Context, w Window, _ *Change, _ *Key) error {
+func (s *stored) Write(_ context.Context, w Window, _ *Change, _ *Key) error {
 	text, err := json.Marshal(&w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func BenchmarkReconcile_aThousandWindowsThatEndAtOnce(b *testing.B) {
 			for n := range w.Leases {
 				w.Leases[n].State, w.Leases[n].Begun, w.Leases[n].Landed = Enabled, true, true
 			}
-			if err := s.Replace(b.Context(), w, nil, nil); err != nil {
+			if err := s.Write(b.Context(), w, nil, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -33,13 +33,10 @@ type Table interface {
 	// all are. There may be fewer than limit, and more is where to go on; empty: nowhere.
 	ListClosed(ctx context.Context, before string, limit int) (list []Window, more string, err error)
 
-	// Create writes a new window, and the key that it was asked for with, if any.
-	Create(ctx context.Context, w Window, key *Key) error
-
-	// Replace writes a window of the version that was read, together with an extension
-	// and a key, if any; with an extension, ErrChanged says that it was not written. A
-	// window that is finished becomes a closed one.
-	Replace(ctx context.Context, w Window, e *Change, key *Key) error
+	// Write writes a window of the version that was read, or a new one of version 0, with
+	// an extension and a key, if any. For a new one, and with an extension, ErrChanged says
+	// that nothing was written. A window that is finished becomes a closed one.
+	Write(ctx context.Context, w Window, e *Change, key *Key) error
 
 	// Key returns what an idempotency key was used for; nil: nothing.
 	Key(ctx context.Context, name string) (*Key, error)

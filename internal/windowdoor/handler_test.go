@@ -261,7 +261,7 @@ func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
 	now := window.Now()
 	w := window.Opened(window.NewID(time.Now()), now-10, now-5, []apisecret.Identifier{1})
 	w.Begun, w.Leases[0].State = true, window.Enabled
-	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
+	if err := h.Windows.Table.Write(t.Context(), w, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.down, s.enabled[1] = true, true
@@ -343,7 +343,7 @@ func TestList_aPageFitsWhereOneWindowFillsIt(t *testing.T) {
 	}
 	w.OpenedBy = "x"
 	w.OpenedBy += strings.Repeat("x", httpapi.MaxResult-httpapi.Escaped(document(w, httpapi.MaxResult)))
-	if err := h.Windows.Table.Create(t.Context(), w, nil); err != nil {
+	if err := h.Windows.Table.Write(t.Context(), w, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 

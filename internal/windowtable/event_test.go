@@ -70,27 +70,27 @@ func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
 		}
 	}
 
-	check("opened", "live", table.Create(ctx, w, nil), map[string]string{
+	check("opened", "live", table.Write(ctx, w, nil, nil), map[string]string{
 		"state": "open", "from": w.From.String(), "until": w.Until.String(), "reason": "CHG1", "opened_by": "arn:alice", "closed_by": "", "identifiers": "5 6 ",
 	})
 	w = find(t, table, "w")
 	w.Begun = true
-	check("begun, which nobody sees", "live", table.Replace(ctx, w, nil, nil), nil)
+	check("begun, which nobody sees", "live", table.Write(ctx, w, nil, nil), nil)
 	w = find(t, table, "w")
 	w.Leases[0].State = window.Enabled
-	check("enabled, which is no state of the window", "live", table.Replace(ctx, w, nil, nil), nil)
+	check("enabled, which is no state of the window", "live", table.Write(ctx, w, nil, nil), nil)
 	w = find(t, table, "w")
-	check("extended", "live", table.Replace(ctx, w.Extend(now+7200), &window.Change{At: now, Until: now + 7200}, nil),
+	check("extended", "live", table.Write(ctx, w.Extend(now+7200), &window.Change{At: now, Until: now + 7200}, nil),
 		map[string]string{"state": "open", "until": (now + 7200).String()})
 	w = find(t, table, "w")
 	ended := w
 	ended.Over, ended.Ended = true, &window.Change{At: now, By: "arn:bob"}
-	check("ended, and not yet disabled", "live", table.Replace(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
+	check("ended, and not yet disabled", "live", table.Write(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
 	w = find(t, table, "w")
 	for at := range w.Leases {
 		w.Leases[at].State = window.Disabled
 	}
-	check("closed", "closed", table.Replace(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
+	check("closed", "closed", table.Write(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
 }
 
 func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testing.T) {
@@ -102,7 +102,7 @@ func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testin
 	}{
 		"ahead": {now + 600, now + 3600, "scheduled", ""}, "over": {now - 600, now - 1, "closing", "time"},
 	} {
-		if err := table.Create(t.Context(), opened(id, row.from, row.until), nil); err != nil {
+		if err := table.Write(t.Context(), opened(id, row.from, row.until), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 
@@ -114,7 +114,7 @@ func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testin
 
 func TestTable_leavesNoEventOfTheGuard(t *testing.T) {
 	table, _ := windowtest.Start(t)
-	if err := table.Replace(t.Context(), window.Window{ID: window.GuardID}, nil, nil); err != nil {
+	if err := table.Write(t.Context(), window.Window{ID: window.GuardID}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 
@@ -183,7 +183,7 @@ func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
 	scales := &scales{}
 	table := &windowtable.Table{DynamoDB: scales}
 
-	err := table.Replace(t.Context(), w, nil, nil)
+	err := table.Write(t.Context(), w, nil, nil)
 
 	if err != nil || scales.largest < 390<<10 || scales.largest > 400<<10 {
 		t.Errorf("got %v and %d bytes, want nearly the %d that an item has at most", err, scales.largest, 400<<10)

@@ -15,6 +15,7 @@
 package windowtable
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,6 +86,7 @@ const (
 	keys       = "key#"
 	lock       = "lock"
 	summary    = "!summary" // sorts before every time
+	behind     = "~"        // sorts behind everything
 )
 
 type item = map[string]types.AttributeValue
@@ -120,7 +122,9 @@ func numberOf[N ~int | ~int64](i item, name string) *N {
 
 // Due implements window.Table.
 func (t *Table) Due(ctx context.Context, now window.Instant) (found bool, last window.Summary, _ error) {
-	out, err := t.DynamoDB.Query(ctx, t.partition(due, " AND sk <= :sk", dueAt(now, "~"), 2))
+	in := t.below(due, dueAt(now, behind))
+	in.Limit = aws.Int32(2)
+	out, err := t.DynamoDB.Query(ctx, in)
 	if err != nil {
 		return false, last, wrap(err, "read what is due")
 	}
@@ -134,20 +138,12 @@ func (t *Table) Due(ctx context.Context, now window.Instant) (found bool, last w
 	return found, last, nil
 }
 
-// partition asks for items of a partition, with a condition on their sort keys, if any; a
-// limit of 0 is none.
-func (t *Table) partition(pk, condition, sk string, limit int) *dynamodb.QueryInput {
-	in := &dynamodb.QueryInput{
+// below asks for the items of a partition whose sort keys come before one.
+func (t *Table) below(pk, sk string) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
 		TableName: &t.Name, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk" + condition), ExpressionAttributeValues: item{":pk": text(pk)},
+		KeyConditionExpression: aws.String("pk = :pk AND sk < :sk"), ExpressionAttributeValues: item{":pk": text(pk), ":sk": text(sk)},
 	}
-	if condition != "" {
-		in.ExpressionAttributeValues[":sk"] = text(sk)
-	}
-	if limit > 0 {
-		in.Limit = aws.Int32(int32(limit)) //nolint:gosec // G115: at most 100.
-	}
-	return in
 }
 
 // dueAt returns the sort key of a window that is due at a time.
@@ -165,7 +161,7 @@ func (t *Table) Live(ctx context.Context) (list []window.Window, _ error) {
 
 // query hands on every item of a partition, page by page.
 func (t *Table) query(ctx context.Context, pk string, hand func(item) error) error {
-	in := t.partition(pk, "", "", 0)
+	in := t.below(pk, behind)
 	for {
 		out, err := t.DynamoDB.Query(ctx, in)
 		if err != nil {
@@ -232,11 +228,8 @@ func (t *Table) Find(ctx context.Context, id string) (window.Window, error) {
 
 // ListClosed implements window.Table.
 func (t *Table) ListClosed(ctx context.Context, before string, limit int) (list []window.Window, more string, _ error) {
-	if before == "" {
-		before = "~" // sorts behind every id
-	}
-	in := t.partition(closed, " AND sk < :sk", before, limit)
-	in.ScanIndexForward = aws.Bool(false)
+	in := t.below(closed, cmp.Or(before, behind))
+	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(limit)) //nolint:gosec // G115: at most 100.
 	out, err := t.DynamoDB.Query(ctx, in)
 	if err != nil {
 		return nil, "", wrap(err, "read closed windows")
@@ -285,8 +278,6 @@ func (w *write) window(one *window.Window, condition *string, values item) {
 	w.put(i, condition, values)
 }
 
-func (w *write) dueAt(at window.Instant, id string) { w.put(keyOf(due, dueAt(at, id)), nil, nil) }
-
 func (w *write) key(k *window.Key) {
 	if k == nil {
 		return
@@ -330,32 +321,25 @@ func hasChanged(err error) bool {
 		})
 }
 
-// Create implements window.Table.
-func (t *Table) Create(ctx context.Context, one window.Window, key *window.Key) error {
-	w := &write{Table: t}
-	w.window(&one, aws.String(absent), nil)
-	w.dueAt(one.DueAt(), one.ID)
-	w.key(key)
-	return w.commit(ctx, one.ID)
-}
-
-// Replace implements window.Table.
-func (t *Table) Replace(ctx context.Context, one window.Window, e *window.Change, key *window.Key) error {
+// Write implements window.Table.
+func (t *Table) Write(ctx context.Context, one window.Window, e *window.Change, key *window.Key) error {
 	w := &write{Table: t}
 	condition, values := aws.String("version = :version"), item{":version": number(one.Version)}
 	if one.Version == 0 {
 		condition, values = aws.String(absent), nil
 	}
+	at := one.DueAt()
+	isDue := one.ID != window.GuardID && (at != one.Due || one.Version == 0)
 	if one.Closed = one.Finished(); one.Closed {
 		w.delete(live, one.ID, condition, values)
-		w.window(&one, nil, nil)
+		condition, values = nil, nil
+	}
+	w.window(&one, condition, values)
+	if one.Version > 0 && (isDue || one.Closed) {
 		w.delete(due, dueAt(one.Due, one.ID), nil, nil)
-	} else {
-		w.window(&one, condition, values)
-		if at := one.DueAt(); one.ID != window.GuardID && at != one.Due {
-			w.delete(due, dueAt(one.Due, one.ID), nil, nil)
-			w.dueAt(at, one.ID)
-		}
+	}
+	if isDue && !one.Closed {
+		w.put(keyOf(due, dueAt(at, one.ID)), nil, nil)
 	}
 	if e != nil {
 		i := keyOf(extensions+one.ID, fmt.Sprintf("%03d", one.Extended))

@@ -42,7 +42,7 @@ func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	for n := range 7 { // more than a page
-		if err := table.Create(ctx, opened(fmt.Sprint("w", n), window.Instant(100*n), 10_000), nil); err != nil {
+		if err := table.Write(ctx, opened(fmt.Sprint("w", n), window.Instant(100*n), 10_000), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,15 +62,15 @@ func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
 func TestReplace_refusesAWindowThatHasChanged(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	ctx := t.Context()
-	if err := table.Create(ctx, opened("w", 0, 100), nil); err != nil {
+	if err := table.Write(ctx, opened("w", 0, 100), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	first := find(t, table, "w")
 	second := first
 	first.Begun = true
 
-	err := table.Replace(ctx, first, nil, nil)
-	stale := table.Replace(ctx, second, nil, nil)
+	err := table.Write(ctx, first, nil, nil)
+	stale := table.Write(ctx, second, nil, nil)
 
 	if got := find(t, table, "w"); err != nil || !errors.Is(stale, window.ErrChanged) || !got.Begun || got.Version != 2 {
 		t.Errorf("got %v and %v, %+v", err, stale, got)
@@ -81,16 +81,16 @@ func TestReplace_movesAFinishedWindowToTheClosedOnes(t *testing.T) {
 	table, server := windowtest.Start(t)
 	ctx := t.Context()
 	for _, id := range []string{"w1", "w2", "w3", "w4", "w5"} {
-		if err := table.Create(ctx, opened(id, 0, 100), nil); err != nil {
+		if err := table.Write(ctx, opened(id, 0, 100), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		w := find(t, table, id)
-		if err := table.Replace(ctx, w.Extend(200), &window.Change{At: 1, Until: 200}, nil); err != nil {
+		if err := table.Write(ctx, w.Extend(200), &window.Change{At: 1, Until: 200}, nil); err != nil {
 			t.Fatal(err)
 		}
 		w = find(t, table, id)
 		server.FailWith(once("TransactWriteItems", simulated.Unheard))
-		if err := table.Replace(ctx, w.End(50, window.Change{At: 50}), nil, nil); err != nil {
+		if err := table.Write(ctx, w.End(50, window.Change{At: 50}), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,15 +132,15 @@ func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
 		key := &window.Key{Name: "k", Content: "c", Window: "w"}
 
 		server.FailWith(once("TransactWriteItems", fault))
-		created := table.Create(ctx, opened("w", 0, 100), key)
+		created := table.Write(ctx, opened("w", 0, 100), nil, key)
 		w := find(t, table, "w")
 		w.Begun = true
 		server.FailWith(once("TransactWriteItems", fault))
-		begun := table.Replace(ctx, w, nil, nil)
+		begun := table.Write(ctx, w, nil, nil)
 		w = find(t, table, "w")
 		server.FailWith(once("PutItem", fault))
 		w.Leases[0].Begun = true
-		again := table.Replace(ctx, w, nil, nil)
+		again := table.Write(ctx, w, nil, nil)
 
 		// A single item's write may be refused for its own sake: whoever writes it reads again.
 		if fault == simulated.Unheard && errors.Is(again, window.ErrChanged) {
@@ -159,14 +159,14 @@ func TestCreate_refusesAKeyThatIsInUse(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	ctx := t.Context()
 	key := &window.Key{Name: "k", Content: "c", Window: "w1"}
-	if err := table.Create(ctx, opened("w1", 0, 100), key); err != nil {
+	if err := table.Write(ctx, opened("w1", 0, 100), nil, key); err != nil {
 		t.Fatal(err)
 	}
 
 	other := &window.Key{Name: "k", Content: "d", Window: "w2"}
-	refused := table.Create(ctx, opened("w2", 0, 100), other)
+	refused := table.Write(ctx, opened("w2", 0, 100), nil, other)
 	other.Replaces = "w1"
-	replaced := table.Create(ctx, opened("w2", 0, 100), other)
+	replaced := table.Write(ctx, opened("w2", 0, 100), nil, other)
 	used, err := table.Key(ctx, "k")
 
 	if !errors.Is(refused, window.ErrChanged) || replaced != nil || err != nil || used.Window != "w2" || used.Content != "d" {
@@ -239,7 +239,7 @@ func TestCreate_aFullWindowFitsAnItem(t *testing.T) {
 		w.Marks = append(w.Marks, window.Mark{Actor: strings.Repeat("a", 26), Kind: apisecret.Disable, LandBy: 1_790_000_000, Identifiers: list})
 	}
 
-	err := table.Create(context.Background(), w, nil)
+	err := table.Write(context.Background(), w, nil, nil)
 
 	if err != nil {
 		t.Error(err)
@@ -316,7 +316,7 @@ func writesAndReads(t *testing.T, table *windowtable.Table) string {
 	ctx := t.Context()
 	for n := range 5 {
 		id := fmt.Sprint("w", n)
-		if err := table.Create(ctx, opened(id, 0, 100), nil); err != nil {
+		if err := table.Write(ctx, opened(id, 0, 100), nil, nil); err != nil {
 			return err.Error()
 		}
 		if list, err := table.Live(ctx); err != nil || len(list) != n+1 {
@@ -334,7 +334,7 @@ func TestCreate_isRefusedWhereTheWindowDoesNotFitAnItem(t *testing.T) {
 	w := opened("w", 0, 100)
 	w.Reason = strings.Repeat("x", 400<<10)
 
-	if err := table.Create(t.Context(), w, nil); err == nil {
+	if err := table.Write(t.Context(), w, nil, nil); err == nil {
 		t.Error("DynamoDB would refuse it")
 	}
 }

@@ -76,7 +76,7 @@ func (w *windows) open(ctx context.Context, n int, until window.Instant) error {
 		for at := range one.Leases {
 			one.Leases[at].State, one.Leases[at].Begun, one.Leases[at].Landed = window.Enabled, true, true
 		}
-		if err := w.table.Create(ctx, one, nil); err != nil {
+		if err := w.table.Write(ctx, one, nil, nil); err != nil {
 			return err
 		}
 	}

@@ -340,7 +340,7 @@ func openMany(n int) step {
 			w.Begun = true
 			w.Leases[0].State, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
 			s.Segura.SetActive(i, true)
-			if err := table.Create(s.t.Context(), w, nil); err != nil {
+			if err := table.Write(s.t.Context(), w, nil, nil); err != nil {
 				s.t.Fatal(err)
 			}
 		}
