@@ -34,7 +34,6 @@ type segura struct {
 	down    bool
 	calls   int
 	told    int // calls that the audit log tells of
-	pace    int // how many calls of a round can be begun; 0: all
 }
 
 // Call implements window.Caller.
@@ -43,10 +42,6 @@ func (s *segura) Call(_ context.Context, orders []activation.Call) []activation.
 	defer s.mu.Unlock()
 	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
-		if s.pace > 0 && at >= s.pace {
-			all[at].Item = apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}
-			continue
-		}
 		s.calls++
 		item := apisecret.Item{Identifier: o.Identifier, Attempts: 1, Outcome: o.Action.Unchanged()}
 		enable := o.Action == apisecret.Enable
@@ -107,26 +102,6 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	}
 	if !strings.Contains(again, `"drift":0`) || s.calls != calls {
 		t.Errorf("again: got %s, and %d calls", again, s.calls-calls)
-	}
-}
-
-func TestReconcile_theGuardGoesOnWithWhatThePaceHasNotLetBegin(t *testing.T) {
-	h, s, _ := newHandler(t)
-	for i := range apisecret.Identifier(10) {
-		h.Windows.Guarded = append(h.Windows.Guarded, i+1)
-		s.enabled[i+1] = true
-	}
-	s.pace = 4
-	h.send(t, `{"window":{"identifiers":[2],"for":"PT1H"}}`)
-	long := window.Now() - 3600
-	if err := h.Windows.Table.Note(t.Context(), window.Summary{Guarded: &long}); err != nil {
-		t.Fatal(err)
-	}
-
-	got := h.send(t, `{"reconcile":true}`)
-
-	if !strings.Contains(got, `"drift":9`) || !s.enabled[2] {
-		t.Errorf("got %s, want all but the one that a window holds disabled: %v", got, s.enabled)
 	}
 }
 
@@ -271,16 +246,6 @@ func TestClose_alsoOfAWindowWhoseTimeIsOverForbidsToExtendIt(t *testing.T) {
 
 	if !strings.Contains(closing, `"state":"closing"`) || !strings.Contains(closing, `"closed_at":"`+w.Until.String()+`"`) || !strings.Contains(extended, "window_closed") {
 		t.Errorf("got %s, then %s", closing, extended)
-	}
-}
-
-func TestOpen_refusesAnIdempotencyKeyThatIsEmpty(t *testing.T) {
-	h, s, _ := newHandler(t)
-
-	got := h.send(t, `{"version":"2.0","rawPath":"/windows","headers":{"idempotency-key":"","content-type":""},"requestContext":{"http":{"method":"POST"}},"body":"{\"identifiers\":[1],\"for\":\"PT1H\"}"}`)
-
-	if !strings.Contains(got, `"statusCode":400`) || s.calls != 0 {
-		t.Errorf("got %s after %d calls", got, s.calls)
 	}
 }
 

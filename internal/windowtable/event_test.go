@@ -50,76 +50,57 @@ func told(t *testing.T, table *windowtable.Table, pk, id string) map[string]stri
 
 func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
 	table, _ := windowtest.Start(t)
-	ctx := t.Context()
 	now := window.Now()
 	w := opened("w", now-10, now+3600)
 	w.Reason, w.OpenedBy = "CHG1", "arn:alice"
-	check := func(about, pk string, err error, want map[string]string) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", about, err)
-		}
-		got := told(t, table, pk, "w")
-		if (got == nil) != (want == nil) {
-			t.Errorf("%s: got the event %v, want %v", about, got, want)
-		}
-		for name, value := range want {
-			if got[name] != value {
-				t.Errorf("%s: got %s %q, want %q", about, name, got[name], value)
-			}
-		}
-	}
+	end, later := w.Until.String(), (now + 7200).String()
+	for _, step := range []struct {
+		about  string
+		change func()
+		want   string // state, closed by and end; empty: there is no event
+	}{
+		{"opened", func() {}, "open  " + end},
+		{"begun, which nobody sees", func() { w.Begun = true }, ""},
+		{"enabled, which is no state of the window", func() { w.Leases[0].State = window.Enabled }, ""},
+		{"extended", func() { w = w.Extend(now + 7200) }, "open  " + later},
+		{"ended, and not yet disabled", func() { w.Over, w.Ended = true, &window.Change{At: now, By: "arn:bob"} }, "closing arn:bob " + later},
+		{"closed", func() { w.Leases[0].State, w.Leases[1].State = window.Disabled, window.Disabled }, "closed arn:bob " + later},
+	} {
+		step.change()
+		err := table.Write(t.Context(), w, nil, nil)
 
-	check("opened", "live", table.Write(ctx, w, nil, nil), map[string]string{
-		"state": "open", "from": w.From.String(), "until": w.Until.String(), "reason": "CHG1", "opened_by": "arn:alice", "closed_by": "", "identifiers": "5 6 ",
-	})
-	w = find(t, table, "w")
-	w.Begun = true
-	check("begun, which nobody sees", "live", table.Write(ctx, w, nil, nil), nil)
-	w = find(t, table, "w")
-	w.Leases[0].State = window.Enabled
-	check("enabled, which is no state of the window", "live", table.Write(ctx, w, nil, nil), nil)
-	w = find(t, table, "w")
-	check("extended", "live", table.Write(ctx, w.Extend(now+7200), &window.Change{At: now, Until: now + 7200}, nil),
-		map[string]string{"state": "open", "until": (now + 7200).String()})
-	w = find(t, table, "w")
-	ended := w
-	ended.Over, ended.Ended = true, &window.Change{At: now, By: "arn:bob"}
-	check("ended, and not yet disabled", "live", table.Write(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
-	w = find(t, table, "w")
-	for at := range w.Leases {
-		w.Leases[at].State = window.Disabled
+		w = find(t, table, "w")
+		got := told(t, table, map[bool]string{true: "closed", false: "live"}[w.Closed], "w")
+		text := ""
+		if got != nil {
+			text = got["state"] + " " + got["closed_by"] + " " + got["until"]
+		}
+		if err != nil || text != step.want {
+			t.Errorf("%s: got the event %v and %v, want %q", step.about, got, err, step.want)
+		}
+		if got != nil && (got["from"] != w.From.String() || got["reason"] != "CHG1" || got["opened_by"] != "arn:alice" || got["identifiers"] != "5 6 ") {
+			t.Errorf("%s: got the event %v of another window", step.about, got)
+		}
 	}
-	check("closed", "closed", table.Write(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
 }
 
 func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	now := window.Now()
-	for id, row := range map[string]struct {
-		from, until  window.Instant
-		state, ended string
+	for _, row := range []struct {
+		w    window.Window
+		want map[string]string
 	}{
-		"ahead": {now + 600, now + 3600, "scheduled", ""}, "over": {now - 600, now - 1, "closing", "time"},
+		{opened("ahead", now+600, now+3600), map[string]string{"state": "scheduled", "closed_by": ""}},
+		{opened("over", now-600, now-1), map[string]string{"state": "closing", "closed_by": "time"}},
+		{window.Window{ID: window.GuardID}, nil},
 	} {
-		if err := table.Write(t.Context(), opened(id, row.from, row.until), nil, nil); err != nil {
-			t.Fatal(err)
+		err := table.Write(t.Context(), row.w, nil, nil)
+
+		got := told(t, table, "live", row.w.ID)
+		if err != nil || (got == nil) != (row.want == nil) || got["state"] != row.want["state"] || got["closed_by"] != row.want["closed_by"] {
+			t.Errorf("%s: got the event %v and %v, want %v", row.w.ID, got, err, row.want)
 		}
-
-		if got := told(t, table, "live", id); got["state"] != row.state || got["closed_by"] != row.ended {
-			t.Errorf("%s: got %v, want %s, closed by %q", id, got, row.state, row.ended)
-		}
-	}
-}
-
-func TestTable_leavesNoEventOfTheGuard(t *testing.T) {
-	table, _ := windowtest.Start(t)
-	if err := table.Write(t.Context(), window.Window{ID: window.GuardID}, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-
-	if got := told(t, table, "live", window.GuardID); got != nil {
-		t.Errorf("got %v", got)
 	}
 }
 

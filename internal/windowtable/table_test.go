@@ -1,16 +1,12 @@
 package windowtable_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
@@ -218,124 +214,6 @@ func TestNote_isReadWithWhatIsDue(t *testing.T) {
 	}
 	if got := server.Requests()[before:]; !slices.Equal(got, []string{"Query"}) {
 		t.Errorf("asked for %v, want one query", got)
-	}
-}
-
-func TestCreate_aFullWindowFitsAnItem(t *testing.T) {
-	table, _ := windowtest.Start(t)
-	list := make([]apisecret.Identifier, 1000)
-	for at := range list {
-		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)
-	}
-	w := window.Opened("w", 1_790_000_000, 1_790_100_000, list)
-	w.Reason, w.OpenedBy = strings.Repeat("\U0001F511", apisecret.MaxReason), strings.Repeat("a", 2048)
-	for at := range w.Leases {
-		w.Leases[at] = window.Lease{
-			Identifier: list[at], State: window.NeverEnabled, At: 1_790_000_000, Begun: true, Landed: true, Undone: true, Off: true, Carry: true, Told: 1_790_000_000,
-			Fault: &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 1005, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("f", 64)},
-		}
-	}
-	for range 2 {
-		w.Marks = append(w.Marks, window.Mark{Actor: strings.Repeat("a", 26), Kind: apisecret.Disable, LandBy: 1_790_000_000, Identifiers: list})
-	}
-
-	err := table.Write(context.Background(), w, nil, nil)
-
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// careless is a client that forgets something of what the table asks for.
-type careless struct {
-	windowtable.API
-	query    func(*dynamodb.QueryInput)
-	get      func(*dynamodb.GetItemInput)
-	page     func(*dynamodb.QueryOutput)
-	transact func(*dynamodb.TransactWriteItemsInput)
-}
-
-func (c careless) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	c.query(in)
-	out, err := c.API.Query(ctx, in, o...)
-	if err == nil {
-		c.page(out)
-	}
-	return out, err
-}
-
-func (c careless) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
-	c.get(in)
-	return c.API.GetItem(ctx, in, o...)
-}
-
-func (c careless) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
-	c.transact(in)
-	return c.API.TransactWriteItems(ctx, in, o...)
-}
-
-// What minidyn is kinder about than DynamoDB, the judge in front of it is not: each row
-// forgets one thing, and what comes right without that does not with it.
-func TestTable_doesNotComeRightWhereItForgetsWhatDynamoDBAsksFor(t *testing.T) {
-	for name, forget := range map[string]func(*careless){
-		"":                               func(*careless) {},
-		"a consistent query":             func(c *careless) { c.query = func(in *dynamodb.QueryInput) { in.ConsistentRead = nil } },
-		"a consistent read of one item":  func(c *careless) { c.get = func(in *dynamodb.GetItemInput) { in.ConsistentRead = nil } },
-		"the pages after the first":      func(c *careless) { c.page = func(out *dynamodb.QueryOutput) { out.LastEvaluatedKey = nil } },
-		"that a transaction has a bound": func(c *careless) { c.transact = func(in *dynamodb.TransactWriteItemsInput) { alsoDelete(in, 100) } },
-	} {
-		table, _ := windowtest.Start(t)
-		c := careless{
-			API: table.DynamoDB, query: func(*dynamodb.QueryInput) {}, get: func(*dynamodb.GetItemInput) {},
-			page: func(*dynamodb.QueryOutput) {}, transact: func(*dynamodb.TransactWriteItemsInput) {},
-		}
-		forget(&c)
-		table.DynamoDB = c
-
-		wrong := writesAndReads(t, table)
-
-		if (wrong == "") != (name == "") {
-			t.Errorf("where it forgets %q: got %q", name, wrong)
-		}
-	}
-}
-
-// alsoDelete adds so many items to a transaction.
-func alsoDelete(in *dynamodb.TransactWriteItemsInput, items int) {
-	for n := range items {
-		in.TransactItems = append(in.TransactItems, types.TransactWriteItem{Delete: &types.Delete{
-			TableName: in.TransactItems[0].Put.TableName,
-			Key:       map[string]types.AttributeValue{"pk": in.TransactItems[0].Put.Item["pk"], "sk": &types.AttributeValueMemberS{Value: fmt.Sprint("other", n)}},
-		}})
-	}
-}
-
-// writesAndReads says what has not come right of a few windows.
-func writesAndReads(t *testing.T, table *windowtable.Table) string {
-	t.Helper()
-	ctx := t.Context()
-	for n := range 5 {
-		id := fmt.Sprint("w", n)
-		if err := table.Write(ctx, opened(id, 0, 100), nil, nil); err != nil {
-			return err.Error()
-		}
-		if list, err := table.Live(ctx); err != nil || len(list) != n+1 {
-			return fmt.Sprintf("%d live windows of %d, %v", len(list), n+1, err)
-		}
-		if _, err := table.Find(ctx, id); err != nil {
-			return err.Error()
-		}
-	}
-	return ""
-}
-
-func TestCreate_isRefusedWhereTheWindowDoesNotFitAnItem(t *testing.T) {
-	table, _ := windowtest.Start(t)
-	w := opened("w", 0, 100)
-	w.Reason = strings.Repeat("x", 400<<10)
-
-	if err := table.Write(t.Context(), w, nil, nil); err == nil {
-		t.Error("DynamoDB would refuse it")
 	}
 }
 

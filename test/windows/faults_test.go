@@ -78,7 +78,7 @@ var faults = []struct {
 	)},
 	{"an enabling lands after its window's end", steps(
 		segura(seguratest.CloseConnection(), 1), open("a", 60, 0), up, move(60), reconciled, is("a", "closing: 0 disabled"),
-		lands(0, true), reconciled, move(90), settled, is("a", "closed: 0 disabled"), active(),
+		lands(0, true), reconcile("open 0, enabled 0, disabled 1, failed 0, overdue 0"), move(90), settled, is("a", "closed: 0 disabled"), active(),
 	)},
 	{"the allow-list is narrowed while windows are open", steps(
 		open("a", 60, 0, 1), segura(seguratest.Gateway429(), 1), open("b", 120, 2), up,

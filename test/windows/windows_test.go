@@ -3,7 +3,6 @@
 package windows
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -43,7 +42,6 @@ func TestWindows(t *testing.T) {
 		run  func(*world)
 	}{
 		{"opens, shows and closes a window", opensShowsAndCloses},
-		{"keeps what another window holds", keepsWhatAnotherHolds},
 		{"disables at the end, and is quiet when nothing is due", disablesAtTheEnd},
 		{"extends what is over", extends},
 		{"compares idempotency keys", comparesKeys},
@@ -51,11 +49,7 @@ func TestWindows(t *testing.T) {
 		{"enables nothing where the table cannot be written", enablesNothingWithoutTheTable},
 		{"refuses what it cannot understand", refuses},
 		{"closes at once a window of which everything failed", closesWhatFailed},
-		{"tries again what is pending", triesAgain},
-		{"settles what a late call may undo", settles},
 		{"lists windows", lists},
-		{"goes on after it was killed", goesOnAfterAKill},
-		{"closes all", closesAll},
 		{"checks the table", checks},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -202,18 +196,6 @@ func opensShowsAndCloses(w *world) {
 	}
 }
 
-func keepsWhatAnotherHolds(w *world) {
-	a := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT1H"}`)
-	b := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT2H"}`)
-
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-	on := w.enabled(1010)
-	b = w.call("POST", "/windows/"+b.ID+"/close", "")
-
-	w.require("the first", []any{a.State, a.states(), on}, []any{"closed", "1010 kept", true})
-	w.require("the second", []any{b.State, b.states(), w.enabled(1010)}, []any{"closed", "1010 disabled", false})
-}
-
 func disablesAtTheEnd(w *world) {
 	end := in(3)
 	opened := w.call("POST", "/windows", `{"identifiers":[1020],"until":"`+rfc3339(end)+`"}`)
@@ -276,13 +258,14 @@ func comparesKeys(w *world) {
 	first := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
 	second := w.call("POST", "/windows", `{"for":"PT1H","identifiers":["1040",1040]}`, "Idempotency-Key", "k1")
 	other := w.call("POST", "/windows", `{"identifiers":[1041],"for":"PT1H"}`, "Idempotency-Key", "k1")
+	empty := w.call("POST", "/windows", body, "Idempotency-Key", "")
 	extended := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
 	again := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
 	w.call("POST", "/windows/"+first.ID+"/close", "")
 	closed := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
 
 	w.require("the same", []any{first.status, second.status, second.ID, closed.status, closed.State}, []any{201, 200, first.ID, 200, "closed"})
-	w.require("other content", []any{other.status, other.Code}, []any{409, "idempotency_conflict"})
+	w.require("refused", []any{other.status, other.Code, empty.status}, []any{409, "idempotency_conflict", 400})
 	w.require("extended once", []any{extended.status, again.status, again.Until, len(again.Extensions)}, []any{200, 200, extended.Until, 1})
 }
 
@@ -376,31 +359,6 @@ func closesWhatFailed(w *world) {
 	w.require("closed", []any{partly.State, partly.states(), w.calls(1080) - before}, []any{"closed", "1080 failed, 1081 disabled", 0})
 }
 
-func triesAgain(w *world) {
-	w.Segura.Fail(callsFor(1090), seguratest.Gateway429(), 2)
-	a := w.call("POST", "/windows", `{"identifiers":[1090],"for":"PT1H"}`)
-	first := a.states() + " " + a.Identifiers[0].Error.Code
-	one := w.event(`{"reconcile":true}`)
-	two := w.event(`{"reconcile":true}`)
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-
-	w.require("at first", first, "1090 pending rate_limited")
-	w.require("reconciled", []any{one.Failed, one.Enabled, two.Failed, two.Enabled}, []any{1, 0, 0, 1})
-	w.require("quiet the second time", strings.Count(strings.Join(one.logs, "\n"), `"message":"audit"`), 0)
-	w.require("closed", []any{a.State, a.states()}, []any{"closed", "1090 disabled"})
-}
-
-// An enabling whose answer did not come may land after the window's end.
-func settles(w *world) {
-	w.Segura.Fail(callsFor(1100), seguratest.ResetMidBody(), 1)
-	a := w.call("POST", "/windows", `{"identifiers":[1100],"for":"PT1H"}`)
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-	closing := a.State + ", " + a.states()
-	report := w.event(`{"reconcile":true}`)
-
-	w.require("closed", []any{closing, report.Overdue, w.enabled(1100)}, []any{"closing, 1100 disabled", 0, false})
-}
-
 func lists(w *world) {
 	var ids []string
 	for at := range 5 {
@@ -434,47 +392,6 @@ func lists(w *world) {
 	slices.Sort(ids)
 	slices.Reverse(ids)
 	w.require("closed, the newest first", newest, ids)
-}
-
-// The call of a function that was killed may still land: its window stays closing.
-func goesOnAfterAKill(w *world) {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	f, err := w.StartFunction(ctx, stage.Window, runtimeapi.Options{Env: w.Env()})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.Segura.Fail(callsFor(1120), seguratest.Hang(), 1)
-	event := `{"window":{"identifiers":[1120],"for":"PT1H"},"idempotency_key":"killed"}`
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		_, _ = f.Invoke(ctx, []byte(event)) // it never answers
-	}()
-	for w.calls(1120) == 0 && ctx.Err() == nil {
-		w.sleepUntil(time.Now())
-	}
-	_ = f.Close()
-	<-stopped
-
-	a := w.event(event)
-	pending := a.states()
-	report := w.event(`{"reconcile":true}`)
-	closed := w.event(`{"close":{"id":"` + a.ID + `"}}`)
-
-	w.require("after the kill", []any{pending, report.Enabled, closed.State, closed.states(), w.enabled(1120)},
-		[]any{"1120 pending", 1, "closing", "1120 disabled", false})
-}
-
-func closesAll(w *world) {
-	for _, i := range []string{"1130", "1131"} {
-		w.call("POST", "/windows", `{"identifiers":[`+i+`],"for":"PT1H"}`)
-	}
-	report := w.event(`{"close_all":true,"reason":"stack deleted"}`)
-	list := w.call("GET", "/windows?state=open", "")
-
-	w.require("report", []any{report.Open, report.Disabled >= 2, w.enabled(1130), w.enabled(1131)}, []any{0, true, false, false})
-	w.require("open ones", len(list.Windows), 0)
 }
 
 func checks(w *world) {
