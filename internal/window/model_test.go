@@ -139,15 +139,11 @@ func (w *world) clone() *world {
 // key is the state as text: equal for equal states.
 func (s *search) key(w *world) string {
 	b := make([]byte, 0, 128)
-	b = append(b, byte(w.clock), bit(w.on))
+	b = fmt.Appendf(b, "%d%t", w.clock, w.on)
 	for _, one := range w.table {
 		b = s.append(b, one)
 	}
-	flights := slices.Clone(w.flights)
-	slices.SortFunc(flights, func(a, b flight) int {
-		return strings.Compare(a.owner, b.owner)
-	})
-	for _, f := range flights {
+	for _, f := range slices.SortedFunc(slices.Values(w.flights), func(a, b flight) int { return strings.Compare(a.owner, b.owner) }) {
 		b = append(append(b, f.owner...), f.action[0], byte(f.landBy))
 	}
 	for at := range w.actors {
@@ -157,22 +153,12 @@ func (s *search) key(w *world) string {
 			continue
 		}
 		b = append(b, byte(a.index), byte(a.rounds), byte(a.landBy), byte(a.began), byte(a.over[0]), byte(a.over[1]))
-		for _, one := range a.view {
-			b = s.append(b, one)
-		}
-		for _, one := range a.planned {
+		for _, one := range append(a.view[:], a.planned...) {
 			b = s.append(b, one)
 		}
 		b = append(b, a.decision...)
 	}
 	return string(b)
-}
-
-func bit(set bool) byte {
-	if set {
-		return 1
-	}
-	return 0
 }
 
 // search visits states.
@@ -182,13 +168,12 @@ type search struct {
 	completed map[string]bool
 	canonical map[string]*Window
 	numbers   map[*Window]uint16
-	memo
-	refusals bool
-	skewed   bool
-	places   int     // of the table that are in use
-	last     Instant // the clock's last tick
-	fault    string
-	limit    int
+	refusals  bool
+	skewed    bool
+	places    int     // of the table that are in use
+	last      Instant // the clock's last tick
+	fault     string
+	limit     int
 }
 
 // canon returns the one copy of the window's content, apart from what no decision
@@ -215,28 +200,10 @@ func (s *search) append(b []byte, w *Window) []byte {
 	return append(b, byte(n), byte(n>>8))
 }
 
-// memo are the decisions made so far: they are pure functions.
-type memo struct {
-	plans   map[string]planned
-	decides map[string]decided
-	applied map[string]*Window
-}
-
-type planned struct {
-	windows []*Window
-	again   bool
-}
-
-type decided struct {
-	calls    []*Call
-	outcomes Outcomes
-}
-
 // run visits every state that the world leads to, or returns the first fault.
 func (s *search) run(start *world) string {
 	s.seen, s.completed = map[string]bool{}, map[string]bool{}
 	s.canonical, s.numbers = map[string]*Window{}, map[*Window]uint16{}
-	s.memo = memo{map[string]planned{}, map[string]decided{}, map[string]*Window{}}
 	for at := range start.table {
 		start.table[at] = s.canon(start.table[at])
 	}
@@ -351,7 +318,7 @@ func (s *search) begin(w *world, a *actor, now Instant) {
 		}
 		if before := w.table[place]; before != nil {
 			after := s.end(before, now, Change{At: now})
-			s.put(w, place, &after, now)
+			s.put(w, place, &after)
 		}
 	}
 }
@@ -370,19 +337,19 @@ func (a *actor) id() string { return fmt.Sprint(a.name, ".", a.rounds) }
 // open writes window B, with the opener's mark in it, and goes on with the read that
 // decides.
 func (s *search) open(w *world, a *actor, now Instant) {
-	b := Opened("B", now, 3, []apisecret.Identifier{secret})
+	b := scheduled("B", now, 3)
 	b.begin(Actor{ID: a.id(), LandBy: a.landBy}, []apisecret.Identifier{secret})
 	if s.unmarked == apisecret.Enable {
 		b.Marks = nil
 	}
 	a.step = readDecide
 	if s.openAfterwards {
-		a.planned = []*Window{s.canon(&b)}
+		a.planned = []*Window{s.canon(b)}
 		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Turns: map[string]int{"B": 0}}
 		a.outcomes, a.step = Outcomes{}, callStep
 		return
 	}
-	w.table[placeB] = s.canon(&b)
+	w.table[placeB] = s.canon(b)
 }
 
 func (s *search) views(a *actor) View {
@@ -400,28 +367,24 @@ func (s *search) plan(w *world, a *actor, now Instant) {
 	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Before: View{windows: map[string]*Window{}}}
 	for at, turn := range a.over[:placeGuard] {
 		if turn > 0 {
-			actor.Before.windows[string("AB"[at])] = &Window{Over: true, Turn: int(turn - 1)}
+			actor.Before.windows[names[at]] = &Window{Over: true, Turn: int(turn - 1)}
 		}
 	}
-	key := s.viewKey(a, now)
-	p, known := s.plans[key]
-	if !known {
-		var list []Window
-		if a.script == guard {
-			list = s.guard(s.views(a), now, actor)
-		} else {
-			list, p.again = s.protocol.plan(s.views(a), now, actor)
-		}
-		for at := range list {
-			p.windows = append(p.windows, s.canon(&list[at]))
-		}
-		s.plans[key] = p
+	var list []Window
+	look := false
+	if a.script == guard {
+		list = s.guard(s.views(a), now, actor)
+	} else {
+		list, look = s.protocol.plan(s.views(a), now, actor)
 	}
 	a.learn()
-	a.planned, a.step = p.windows, write
+	a.planned, a.step = nil, write
+	for at := range list {
+		a.planned = append(a.planned, s.canon(&list[at]))
+	}
 	switch {
-	case len(p.windows) > 0:
-	case p.again:
+	case len(list) > 0:
+	case look:
 		*a = again(a, a.rounds)
 	default:
 		*a = actorDone(a)
@@ -442,31 +405,15 @@ func again(a *actor, rounds int) actor {
 	return actor{name: a.name, script: a.script, skew: a.skew, rounds: rounds, over: a.over, step: readPlan}
 }
 
-// viewKey is all that a decision depends on, as text.
-func (s *search) viewKey(a *actor, now Instant) string {
-	b := append([]byte(a.id()), byte(a.script), byte(now), byte(a.landBy))
-	b = append(b, byte(a.over[0]), byte(a.over[1]))
-	for _, one := range a.view {
-		b = s.append(b, one)
-	}
-	return string(b)
-}
-
 func actorDone(a *actor) actor { return actor{name: a.name, step: done} }
 
-func placeOf(id string) int {
-	switch id {
-	case "A":
-		return placeA
-	case "B":
-		return placeB
-	default:
-		return placeGuard
-	}
-}
+// names are the windows' ids, by their places.
+var names = [places]string{"A", "B", GuardID}
+
+func placeOf(id string) int { return slices.Index(names[:], id) }
 
 // put writes a window: to where closed ones are, if it is finished.
-func (s *search) put(w *world, place int, after *Window, now Instant) {
+func (s *search) put(w *world, place int, after *Window) {
 	w.table[place] = s.canon(after)
 	if s.finished(after) {
 		w.table[place] = nil
@@ -484,36 +431,28 @@ func (s *search) write(w *world, a *actor) {
 			plain.Marks = slices.DeleteFunc(plain.Marks, func(m Mark) bool { return m.Kind == s.unmarked })
 			written = &plain
 		}
-		s.put(w, place, written, w.clock+a.skew)
+		s.put(w, place, written)
 		a.view[place] = planned
 	}
 	if a.index++; a.index < len(a.planned) {
 		return
 	}
 	a.index, a.step = 0, readDecide
-	if s.noSecondRead || s.unmarked != "" {
-		if s.unmarked != "" { // what others wrote is seen, and one's own intention known
-			for at := range a.view {
-				if !slices.ContainsFunc(a.planned, func(p *Window) bool { return placeOf(p.ID) == at }) {
-					a.view[at] = w.table[at]
-				}
-			}
-		}
-		s.decide(a, w.clock+a.skew)
-	} else {
+	if !s.noSecondRead && s.unmarked == "" {
 		a.planned, a.view = nil, [places]*Window{}
+		return
 	}
+	for at := range a.view { // who writes no mark sees what others wrote, and knows what he intends
+		if s.unmarked != "" && !slices.ContainsFunc(a.planned, func(p *Window) bool { return placeOf(p.ID) == at }) {
+			a.view[at] = w.table[at]
+		}
+	}
+	s.decide(a, w.clock+a.skew)
 }
 
 func (s *search) decide(a *actor, now Instant) {
-	key := s.viewKey(a, now)
-	d, known := s.decides[key]
-	if !known {
-		d.calls, d.outcomes = s.protocol.decide(s.views(a), now, a.id())
-		s.decides[key] = d
-	}
+	calls, outcomes := s.protocol.decide(s.views(a), now, a.id())
 	a.learn()
-	calls, outcomes := d.calls, d.outcomes
 	a.view, a.planned = [places]*Window{}, nil
 	a.outcomes, a.step = outcomes, apply
 	if len(calls) > 0 {
@@ -569,7 +508,7 @@ func (a *actor) describe() {
 	if a.call != nil {
 		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Turns, a.call.Before)
 	}
-	for _, id := range []string{"A", "B", GuardID} {
+	for _, id := range names {
 		for _, o := range a.outcomes[id] {
 			a.decision += fmt.Sprintf("%s%s%d%t%t%t%t%d%v", id, o.Action, o.Turn, o.Settles, o.Skipped, o.Taken, o.Open, o.Item.Attempts, o.Item.Error)
 		}
@@ -614,23 +553,16 @@ func (s *search) answers(w *world, at int) []*world {
 
 // applyOne writes the outcomes of the next window that has some.
 func (s *search) applyOne(w *world, a *actor, now Instant) {
-	for ; a.index < places; a.index++ {
-		id := [places]string{"A", "B", GuardID}[a.index]
-		if len(a.outcomes[id]) == 0 {
-			continue
-		}
-		if before := w.table[a.index]; before != nil {
-			key := string(append(s.append([]byte(a.id()), before), byte(now))) + a.decision
-			after := s.applied[key]
-			if after == nil {
-				one := s.apply(before, now, a.id(), a.outcomes[id])
-				after = s.canon(&one)
-				s.applied[key] = after
-			}
-			s.put(w, a.index, after, now)
-		}
+	for a.index < places {
+		at := a.index
 		a.index++
-		break
+		if outcomes := a.outcomes[names[at]]; len(outcomes) > 0 {
+			if before := w.table[at]; before != nil {
+				after := s.apply(before, now, a.id(), outcomes)
+				s.put(w, at, &after)
+			}
+			break
+		}
 	}
 	if a.index >= places {
 		s.round(a)
@@ -759,10 +691,10 @@ type scene struct {
 
 // held returns a window that has the API secret enabled.
 func held(id string, from, until Instant) *Window {
-	w := Opened(id, from, until, []apisecret.Identifier{secret})
+	w := scheduled(id, from, until)
 	w.Begun = true
 	w.Leases[0] = Lease{Identifier: secret, State: Enabled, Begun: true, Landed: true}
-	return &w
+	return w
 }
 
 func scheduled(id string, from, until Instant) *Window {
