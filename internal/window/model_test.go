@@ -49,20 +49,13 @@ type protocol struct {
 
 func deployed() protocol {
 	return protocol{
-		plan: func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a) },
+		plan: View.Plan, decide: View.Decide, apply: (*Window).Apply, extend: (*Window).Extend, end: (*Window).End, finished: (*Window).Finished,
 		guard: func(v View, now Instant, a Actor) []Window {
 			if !v.guardable(secret, now) {
 				return nil
 			}
 			return v.PlanGuard(now, a, []apisecret.Identifier{secret})
 		},
-		decide: func(v View, now Instant, actor string) ([]*Call, Outcomes) { return v.Decide(now, actor) },
-		apply: func(w *Window, now Instant, actor string, o []Outcome) Window {
-			return w.Apply(now, actor, o)
-		},
-		extend:   func(w *Window, until Instant) Window { return w.Extend(until) },
-		end:      func(w *Window, now Instant, by Change) Window { return w.End(now, by) },
-		finished: func(w *Window) bool { return w.Finished() },
 	}
 }
 
@@ -134,6 +127,12 @@ func (w *world) clone() *world {
 	c.flights = slices.Clone(w.flights)
 	c.actors = slices.Clone(w.actors)
 	return &c
+}
+
+// land has a call its effect.
+func (w *world) land(at int) {
+	w.on = w.flights[at].action == apisecret.Enable
+	w.flights = slices.Delete(w.flights, at, at+1)
 }
 
 // key is the state as text: equal for equal states.
@@ -244,8 +243,7 @@ func (s *search) successors(w *world) []*world {
 	var all []*world
 	for at := range w.flights { // a call lands
 		next := w.clone()
-		next.on = next.flights[at].action == apisecret.Enable
-		next.flights = slices.Delete(next.flights, at, at+1)
+		next.land(at)
 		all = append(all, next)
 	}
 	if w.clock < s.last && !slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock+1 }) {
@@ -344,7 +342,6 @@ func (s *search) open(w *world, a *actor, now Instant) {
 	}
 	a.step = readDecide
 	if s.openAfterwards {
-		a.planned = []*Window{s.canon(b)}
 		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Turns: map[string]int{"B": 0}}
 		a.outcomes, a.step = Outcomes{}, callStep
 		return
@@ -478,18 +475,20 @@ func (s *search) round(a *actor) {
 // call begins a call, if there is still time for one.
 func (s *search) call(w *world, a *actor, now Instant) {
 	if w.clock >= a.began+landing || a.call.Before != 0 && now >= a.call.Before {
-		a.report(Outcome{Item: apisecret.Item{Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}})
+		a.report(Outcome{Item: failed(apisecret.DeadlineExceeded, 0)})
 		return
 	}
 	a.step = wait
 	a.flight = flight{a.id(), a.call.Action, a.began + landing}
 	w.flights = append(w.flights, a.flight)
-	if s.openAfterwards && len(a.planned) > 0 {
-		return
-	}
 	if a.call.Action == apisecret.Enable && a.skew == 0 && a.call.Window != nil && w.clock >= a.call.Window.Until {
 		s.failf(w, "enabling was begun after the end")
 	}
+}
+
+// failed is an item whose call was begun so often.
+func failed(code apisecret.Code, attempts int) apisecret.Item {
+	return apisecret.Item{Attempts: attempts, Error: apisecret.NewError(code, "")}
 }
 
 func (a *actor) report(o Outcome) {
@@ -526,33 +525,30 @@ func (s *search) answers(w *world, at int) []*world {
 			next.flights = slices.DeleteFunc(next.flights, func(f flight) bool { return f == a.flight })
 		}
 		a.report(o)
-		if len(a.planned) > 0 { // the mutant that writes the window after its call
-			b := a.planned[0].clone()
-			b.Marks = nil
-			b.Leases = []Lease{{Identifier: secret, State: Enabled, Begun: true, Landed: true}}
-			next.table[placeB] = s.canon(&b)
-			*a = actorDone(a)
-		}
 		all = append(all, next)
 	}
 	f := w.actors[at].flight
-	underWay := slices.Contains(w.flights, f)
-	if !underWay {
+	if !slices.Contains(w.flights, f) {
 		answer(Outcome{Item: apisecret.Item{Attempts: 1}}, true)
 	} else if s.refusals {
 		refusal := apisecret.AccessDenied
 		if f.action == apisecret.Enable {
 			refusal = apisecret.NotFound
 		}
-		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(refusal, "")}}, false)
-		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.RateLimited, "")}}, false)
+		answer(Outcome{Item: failed(refusal, 1)}, false)
+		answer(Outcome{Item: failed(apisecret.RateLimited, 1)}, false)
 	}
-	answer(Outcome{Open: true, Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}}, true)
+	answer(Outcome{Open: true, Item: failed(apisecret.UpstreamTimeout, 1)}, true)
 	return all
 }
 
 // applyOne writes the outcomes of the next window that has some.
 func (s *search) applyOne(w *world, a *actor, now Instant) {
+	if s.openAfterwards && a.script == open {
+		w.table[placeB] = s.canon(held("B", now, 3))
+		*a = actorDone(a)
+		return
+	}
 	for a.index < places {
 		at := a.index
 		a.index++
@@ -622,10 +618,9 @@ func (s *search) complete(from *world) {
 		if w.table == [places]*Window{} && len(w.flights) == 0 && !w.on {
 			return
 		}
-		for len(w.flights) > 0 && slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock }) {
-			at := slices.IndexFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock })
-			w.on = w.flights[at].action == apisecret.Enable
-			w.flights = slices.Delete(w.flights, at, at+1)
+		late := func(f flight) bool { return f.landBy <= w.clock }
+		for at := slices.IndexFunc(w.flights, late); at >= 0; at = slices.IndexFunc(w.flights, late) {
+			w.land(at)
 		}
 		s.undisturbed(w)
 		s.checkCompleted(w)
@@ -640,8 +635,7 @@ func (s *search) undisturbed(w *world) {
 	w.actors = []actor{{name: "last", step: readPlan, rounds: 3}}
 	for a := &w.actors[0]; a.step != done && s.fault == ""; {
 		if a.step == wait {
-			w.on = a.flight.action == apisecret.Enable
-			w.flights = slices.DeleteFunc(w.flights, func(f flight) bool { return f == a.flight })
+			w.land(slices.Index(w.flights, a.flight))
 			a.report(Outcome{Item: apisecret.Item{Attempts: 1}})
 			continue
 		}
