@@ -43,7 +43,7 @@ func (k *Keeper) earlierUse(ctx context.Context, r Request, now Instant) (earlie
 	if r.Key == "" {
 		return nil, nil, nil
 	}
-	key := &Key{Name: r.Key, Content: r.digest()}
+	key := &Key{Name: r.Key, Content: r.digest(), Expires: now + maxAhead + k.longest() + 30*day}
 	use, err := k.Table.Key(ctx, r.Key)
 	if err == nil && use == nil {
 		return nil, key, nil
@@ -62,13 +62,6 @@ func (k *Keeper) earlierUse(ctx context.Context, r Request, now Instant) (earlie
 		return nil, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
 	}
 	return &w, nil, nil
-}
-
-// use notes in a key, if there is one, what it is used for.
-func (k *Keeper) use(key *Key, w *Window) {
-	if key != nil {
-		key.Window, key.Expires = w.ID, w.From+k.longest()+30*day
-	}
 }
 
 // longest is how long a window may be, in seconds.
@@ -105,7 +98,6 @@ func (k *Keeper) open(ctx context.Context, request Request, key *Key, now time.T
 	if fault != nil {
 		return w, false, fault
 	}
-	k.use(key, &w)
 	r := k.newRun(w.ID)
 	r.Limit = max(r.Limit, len(w.Leases))
 	starts := r.newRound(ctx, now) && w.begun(At(now))
@@ -210,7 +202,6 @@ func (k *Keeper) extend(ctx context.Context, r Request, key *Key, now Instant) (
 	if err != nil {
 		return w, false, invalid(err)
 	}
-	k.use(key, &w)
 	switch err := k.Table.Write(ctx, w.Extend(until), &Change{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key); {
 	case errors.Is(err, ErrChanged):
 		return w, true, nil

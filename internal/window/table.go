@@ -61,7 +61,7 @@ type Summary struct {
 type Key struct {
 	Name     string
 	Content  string // a digest of what was asked for
-	Window   string
+	Window   string // that was written with it
 	Replaces string // the window of an earlier use that has expired; empty: there was none
 	Expires  Instant
 }

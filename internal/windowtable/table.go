@@ -278,12 +278,12 @@ func (w *write) window(one *window.Window, condition *string, values item) {
 	w.put(i, condition, values)
 }
 
-func (w *write) key(k *window.Key) {
+func (w *write) key(k *window.Key, usedFor string) {
 	if k == nil {
 		return
 	}
 	i := keyOf(keys+k.Name, "key")
-	i["content"], i["used_for"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
+	i["content"], i["used_for"], i["expires"] = text(k.Content), text(usedFor), number(k.Expires)
 	if k.Replaces == "" {
 		w.put(i, aws.String(absent), nil)
 	} else {
@@ -347,7 +347,7 @@ func (t *Table) Write(ctx context.Context, one window.Window, e *window.Change, 
 		i["expires"] = number(e.Until.Time().Add(t.Retention).AddDate(1, 0, 0).Unix())
 		w.put(i, nil, nil)
 	}
-	w.key(key)
+	w.key(key, one.ID)
 	return w.commit(ctx, one.ID)
 }
 

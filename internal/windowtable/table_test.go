@@ -125,7 +125,7 @@ func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
 	for _, fault := range []simulated.Fault{simulated.Unheard, simulated.Refused, simulated.Throttled} {
 		table, server := windowtest.Start(t)
 		ctx := t.Context()
-		key := &window.Key{Name: "k", Content: "c", Window: "w"}
+		key := &window.Key{Name: "k", Content: "c"}
 
 		server.FailWith(once("TransactWriteItems", fault))
 		created := table.Write(ctx, opened("w", 0, 100), nil, key)
@@ -154,12 +154,12 @@ func TestWrites_areConfirmedWhenTheirRepetitionMeetsThemselves(t *testing.T) {
 func TestCreate_refusesAKeyThatIsInUse(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	ctx := t.Context()
-	key := &window.Key{Name: "k", Content: "c", Window: "w1"}
+	key := &window.Key{Name: "k", Content: "c"}
 	if err := table.Write(ctx, opened("w1", 0, 100), nil, key); err != nil {
 		t.Fatal(err)
 	}
 
-	other := &window.Key{Name: "k", Content: "d", Window: "w2"}
+	other := &window.Key{Name: "k", Content: "d"}
 	refused := table.Write(ctx, opened("w2", 0, 100), nil, other)
 	other.Replaces = "w1"
 	replaced := table.Write(ctx, opened("w2", 0, 100), nil, other)

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	aws "github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
@@ -315,32 +313,17 @@ func closes(name string) step {
 	return func(s *scene) { s.event(fmt.Sprintf(`{"close":{"id":%q}}`, s.id(name))) }
 }
 
-// singly writes item by item what belongs together: minidyn copies its tables for each
-// transaction.
-type singly struct{ windowtable.API }
-
-func (s singly) TransactWriteItems(ctx context.Context, in *aws.TransactWriteItemsInput, _ ...func(*aws.Options)) (*aws.TransactWriteItemsOutput, error) {
-	for _, one := range in.TransactItems {
-		if _, err := s.PutItem(ctx, &aws.PutItemInput{TableName: one.Put.TableName, Item: one.Put.Item}); err != nil {
-			return nil, err
-		}
-	}
-	return &aws.TransactWriteItemsOutput{}, nil
-}
-
 // openMany writes open windows of one API secret each, as if they had been opened.
 func openMany(n int) step {
 	return func(s *scene) {
 		s.Tables.SetPage(n)
-		table := *s.table
-		table.DynamoDB = singly{table.DynamoDB}
 		for at := range n {
 			i := s.first + int64(at)
 			w := window.Opened(window.NewID(time.Now()), s.now()-60, s.now()+3000, []apisecret.Identifier{apisecret.Identifier(i)})
 			w.Begun = true
 			w.Leases[0].State, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
 			s.Segura.SetActive(i, true)
-			if err := table.Write(s.t.Context(), w, nil, nil); err != nil {
+			if err := s.table.Write(s.t.Context(), w, nil, nil); err != nil {
 				s.t.Fatal(err)
 			}
 		}
