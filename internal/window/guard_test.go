@@ -1,8 +1,6 @@
 package window
 
 import (
-	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -66,8 +64,8 @@ func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := Now()
 		long := start - hour
-		b := &bench{t: t, random: rand.New(rand.NewPCG(1, 1)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}, last: Summary{Guarded: &long}}
-		k := &Keeper{Table: b, Caller: b, AttemptTimeout: time.Second, FirstCalls: 100, Log: slog.New(slog.DiscardHandler)}
+		b, k := newBench(t, 1)
+		b.last.Guarded, k.FirstCalls = &long, 100
 		for i := range apisecret.Identifier(120) {
 			k.Guarded = append(k.Guarded, i+1)
 			b.on[i+1] = true

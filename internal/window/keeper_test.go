@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,6 +32,12 @@ type bench struct {
 	on     map[apisecret.Identifier]bool
 	calls  int
 	events []string
+}
+
+// newBench returns a bench, and a keeper at it.
+func newBench(t *testing.T, seed uint64) (*bench, *Keeper) {
+	b := &bench{t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}}
+	return b, &Keeper{Table: b, Caller: b, Longest: time.Hour, AttemptTimeout: time.Second, FirstCalls: 2, Log: slog.New(slog.DiscardHandler)}
 }
 
 // pause waits for up to d, and returns what has stopped the caller.
@@ -89,9 +96,7 @@ func (b *bench) Due(ctx context.Context, now Instant) (due bool, last Summary, _
 func (b *bench) Live(ctx context.Context) (list []Window, _ error) {
 	var ids []string
 	err := b.do(ctx, func() error {
-		for id := range b.live {
-			ids = append(ids, id)
-		}
+		ids = slices.Collect(maps.Keys(b.live))
 		return nil
 	})
 	for _, id := range ids {
@@ -168,7 +173,7 @@ func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation
 	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
 		_ = b.pause(ctx, 200*time.Millisecond)
-		all[at].Item = apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}
+		all[at].Item = failed(apisecret.DeadlineExceeded, 0)
 		if ctx.Err() != nil || !time.Now().Before(o.Before) {
 			continue
 		}
@@ -179,6 +184,9 @@ func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation
 			lands = time.Duration(b.random.Int64N(int64(59 * time.Second)))
 		}
 		b.calls++
+		if w, ok := b.live[o.Origin.Window]; ok && o.Action == apisecret.Enable && Now() >= w.Until {
+			b.t.Errorf("enabling %d for %s is begun after its end", o.Identifier, w.ID)
+		}
 		b.note("%s %d is begun, and lands in %s", o.Action, o.Identifier, lands)
 		b.mu.Unlock()
 		time.AfterFunc(lands, func() {
@@ -190,16 +198,15 @@ func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation
 		})
 		if late {
 			pause(ctx, min(lands, time.Second))
-			all[at] = activation.Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}, Open: true}
+			all[at] = activation.Done{Item: failed(apisecret.UpstreamTimeout, 1), Open: true}
 			continue
 		}
 		if !pause(ctx, lands+time.Millisecond) {
-			all[at] = activation.Done{Item: all[at].Item, Open: true}
-			all[at].Item.Attempts = 1
+			all[at] = activation.Done{Item: failed(apisecret.DeadlineExceeded, 1), Open: true}
 			continue
 		}
 		o.Loud(apisecret.Item{})
-		all[at] = activation.Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: o.Action.Changed(), Attempts: 1}}
+		all[at].Item = apisecret.Item{Outcome: o.Action.Changed(), Attempts: 1}
 	}
 	return all
 }
@@ -230,12 +237,9 @@ func (b *bench) act(k *Keeper, random *rand.Rand, ids []string) string {
 	return ""
 }
 
-func (b *bench) run(seed uint64) {
+func (b *bench) run(k *Keeper, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
-	k := &Keeper{
-		Table: b, Caller: b, Longest: time.Hour, AttemptTimeout: time.Second, FirstCalls: 2, Log: slog.New(slog.DiscardHandler),
-		Guarded: []apisecret.Identifier{3},
-	}
+	k.Guarded = []apisecret.Identifier{3}
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var ids []string
@@ -270,10 +274,8 @@ func TestKeeper_comesRightWhateverHappensAtTheSameTime(t *testing.T) {
 	calls := 0
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
-			b := &bench{
-				t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{},
-			}
-			b.run(seed)
+			b, k := newBench(t, seed)
+			b.run(k, seed)
 			calls += b.calls
 		})
 		if t.Failed() {

@@ -108,13 +108,9 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 func TestReconcile_reportsWhatIsOverdueAndGoesOn(t *testing.T) {
 	h, s, _ := newHandler(t)
 	opened := h.send(t, `{"window":{"identifiers":[1,2],"for":"PT1H"}}`)
-	var w struct{ ID string }
-	if err := json.Unmarshal([]byte(opened), &w); err != nil {
-		t.Fatal(err)
-	}
 	s.down = true
 
-	closing := h.send(t, `{"close":{"id":"`+w.ID+`"}}`)
+	closing := h.send(t, `{"close":{"id":"`+idOf(t, opened)+`"}}`)
 	late := h.send(t, `{"reconcile":true}`)
 	s.down = false
 	done := h.send(t, `{"reconcile":true}`)
