@@ -23,12 +23,22 @@ import (
 	"segura-enable/test/windowtest"
 )
 
-// The rows of faults. Each is played on copies of the compiled function with clocks of
+// The rows, of what windows do and of faults. Each is played on copies of the compiled function with clocks of
 // their own; after each step the table and Segura are held against what is certain.
-var faults = []struct {
+var rows = []struct {
 	name  string
 	steps []step
 }{
+	{"opens, shows and closes a window", steps(opensShowsAndCloses)},
+	{"disables at the end, and is quiet when nothing is due", steps(disablesAtTheEnd)},
+	{"extends what is over", steps(extends)},
+	{"compares idempotency keys", steps(comparesKeys)},
+	{"is conflict-free where the table answers too late", steps(on(repeating, survivesAnUnheardWrite))},
+	{"enables nothing where the table cannot be written", steps(enablesNothingWithoutTheTable)},
+	{"refuses what it cannot understand", steps(on(narrowed, refuses))},
+	{"closes at once a window of which everything failed", steps(closesWhatFailed)},
+	{"lists windows", steps(lists)},
+	{"checks the table", steps(checks)},
 	{"the reconciler is ten minutes late", steps(
 		open("a", 60, 0, 1), move(660), is("a", "closing: 0 enabled, 1 enabled"), open("b", 3600, 1),
 		reconcile("open 1, enabled 0, disabled 1, failed 0, overdue 0"), is("a", "closed: 0 disabled, 1 kept"), active(1),
@@ -103,14 +113,16 @@ var faults = []struct {
 
 // copies of the function: the last has a narrower allow-list than the others.
 const (
-	copies   = 5
-	narrowed = copies - 1
-	row      = 2000 // identifiers of one row; those of the steps count from its first
+	copies    = 6
+	narrowed  = copies - 1
+	repeating = copies - 2 // what the table answers to with a fault is asked for again
+	row       = 2000       // identifiers of one row; those of the steps count from its first
 )
 
 // scene is a row that is played.
 type scene struct {
-	*world
+	*stage.Stack
+	t     *testing.T
 	cast  []*player
 	at    int   // which of them acts
 	first int64 // identifier of the row
@@ -131,7 +143,7 @@ type step func(*scene)
 
 func steps(all ...step) []step { return all }
 
-func TestWindows_faults(t *testing.T) {
+func TestWindows(t *testing.T) {
 	s, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: bootstraps, Segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 48 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
@@ -143,13 +155,11 @@ func TestWindows_faults(t *testing.T) {
 	for at := range cast {
 		cast[at] = startPlayer(t, s, at)
 	}
-	for at, fault := range faults {
+	for at, fault := range rows {
 		t.Run(fault.name, func(t *testing.T) {
-			sc := &scene{
-				world: &world{Stack: s, t: t}, cast: cast, first: int64(row * (at + 1)), table: table, alone: true, mu: &sync.Mutex{}, ids: map[string]string{},
-			}
-			sc.as(0).play(fault.steps)
-			sc.as(0).play(steps(up, move(24*60*60), settled, active()))
+			sc := &scene{Stack: s, t: t, cast: cast, first: int64(row * (at + 1)), table: table, alone: true, mu: &sync.Mutex{}, ids: map[string]string{}}
+			sc.play(fault.steps)
+			sc.play(steps(up, move(24*60*60), settled, active()))
 		})
 	}
 }
@@ -162,8 +172,11 @@ func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
 		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_MAX_CONCURRENCY": "32", "AWS_MAX_ATTEMPTS": "1",
 		"SEGURA_ALLOWED_IDENTIFIERS": "",
 	}
-	if at == narrowed {
+	switch at {
+	case narrowed:
 		env["SEGURA_ALLOWED_IDENTIFIERS"] = "1"
+	case repeating:
+		env["AWS_MAX_ATTEMPTS"] = "3"
 	}
 	maps.Copy(env, p.clock.Env())
 	var err error
@@ -175,14 +188,8 @@ func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
 
 // as returns the scene with another copy acting.
 func (s *scene) as(at int) *scene {
-	c, w := *s, *s.world
-	c.at, c.world = at, &w
-	p := s.cast[at]
-	w.send = func(event []byte) (stage.Exchange, error) {
-		return s.Observe(s.t.Context(), stage.Window, event, func() (runtimeapi.Invocation, error) {
-			return p.Invoke(s.t.Context(), event, runtimeapi.WithClockAhead(p.clock.Ahead()))
-		})
-	}
+	c := *s
+	c.at = at
 	return &c
 }
 
