@@ -100,6 +100,9 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":1}`; got != want || s.enabled[1] || !s.enabled[2] {
 		t.Errorf("got %s, want %s; enabled: %v", got, want, s.enabled)
 	}
+	if s.told != 2 {
+		t.Errorf("got %d audit lines, want one of the window and one of the drift", s.told)
+	}
 	if !strings.Contains(again, `"drift":0`) || s.calls != calls {
 		t.Errorf("again: got %s, and %d calls", again, s.calls-calls)
 	}
