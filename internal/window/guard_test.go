@@ -18,7 +18,7 @@ func TestGuardDue_spreadsEverythingOverAnHour(t *testing.T) {
 	seen := map[apisecret.Identifier]int{}
 	last, most := start, 0
 	for now := start + 60; now <= start+2*hour; now += 60 {
-		due := k.guardDue(&last, now)
+		due := k.guardDue(last, now)
 		most = max(most, len(due))
 		for _, one := range due {
 			seen[one.identifier]++
@@ -33,7 +33,7 @@ func TestGuardDue_spreadsEverythingOverAnHour(t *testing.T) {
 	if most > 3 {
 		t.Errorf("got %d at once", most)
 	}
-	if got := k.guardDue(&start, start+10*hour); len(got) != len(k.Guarded) {
+	if got := k.guardDue(start, start+10*hour); len(got) != len(k.Guarded) {
 		t.Errorf("after ten hours: got %d of %d", len(got), len(k.Guarded))
 	}
 }
@@ -63,16 +63,15 @@ func TestGuardable_leavesAloneWhatAWindowHoldsOrHasToLetGo(t *testing.T) {
 func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := Now()
-		long := start - hour
 		b, k := newBench(t, 1)
-		b.last.Guarded, k.FirstCalls = &long, 100
+		b.last.Guarded, k.FirstCalls = start-hour, 100
 		for i := range apisecret.Identifier(120) {
 			k.Guarded = append(k.Guarded, i+1)
 			b.on[i+1] = true
 		}
 
 		runs := 0
-		for ; *b.last.Guarded < start; runs++ {
+		for ; b.last.Guarded < start; runs++ {
 			began := time.Now()
 			if _, err := k.Reconcile(t.Context()); err != nil || runs > 20 {
 				t.Fatalf("run %d: %v", runs, err)

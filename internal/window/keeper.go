@@ -303,11 +303,7 @@ func (k *Keeper) Reconcile(ctx context.Context) (Report, error) {
 	}
 	guarded := k.guardDue(last.Guarded, now)
 	if !due && len(guarded) == 0 {
-		report := Report{}
-		if last.Open != nil {
-			report.Open = *last.Open
-		}
-		return report, nil
+		return Report{Open: last.Open}, nil
 	}
 	r := k.newRun("")
 	r.lock = rand.Text()
@@ -348,7 +344,7 @@ func (r *run) report(ctx context.Context, err error) (Report, error) {
 			report.Enabled++
 		}
 	}
-	return report, r.Table.Note(ctx, Summary{Open: &report.Open})
+	return report, r.Table.NoteOpen(ctx, report.Open)
 }
 
 // hour is in what time the guard has looked at everything.
@@ -361,10 +357,10 @@ type look struct {
 }
 
 // guardDue returns the looks that have come due since last, in their order.
-func (k *Keeper) guardDue(last *Instant, now Instant) []look {
-	since := now - 60
-	if last != nil {
-		since = max(*last, now-hour)
+func (k *Keeper) guardDue(last, now Instant) []look {
+	since := max(last, now-hour)
+	if last == 0 {
+		since = now - 60
 	}
 	var due []look
 	for at, i := range k.Guarded {
@@ -402,5 +398,5 @@ func (r *run) guard(ctx context.Context, due []look, now Instant) error {
 	if due = slices.DeleteFunc(due, tried); len(due) > 0 {
 		now = due[0].at - 1
 	}
-	return r.Table.Note(ctx, Summary{Guarded: &now})
+	return r.Table.NoteGuarded(ctx, now)
 }

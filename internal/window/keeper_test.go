@@ -159,11 +159,11 @@ func (b *bench) Lock(ctx context.Context, actor string, now, until Instant) (fre
 	return free, err
 }
 
-func (b *bench) Note(ctx context.Context, s Summary) error {
+func (b *bench) NoteOpen(context.Context, int) error { return nil }
+
+func (b *bench) NoteGuarded(ctx context.Context, until Instant) error {
 	return b.do(ctx, func() error {
-		if s.Guarded != nil {
-			b.last.Guarded = s.Guarded
-		}
+		b.last.Guarded = until
 		return nil
 	})
 }

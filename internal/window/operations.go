@@ -165,8 +165,7 @@ func (r *run) finish(ctx context.Context, id string, marked bool) (Window, *Prob
 		err = r.settle(ctx)
 	}
 	if err == nil {
-		open := r.view.countOpen(Now())
-		err = r.Table.Note(ctx, Summary{Open: &open})
+		err = r.Table.NoteOpen(ctx, r.view.countOpen(Now()))
 	}
 	if err != nil {
 		r.Log.WarnContext(ctx, "the table of windows could not be used; the reconciler goes on", "cause", err.Error())

@@ -45,16 +45,16 @@ type Table interface {
 	// time that is past. It reports whether nobody else has it.
 	Lock(ctx context.Context, actor string, now, until Instant) (bool, error)
 
-	// Note notes a summary for later runs; nothing is decided by it but when the guard
-	// goes on.
-	Note(ctx context.Context, s Summary) error
+	// NoteOpen and NoteGuarded note a part of the summary for later runs; nothing is
+	// decided by it but when the guard goes on.
+	NoteOpen(ctx context.Context, windows int) error
+	NoteGuarded(ctx context.Context, until Instant) error
 }
 
-// Summary is what a run leaves for those that find nothing due. A nil field is not
-// noted anew.
+// Summary is what runs leave for those that find nothing due.
 type Summary struct {
-	Open    *int     // windows
-	Guarded *Instant // until when the guard has looked
+	Open    int     // windows
+	Guarded Instant // until when the guard has looked; 0: it never has
 }
 
 // Key is an idempotency key that was used.

@@ -88,8 +88,7 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	h.Windows.Guarded = []apisecret.Identifier{1, 2, 3}
 	s.enabled[1], s.enabled[2] = true, true
 	h.send(t, `{"window":{"identifiers":[2],"for":"PT1H"}}`)
-	long := window.Now() - 3600
-	if err := h.Windows.Table.Note(t.Context(), window.Summary{Guarded: &long}); err != nil {
+	if err := h.Windows.Table.NoteGuarded(t.Context(), window.Now()-3600); err != nil {
 		t.Fatal(err)
 	}
 

@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -106,18 +105,12 @@ func textOf(i item, name string) string {
 	return ""
 }
 
-// numberOf returns a number; nil: there is none.
-func numberOf[N ~int | ~int64](i item, name string) *N {
-	n, ok := i[name].(*types.AttributeValueMemberN)
-	if !ok {
-		return nil
+// numberOf returns a number; 0: there is none.
+func numberOf(i item, name string) (value int64) {
+	if n, ok := i[name].(*types.AttributeValueMemberN); ok {
+		value, _ = strconv.ParseInt(n.Value, 10, 64) // all were written by number
 	}
-	value, err := strconv.ParseInt(n.Value, 10, 64)
-	if err != nil {
-		return nil
-	}
-	number := N(value)
-	return &number
+	return value
 }
 
 // Due implements window.Table.
@@ -130,7 +123,7 @@ func (t *Table) Due(ctx context.Context, now window.Instant) (found bool, last w
 	}
 	for _, one := range out.Items {
 		if textOf(one, "sk") == summary {
-			last = window.Summary{Open: numberOf[int](one, "open_windows"), Guarded: numberOf[window.Instant](one, "guarded")}
+			last = window.Summary{Open: int(numberOf(one, "open_windows")), Guarded: window.Instant(numberOf(one, "guarded"))}
 		} else {
 			found = true
 		}
@@ -183,7 +176,7 @@ func windowOf(one item) (w window.Window, _ error) {
 	if err := json.Unmarshal([]byte(textOf(one, "doc")), &w); err != nil {
 		return w, fmt.Errorf("the item %s %s is no window: %w", textOf(one, "pk"), textOf(one, "sk"), err)
 	}
-	w.Version, w.Due = aws.ToInt(numberOf[int](one, "version")), window.Instant(aws.ToInt64(numberOf[int64](one, "due")))
+	w.Version, w.Due = int(numberOf(one, "version")), window.Instant(numberOf(one, "due"))
 	w.Told, w.Closed = textOf(one, "told"), textOf(one, "pk") == closed
 	return w, nil
 }
@@ -383,18 +376,20 @@ func (t *Table) Lock(ctx context.Context, actor string, now, until window.Instan
 	return err == nil, wrap(err, "take the lock")
 }
 
-// Note implements window.Table.
-func (t *Table) Note(ctx context.Context, s window.Summary) error {
-	var set []string
-	values := item{}
-	if s.Open != nil {
-		set, values[":open"] = append(set, "open_windows = :open"), number(*s.Open)
-	}
-	if s.Guarded != nil {
-		set, values[":guarded"] = append(set, "guarded = :guarded"), number(*s.Guarded)
-	}
+// NoteOpen implements window.Table.
+func (t *Table) NoteOpen(ctx context.Context, windows int) error {
+	return t.note(ctx, "open_windows", int64(windows))
+}
+
+// NoteGuarded implements window.Table.
+func (t *Table) NoteGuarded(ctx context.Context, until window.Instant) error {
+	return t.note(ctx, "guarded", int64(until))
+}
+
+func (t *Table) note(ctx context.Context, name string, n int64) error {
 	_, err := t.DynamoDB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.Name, Key: keyOf(due, summary), UpdateExpression: aws.String("SET " + strings.Join(set, ", ")), ExpressionAttributeValues: values,
+		TableName: &t.Name, Key: keyOf(due, summary),
+		UpdateExpression: aws.String("SET " + name + " = :n"), ExpressionAttributeValues: item{":n": number(n)},
 	})
 	return wrap(err, "note a summary")
 }

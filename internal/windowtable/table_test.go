@@ -50,7 +50,7 @@ func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
 	if len(list) != 7 || list[3].Version != 1 || list[3].Due != 300 || len(list[3].Leases) != 2 {
 		t.Errorf("got %+v", list)
 	}
-	if err != nil || err2 != nil || before || !now || last.Open != nil {
+	if err != nil || err2 != nil || before || !now || last.Open != 0 {
 		t.Errorf("due: got %t, %t, %+v, %v, %v", before, now, last, err, err2)
 	}
 }
@@ -199,17 +199,14 @@ func TestLock_isHeldUntilItExpires(t *testing.T) {
 func TestNote_isReadWithWhatIsDue(t *testing.T) {
 	table, server := windowtest.Start(t)
 	ctx := t.Context()
-	open, guarded := 3, window.Instant(77)
-	for _, s := range []window.Summary{{Open: &open}, {Guarded: &guarded}} {
-		if err := table.Note(ctx, s); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(table.NoteOpen(ctx, 3), table.NoteGuarded(ctx, 77)); err != nil {
+		t.Fatal(err)
 	}
 	before := len(server.Requests())
 
 	due, last, err := table.Due(ctx, 1000)
 
-	if due || err != nil || *last.Open != 3 || *last.Guarded != 77 {
+	if due || err != nil || last != (window.Summary{Open: 3, Guarded: 77}) {
 		t.Errorf("got %t, %+v, %v", due, last, err)
 	}
 	if got := server.Requests()[before:]; !slices.Equal(got, []string{"Query"}) {
