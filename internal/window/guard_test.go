@@ -1,11 +1,13 @@
 package window
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 )
 
@@ -92,6 +94,32 @@ func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 			if on {
 				t.Errorf("%d is still enabled", i)
 			}
+		}
+	})
+}
+
+// still is a Segura whose pace lets nothing begin.
+type still struct{ rounds int }
+
+func (s *still) Call(_ context.Context, calls []activation.Call) []activation.Done {
+	s.rounds++
+	all := make([]activation.Done, len(calls))
+	for at := range all {
+		all[at].Item = failed(apisecret.DeadlineExceeded, 0)
+	}
+	return all
+}
+
+func TestReconcile_waitsWhereThePaceLetsNothingBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		s := &still{}
+		b.live["w"], k.Caller = Opened("w", Now(), Now()+3600, []apisecret.Identifier{1}), s
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+
+		if _, _ = k.Reconcile(ctx); s.rounds < 2 || s.rounds > 12 {
+			t.Errorf("got %d rounds in a minute, want one in ten seconds, and some more at the end", s.rounds)
 		}
 	})
 }
