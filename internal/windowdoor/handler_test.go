@@ -102,8 +102,25 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	if s.told != 2 {
 		t.Errorf("got %d audit lines, want one of the window and one of the drift", s.told)
 	}
-	if !strings.Contains(again, `"drift":0`) || s.calls != calls {
-		t.Errorf("again: got %s, and %d calls", again, s.calls-calls)
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":0}`; again != want || s.calls != calls {
+		t.Errorf("again: got %s, and %d calls, want %s", again, s.calls-calls, want)
+	}
+}
+
+func TestReconcile_leavesTheWorkToWhoeverHasTheLock(t *testing.T) {
+	h, s, _ := newHandler(t)
+	s.down = true
+	h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+	s.down = false
+	calls, now := s.calls, window.Now()
+	if free, err := h.Windows.Table.Lock(t.Context(), "another", now, now+60); !free || err != nil {
+		t.Fatal(free, err)
+	}
+
+	got := h.send(t, `{"reconcile":true}`)
+
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":0}`; got != want || s.calls != calls {
+		t.Errorf("got %s and %d calls, want %s and none", got, s.calls-calls, want)
 	}
 }
 

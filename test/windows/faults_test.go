@@ -144,7 +144,16 @@ type step func(*scene)
 func steps(all ...step) []step { return all }
 
 func TestWindows(t *testing.T) {
-	s, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: bootstraps, Segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 48 * time.Hour}})
+	scratch := t.TempDir()
+	overlay, err := stage.ClockOverlay(t.Context(), scratch, stage.Window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := stage.Build(t.Context(), scratch, stage.BuildOptions{Overlay: overlay}, stage.Window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: built, Segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 48 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +162,7 @@ func TestWindows(t *testing.T) {
 	table := windowtest.Connect(t, s.Tables)
 	cast := make([]*player, copies)
 	for at := range cast {
-		cast[at] = startPlayer(t, s, at)
+		cast[at] = startPlayer(t, s, at, filepath.Join(scratch, fmt.Sprint("clock", at)))
 	}
 	for at, fault := range rows {
 		t.Run(fault.name, func(t *testing.T) {
@@ -164,10 +173,10 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
+func startPlayer(t *testing.T, s *stage.Stack, at int, clock string) *player {
 	t.Helper()
 	p := &player{}
-	p.clock.Socket = filepath.Join(scratch, fmt.Sprint("clock", at))
+	p.clock.Socket = clock
 	env := map[string]string{
 		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_MAX_CONCURRENCY": "32", "AWS_MAX_ATTEMPTS": "1",
 		"SEGURA_ALLOWED_IDENTIFIERS": "",

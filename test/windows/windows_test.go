@@ -5,8 +5,10 @@ package windows
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
+	"testing"
 
 	"segura-enable/internal/window"
 	"segura-enable/simulated/dynamodb"
@@ -340,4 +342,16 @@ func lists(w *scene) {
 func checks(w *scene) {
 	inv := w.invoke(map[string]bool{"check": true})
 	w.require("check", strings.Contains(string(inv.Payload), `{"name":"table","outcome":"passed"`), true)
+}
+
+func TestFunctions_onlyThatForWindowsLinksDynamoDB(t *testing.T) {
+	for function, want := range map[string]bool{"api": false, "event": false, "window": true} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../../functions/"+function).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(out), "/service/dynamodb"); got != want {
+			t.Errorf("functions/%s links DynamoDB: %t, want %t", function, got, want)
+		}
+	}
 }
