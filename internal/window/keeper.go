@@ -358,10 +358,7 @@ type look struct {
 
 // guardDue returns the looks that have come due since last, in their order.
 func (k *Keeper) guardDue(last, now Instant) []look {
-	since := max(last, now-hour)
-	if last == 0 {
-		since = now - 60
-	}
+	since := cmp.Or(last, now-60)
 	var due []look
 	for at, i := range k.Guarded {
 		offset := Instant(at * hour / len(k.Guarded)) // within each hour
