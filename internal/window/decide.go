@@ -23,11 +23,11 @@ type Target struct {
 
 // Actor is one run of one function.
 type Actor struct {
-	ID     string  // of this round
-	LandBy Instant // of the calls of this round
-	Limit  int     // how many calls this round may have
-	Window string  // the only one that it plans for; empty: all
-	Before View    // the read before the one that is decided by
+	ID     string         // of this round
+	LandBy Instant        // of the calls of this round
+	Limit  int            // how many calls this round may have
+	Window string         // the only one that it plans for; empty: all
+	Over   map[string]int // turns of the windows that the read before the one that is decided by found over
 
 	// Tried are the calls that this run has made before; true: it succeeded, but an
 	// opposite call was under way.
@@ -36,8 +36,8 @@ type Actor struct {
 
 // knowsOver reports whether the window was over before the read that is decided by began.
 func (a Actor) knowsOver(w *Window) bool {
-	before := a.Before.windows[w.ID]
-	return before != nil && before.Over && before.Turn == w.Turn
+	turn, known := a.Over[w.ID]
+	return known && turn == w.Turn
 }
 
 // Plan returns the windows that are to be written before any call, each as it is to

@@ -106,7 +106,7 @@ func (r *run) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Before, r.view = r.view, NewView(windows)
+	r.Over, r.view = r.view.over(), NewView(windows)
 	return nil
 }
 

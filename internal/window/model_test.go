@@ -361,10 +361,10 @@ func (s *search) views(a *actor) View {
 
 func (s *search) plan(w *world, a *actor, now Instant) {
 	s.mark(w, a)
-	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Before: View{windows: map[string]*Window{}}}
+	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Over: map[string]int{}}
 	for at, turn := range a.over[:placeGuard] {
 		if turn > 0 {
-			actor.Before.windows[names[at]] = &Window{Over: true, Turn: int(turn - 1)}
+			actor.Over[names[at]] = int(turn - 1)
 		}
 	}
 	var list []Window

@@ -145,7 +145,7 @@ var mutants = []struct {
 	}), ""},
 	{"keep by a look from before the end was written", func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			a.Before = v
+			a.Over = v.over()
 			return v.Plan(now, a)
 		}
 	}, "closing both"},

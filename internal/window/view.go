@@ -41,6 +41,17 @@ func NewView(windows []Window) View {
 	return v
 }
 
+// over returns the turns of the windows that are over, by their ids.
+func (v View) over() map[string]int {
+	turns := map[string]int{}
+	for id, w := range v.windows {
+		if w.Over {
+			turns[id] = w.Turn
+		}
+	}
+	return turns
+}
+
 // underWay reports whether a call of the kind may still land, whoever's.
 func (v View) underWay(kind apisecret.Action, i apisecret.Identifier, now Instant) bool {
 	return slices.ContainsFunc(v.marks[i], func(m *Mark) bool { return m.Kind == kind && now < m.LandBy })
