@@ -85,8 +85,15 @@ func (h *Handler) send(t *testing.T, document string) string {
 
 func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	h, s, _ := newHandler(t)
-	h.Windows.Guarded = []apisecret.Identifier{1, 2, 3}
-	s.enabled[1], s.enabled[2] = true, true
+	h.Windows.Guarded = []apisecret.Identifier{1, 2, 3, 4}
+	s.enabled[1], s.enabled[2], s.enabled[4] = true, true, true
+	now := window.Now()
+	ending := window.Opened(window.NewID(time.Now()), now-60, now-1, []apisecret.Identifier{4})
+	ending.Leases[0].State = window.Enabled // and so many are at it that nobody else may be
+	ending.Marks = slices.Repeat([]window.Mark{{Actor: "another", Kind: apisecret.Disable, LandBy: now + 60, Identifiers: []apisecret.Identifier{4}}}, 5)
+	if err := h.Windows.Table.Write(t.Context(), ending, nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	h.send(t, `{"window":{"identifiers":[2],"for":"PT1H"}}`)
 	if err := h.Windows.Table.NoteGuarded(t.Context(), window.Now()-3600); err != nil {
 		t.Fatal(err)
@@ -96,13 +103,13 @@ func TestReconcile_theGuardDisablesWhatNoWindowHolds(t *testing.T) {
 	calls := s.calls
 	again := h.send(t, `{"reconcile":true}`)
 
-	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":1}`; got != want || s.enabled[1] || !s.enabled[2] {
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":1,"failed":0,"drift":1}`; got != want || s.enabled[1] || !s.enabled[2] || !s.enabled[4] {
 		t.Errorf("got %s, want %s; enabled: %v", got, want, s.enabled)
 	}
 	if s.told != 2 {
 		t.Errorf("got %d audit lines, want one of the window and one of the drift", s.told)
 	}
-	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":0,"failed":0,"drift":0}`; again != want || s.calls != calls {
+	if want := `{"open":1,"enabled":0,"disabled":0,"overdue":1,"failed":0,"drift":0}`; again != want || s.calls != calls {
 		t.Errorf("again: got %s, and %d calls, want %s", again, s.calls-calls, want)
 	}
 }
