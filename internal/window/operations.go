@@ -24,10 +24,6 @@ func invalid(err error) *Problem {
 	return problem(apisecret.InvalidRequest, "The request cannot be understood: "+err.Error()+".")
 }
 
-func notThere() *Problem {
-	return problem(apisecret.WindowNotFound, "There is no window with this id.")
-}
-
 // unavailable returns the problem of a table that could not be used, and logs its cause.
 func (k *Keeper) unavailable(ctx context.Context, err error) *Problem {
 	k.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
@@ -175,14 +171,15 @@ func (r *run) finish(ctx context.Context, id string, marked bool) (Window, *Prob
 
 // Find returns a window.
 func (k *Keeper) Find(ctx context.Context, id string) (Window, *Problem) {
-	if !IsID(id) {
-		return Window{}, notThere()
+	w, err := Window{}, ErrNotFound
+	if IsID(id) {
+		w, err = k.Table.Find(ctx, id)
 	}
-	switch w, err := k.Table.Find(ctx, id); {
+	switch {
 	case errors.Is(err, ErrNotFound):
-		return Window{}, notThere()
+		return w, problem(apisecret.WindowNotFound, "There is no window with this id.")
 	case err != nil:
-		return Window{}, k.unavailable(ctx, err)
+		return w, k.unavailable(ctx, err)
 	default:
 		return w, nil
 	}

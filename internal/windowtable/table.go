@@ -277,11 +277,7 @@ func (w *write) key(k *window.Key, usedFor string) {
 	}
 	i := keyOf(keys+k.Name, "key")
 	i["content"], i["used_for"], i["expires"] = text(k.Content), text(usedFor), number(k.Expires)
-	if k.Replaces == "" {
-		w.put(i, aws.String(absent), nil)
-	} else {
-		w.put(i, aws.String(absent+" OR used_for = :replaces"), item{":replaces": text(k.Replaces)})
-	}
+	w.put(i, aws.String(absent+" OR used_for = :replaces"), item{":replaces": text(k.Replaces)})
 }
 
 // commit writes all or nothing. Where the SDK repeats what was not confirmed, DynamoDB
