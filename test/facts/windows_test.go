@@ -111,7 +111,7 @@ func eventPaths(t *testing.T, h *windowdoor.Handler) map[string]string {
 	t.Helper()
 	table, _ := h.Windows.Table.(*windowtable.Table)
 	w := window.Opened("told", window.Now(), window.Now()+60, []apisecret.Identifier{5})
-	if err := table.Create(t.Context(), w, nil); err != nil {
+	if err := table.Write(t.Context(), w, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	out, err := table.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
