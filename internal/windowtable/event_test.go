@@ -142,7 +142,7 @@ func sizeOf(value types.AttributeValue) int {
 
 // A window that no item holds would never end: everything that a window can have is in
 // this one, and its end is told to the readers of the stream too.
-func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
+func TestWrite_theLargestWindowFitsAnItem(t *testing.T) {
 	const arn = 2048 // characters that AWS allows one
 	wide, long := strings.Repeat("\u0001", apisecret.MaxReason), strings.Repeat("a", arn)
 	w := window.Window{
