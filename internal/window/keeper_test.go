@@ -286,3 +286,16 @@ func TestKeeper_comesRightWhateverHappensAtTheSameTime(t *testing.T) {
 		t.Errorf("got %d calls in 200 worlds, want thousands", calls)
 	}
 }
+
+func TestChange_leavesAWindowThatIsClosedMeanwhileAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		b.closed["w"] = Window{ID: "w", Version: 3, Closed: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+
+		if err := k.change(ctx, Window{ID: "w", Version: 1}, func(w *Window) *Window { return w }); err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
+}
