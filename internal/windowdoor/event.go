@@ -74,28 +74,16 @@ type command struct {
 }
 
 // inDetails are the fields that are read in a detail: what opens, extends or closes a
-// window.
+// window. The rest is someone else's, unless it is one of them in other letter case.
 var inDetails = []string{"window", "extend", "close", "idempotency_key"}
-
-// ours returns a detail's members that are no one else's. One that is ours but for its
-// letter case is an error.
-func ours(members []strictjson.Member) (list []strictjson.Member, _ error) {
-	for _, m := range members {
-		switch {
-		case slices.Contains(inDetails, m.Name):
-			list = append(list, m)
-		case slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) }):
-			return nil, unknownField(m)
-		}
-	}
-	return list, nil
-}
 
 // readCommand reads a document.
 func readCommand(data []byte, inDetail bool) (c command, err error) {
 	members, err := strictjson.Object(data)
-	if err == nil && inDetail {
-		members, err = ours(members)
+	if inDetail {
+		members = slices.DeleteFunc(members, func(m strictjson.Member) bool {
+			return !slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) })
+		})
 	}
 	if err != nil {
 		return command{}, err
@@ -119,7 +107,7 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 			reason = new(string)
 			*reason, err = apisecret.ReadReason(m.Value)
 		default:
-			return command{}, unknownField(m)
+			return command{}, fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 		}
 		if err != nil {
 			return command{}, fmt.Errorf("%s: %w", strictjson.Quote(m.Name), err)
@@ -129,10 +117,6 @@ func readCommand(data []byte, inDetail bool) (c command, err error) {
 		}
 	}
 	return c, c.complete(key, reason)
-}
-
-func unknownField(m strictjson.Member) error {
-	return fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 }
 
 // readCheck reads the wish for a self-check.
