@@ -242,6 +242,7 @@ BENCH ?=
 .PHONY: bench
 bench: $(SUPERVISE) ## Measure the functions beside their peers, as whole processes, on Linux; RUNS=40, BENCH=whole or shares: one part
 	$(call title,bench)
+	CGO_ENABLED=0 exec $(SUPERVISE) $(GO) run -trimpath ./test/bench/cmd/segura-bench -runs '$(RUNS)' -only '$(BENCH)' -python '$(PYTHON),.venv/bin/python' -out test/bench
 
 .PHONY: fmt
 fmt: ## Format the Go code

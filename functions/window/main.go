@@ -40,7 +40,7 @@ func main() {
 	lambda.Start(&windowdoor.Handler{
 		Windows: &window.Keeper{
 			Table:          &windowtable.Table{DynamoDB: client, Name: settings.Table, Retention: time.Duration(settings.RetentionDays) * day},
-			Caller:         windowdoor.Caller{Runner: parts.Runner},
+			Caller:         parts.Runner,
 			Longest:        settings.Longest,
 			AttemptTimeout: parts.Config.AttemptTimeout,
 			Allowed:        parts.Config.AllowedIdentifiers,

@@ -12,10 +12,8 @@ import (
 //	read them again       -> Decide -> call Segura
 //	                      -> Apply, to each window as it is then -> write
 //
-// and all three are pure functions of what was read and the time. Two rules carry it:
-// an actor writes what it is about to do before it reads what others are about to
-// do, so that of two that cross, one at least sees the other; and a call only counts
-// if no call of the opposite kind may have been under way when it was decided.
+// and all three are pure functions of what was read and the time. docs/window-protocol.md
+// says why that is enough.
 
 // Target is a call that may be wanted: one action for one API secret.
 type Target struct {
@@ -25,26 +23,15 @@ type Target struct {
 
 // Actor is one run of one function.
 type Actor struct {
-	ID     string
-	LandBy Instant // of the calls of this round
-	Limit  int     // how many calls this round may have
+	ID     string         // of this round
+	LandBy Instant        // of the calls of this round
+	Limit  int            // how many calls this round may have
+	Window string         // the only one that it plans for; empty: all
+	Over   map[string]int // turns of the windows that the read before the one that is decided by found over
 
 	// Tried are the calls that this run has made before; true: it succeeded, but an
 	// opposite call was under way.
 	Tried map[Target]bool
-
-	// Over are the windows that an earlier read of this run found over, each with its
-	// turn then.
-	Over map[string]int
-}
-
-// Learn notes which windows are over.
-func (v View) Learn(over map[string]int) {
-	for id, w := range v.windows {
-		if w.Over {
-			over[id] = w.Turn
-		}
-	}
 }
 
 // knowsOver reports whether the window was over before the read that is decided by began.
@@ -53,55 +40,114 @@ func (a Actor) knowsOver(w *Window) bool {
 	return known && turn == w.Turn
 }
 
-// Plan returns the windows in scope that are to be written before any call, each as
-// it is to be: over if its time is, with what needs no call settled, and with the
-// actor's mark of the calls to come. A nil scope has all windows in it. again says that
-// another look is needed, though there may be nothing to write.
-func (v View) Plan(now Instant, a Actor, scope func(*Window) bool) (changed []Window, again bool) {
+// Plan returns the windows that are to be written before any call, each as it is to
+// be: over if its time is, with what needs no call settled, and with the actor's mark of
+// the calls to come. again says that another look is needed, though there may be
+// nothing to write.
+func (v View) Plan(now Instant, a Actor) (changed []Window, again bool) {
 	chosen := map[Target]bool{}
 	for _, before := range v.inOrder(now) {
-		if before.ID == GuardID || scope != nil && !scope(before) || !before.over(now) && !before.begun(now) {
+		if before.ID == GuardID || a.Window != "" && a.Window != before.ID || !before.over(now) && !before.begun(now) {
 			continue
 		}
 		w := before.clone()
-		altered := w.dropExpired(now)
+		w.dropExpired(now)
 		if w.over(now) {
-			altered = w.finish() || altered
-			settled, look := v.planEnd(&w, now, a, chosen)
-			altered, again = altered || settled, again || look
+			w.setOver(true)
+			again = v.planEnd(&w, now, a, chosen) || again
 		} else {
-			altered = v.planBeginning(&w, now, a, chosen) || altered
+			v.planBeginning(&w, now, a, chosen)
 		}
-		if altered {
+		if w.altered {
 			changed = append(changed, w)
 		}
 	}
 	return changed, again
 }
 
-// finish makes the window over, if it is not yet.
-func (w *Window) finish() bool {
-	if w.Over {
-		return false
+// setOver makes the window over or not. The audit log tells anew of what is tried from now
+// on: it is the opposite of what was tried before.
+func (w *Window) setOver(over bool) {
+	if w.Over == over {
+		return
 	}
-	w.Over = true
-	w.turn()
-	return true
-}
-
-// turn notes that Over has changed. The audit log tells anew of what is tried from now on:
-// it is the opposite of what was tried before.
-func (w *Window) turn() {
+	w.Over, w.altered = over, true
 	w.Turn++
 	for at := range w.Leases {
 		w.Leases[at].Told = 0
 	}
 }
 
+// settle gives a lease a state.
+func (w *Window) settle(l *Lease, s LeaseState, now Instant) {
+	l.State, l.At, l.Carry = s, now, false
+	w.altered = true
+}
+
+// Opened returns a new window that has done nothing yet.
+func Opened(id string, from, until Instant, identifiers []apisecret.Identifier) Window {
+	w := Window{ID: id, From: from, Until: until, Leases: make([]Lease, len(identifiers))}
+	for at, i := range identifiers {
+		w.Leases[at] = Lease{Identifier: i, State: Pending}
+	}
+	return w
+}
+
+// begin marks what the actor is about to enable.
+func (w *Window) begin(a Actor, list []apisecret.Identifier) {
+	w.altered = w.altered || !w.Begun
+	w.Begun = true
+	w.mark(a, apisecret.Enable, list)
+}
+
+// Extend returns the window, which nobody has closed, with a later end. What a disabling
+// of ours may have undone is enabled again; what is enabled stays as it is, without a call.
+func (w *Window) Extend(until Instant) Window {
+	after := w.clone()
+	after.Until = until
+	after.Extended++
+	if !after.Over {
+		return after
+	}
+	after.setOver(false)
+	for at := range after.Leases {
+		l := &after.Leases[at]
+		switch {
+		case l.State == Kept:
+			l.State, l.At, l.Carry = Pending, 0, true
+		case l.State == Disabled, l.State == NeverEnabled, l.holds() && (l.Undone || l.Off):
+			l.State, l.At, l.Fault = Pending, 0, nil
+		}
+		l.Undone, l.Off = false, false
+	}
+	return after
+}
+
+// End returns the window closed by somebody before its time, or as it is if it is
+// over already. What never began is never enabled.
+func (w *Window) End(now Instant, by Change) Window {
+	after := w.clone()
+	after.dropExpired(now)
+	if after.Ended == nil {
+		after.Ended = &by
+	}
+	after.setOver(true)
+	for at := range after.Leases {
+		if l := &after.Leases[at]; after.neverBegun(l) {
+			after.settle(l, NeverEnabled, now)
+		}
+	}
+	return after
+}
+
+// neverBegun reports whether no call for the lease can have been begun.
+func (w *Window) neverBegun(l *Lease) bool {
+	return l.State == Pending && !l.Begun && !w.enabling(l.Identifier, "")
+}
+
 // dropExpired takes away marks whose calls have landed or never will. What they may
 // have done stays with the leases.
-func (w *Window) dropExpired(now Instant) bool {
-	before := len(w.Marks)
+func (w *Window) dropExpired(now Instant) {
 	w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool {
 		if now < m.LandBy {
 			return false
@@ -111,31 +157,27 @@ func (w *Window) dropExpired(now Instant) bool {
 				l.Begun, l.Landed = true, true
 			}
 		}
+		w.altered = true
 		return true
 	})
-	return len(w.Marks) < before
 }
 
 // planEnd settles what needs no call at the end of the window, and marks the rest.
 //
 // An API secret is kept for a window that answers for it, and only if that was read after
 // this one was over: of two that end together, each could be kept for the other's sake.
-func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered, again bool) {
+func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (again bool) {
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
 		switch {
 		case !l.holds():
-		case l.Standing == Pending && !l.Begun && !w.enabling(l.Identifier, ""):
-			l.settle(NeverEnabled, now)
-			altered = true
+		case w.neverBegun(l):
+			w.settle(l, NeverEnabled, now)
+		case v.answered(l.Identifier, now) && !a.knowsOver(w):
+			again = true
 		case v.answered(l.Identifier, now):
-			if !a.knowsOver(w) {
-				again = true
-				continue
-			}
-			l.settle(Kept, now)
-			altered = true
+			w.settle(l, Kept, now)
 		case v.wanted(l.Identifier, now):
 			// Whoever holds it is about to enable it, and answers for it then.
 		case a.choose(v, Target{l.Identifier, apisecret.Disable}, now, w, chosen):
@@ -143,21 +185,20 @@ func (v View) planEnd(w *Window, now Instant, a Actor, chosen map[Target]bool) (
 			mark = append(mark, l.Identifier)
 		}
 	}
-	return w.mark(a, apisecret.Disable, mark) || altered, again
+	w.mark(a, apisecret.Disable, mark)
+	return again
 }
 
 // planBeginning marks what is to be enabled.
-func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]bool) (altered bool) {
+func (v View) planBeginning(w *Window, now Instant, a Actor, chosen map[Target]bool) {
 	var mark []apisecret.Identifier
 	for at := range w.Leases {
 		l := &w.Leases[at]
-		if l.Standing == Pending && a.choose(v, Target{l.Identifier, apisecret.Enable}, now, w, chosen) {
+		if l.State == Pending && a.choose(v, Target{l.Identifier, apisecret.Enable}, now, w, chosen) {
 			mark = append(mark, l.Identifier)
 		}
 	}
-	altered = !w.Begun
-	w.Begun = true
-	return w.mark(a, apisecret.Enable, mark) || altered
+	w.begin(a, mark)
 }
 
 // choose reports whether the call is to be made in this round, and notes it.
@@ -175,52 +216,34 @@ func (a Actor) choose(v View, t Target, now Instant, w *Window, chosen map[Targe
 	return true
 }
 
-// PlanGuard returns the guard's pseudo-window with a mark of those identifiers that no
-// window holds or has yet to let go of; nil if there are none.
-func (v View) PlanGuard(now Instant, a Actor, guarded []apisecret.Identifier) *Window {
+// PlanGuard returns the guard's pseudo-window with a mark of the identifiers, each of
+// which is guardable; nothing, if there are none or too many marks.
+func (v View) PlanGuard(now Instant, a Actor, list []apisecret.Identifier) []Window {
 	w := Window{ID: GuardID, Over: true, Begun: true}
 	if before := v.windows[GuardID]; before != nil {
 		w = before.clone()
 	}
 	w.dropExpired(now)
-	var mark []apisecret.Identifier
-	for _, i := range guarded {
-		busy := slices.ContainsFunc(v.places[i], func(p place) bool { return p.window.begun(now) && p.lease.holds() })
-		if !busy && len(w.Marks) < maxMarks {
-			mark = append(mark, i)
-		}
-	}
-	if !w.mark(a, apisecret.Disable, mark) {
+	if len(w.Marks) >= maxMarks || len(list) == 0 {
 		return nil
 	}
-	return &w
+	w.mark(a, apisecret.Disable, list)
+	return []Window{w}
 }
 
-func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) bool {
-	if len(list) == 0 {
-		return false
+func (w *Window) mark(a Actor, kind apisecret.Action, list []apisecret.Identifier) {
+	if len(list) > 0 {
+		w.Marks, w.altered = append(w.Marks, Mark{Actor: a.ID, Kind: kind, LandBy: a.LandBy, Identifiers: list}), true
 	}
-	w.Marks = append(w.Marks, Mark{Actor: a.ID, Kind: kind, LandBy: a.LandBy, Identifiers: list})
-	return true
-}
-
-func (l *Lease) settle(s Standing, now Instant) {
-	l.Standing, l.At, l.Carry = s, now, false
 }
 
 // Call is a call that is to be made now, on behalf of one or more windows.
 type Call struct {
 	Target
-	Settles bool    // no opposite call may be under way, so that its success is final
-	Before  Instant // it is not begun at this time or later; 0: no such limit
-	Window  *Window // for whose sake: of several the one with the latest end; nil: the guard's
-	Parts   []Part
-}
-
-// Part is a window that the call is made for.
-type Part struct {
-	ID   string
-	Turn int
+	Settles bool           // no opposite call may be under way, so that its success is final
+	Before  Instant        // it is not begun at this time or later; 0: no such limit
+	Window  *Window        // for whose sake: of several the one with the latest end; nil: the guard's
+	Turns   map[string]int // of all windows that it is made for, by their ids
 }
 
 // Outcome is what became of a mark's identifier.
@@ -240,10 +263,9 @@ type Outcomes map[string][]Outcome
 
 // Decide returns the calls to be made of those that the actor has marked, and what
 // becomes of the others. The view is one that was read after the marks were written.
-func (v View) Decide(now Instant, actor string) ([]Call, Outcomes) {
-	outcomes := Outcomes{}
+func (v View) Decide(now Instant, actor string) (list []*Call, outcomes Outcomes) {
+	outcomes = Outcomes{}
 	calls := map[Target]*Call{}
-	var order []Target
 	for _, w := range v.inOrder(now) {
 		for _, m := range w.Marks {
 			if m.Actor != actor {
@@ -256,42 +278,37 @@ func (v View) Decide(now Instant, actor string) ([]Call, Outcomes) {
 					continue
 				}
 				if calls[t] == nil {
-					calls[t] = &Call{Target: t, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
-					order = append(order, t)
+					calls[t] = &Call{Target: t, Turns: map[string]int{}, Settles: !v.underWay(t.Action.Opposite(), t.Identifier, now)}
+					list = append(list, calls[t])
 				}
 				calls[t].add(w)
 			}
 		}
 	}
-	list := make([]Call, 0, len(order))
-	for _, t := range order {
-		list = append(list, *calls[t])
-	}
-	slices.SortStableFunc(list, func(a, b Call) int { return a.urgency() - b.urgency() })
+	slices.SortStableFunc(list, func(a, b *Call) int { return a.urgency() - b.urgency() })
 	return list, outcomes
 }
 
 // decideOne reports whether the call is to be made for the window's sake, or else
 // what becomes of it without.
 func (v View) decideOne(w *Window, t Target, now Instant) (o Outcome, call bool) {
-	o = Outcome{Target: t, Turn: w.Turn, Skipped: true}
+	skipped := Outcome{Target: t, Turn: w.Turn, Skipped: true}
 	if t.Action == apisecret.Disable {
-		return o, !v.held(t.Identifier, now)
+		return skipped, !v.held(t.Identifier, now)
 	}
-	l := w.lease(t.Identifier)
-	if l == nil || l.Standing != Pending || w.over(now) {
-		return o, false
+	switch l := w.lease(t.Identifier); {
+	case l == nil || l.State != Pending || w.over(now):
+		return skipped, false
+	case v.handsOver(w, l, now):
+		return Outcome{Target: t, Turn: w.Turn, Taken: true}, false
+	default:
+		return skipped, true
 	}
-	if v.handsOver(w, l, now) {
-		o.Skipped, o.Taken = false, true
-		return o, false
-	}
-	return o, true
 }
 
 // add makes the call one for the window's sake too.
 func (c *Call) add(w *Window) {
-	c.Parts = append(c.Parts, Part{w.ID, w.Turn})
+	c.Turns[w.ID] = w.Turn
 	if w.ID == GuardID {
 		return
 	}
@@ -318,18 +335,17 @@ func (c *Call) urgency() int {
 // Report adds what came of the call to the outcomes of its windows.
 func (c *Call) Report(to Outcomes, o Outcome) {
 	o.Target, o.Settles = c.Target, c.Settles
-	for _, part := range c.Parts {
-		o.Turn = part.Turn
-		to[part.ID] = append(to[part.ID], o)
+	for id, turn := range c.Turns {
+		o.Turn = turn
+		to[id] = append(to[id], o)
 	}
 }
 
 // Apply returns the window with the outcomes in it, whatever has happened to it since
-// they were decided on, and whether anything changed. To apply twice changes nothing
-// more.
-func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) (Window, bool) {
+// they were decided on. To apply twice changes nothing more.
+func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) Window {
 	after := w.clone()
-	altered := after.dropExpired(now)
+	after.dropExpired(now)
 	gone := map[Target]bool{}
 	for at := range outcomes {
 		o := &outcomes[at]
@@ -340,78 +356,59 @@ func (w *Window) Apply(now Instant, actor string, outcomes []Outcome) (Window, b
 			l.apply(&after, now, actor, o)
 		}
 	}
-	after.unmark(actor, gone)
-	return after, altered || len(outcomes) > 0
-}
-
-// unmark takes targets out of the actor's marks.
-func (w *Window) unmark(actor string, gone map[Target]bool) {
-	w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool { return m.Actor == actor && m.without(gone) == nil })
-	for at := range w.Marks {
-		if m := &w.Marks[at]; m.Actor == actor {
-			m.Identifiers = m.without(gone)
+	for at := range after.Marks {
+		if m := &after.Marks[at]; m.Actor == actor {
+			m.Identifiers = slices.DeleteFunc(m.Identifiers, func(i apisecret.Identifier) bool { return gone[Target{i, m.Kind}] })
 		}
 	}
-}
-
-func (m Mark) without(gone map[Target]bool) []apisecret.Identifier {
-	var left []apisecret.Identifier
-	for _, i := range m.Identifiers {
-		if !gone[Target{i, m.Kind}] {
-			left = append(left, i)
-		}
-	}
-	return left
+	after.Marks = slices.DeleteFunc(after.Marks, func(m Mark) bool { return len(m.Identifiers) == 0 })
+	return after
 }
 
 func (l *Lease) apply(w *Window, now Instant, actor string, o *Outcome) {
-	if o.Skipped {
-		return
-	}
 	if o.Told && o.Turn == w.Turn {
 		l.Told = now
 	}
-	if o.Action == apisecret.Enable {
-		l.applyEnable(w, now, actor, o)
-		return
-	}
-	if !l.holds() || o.Turn != w.Turn {
-		return // resolved by another, or extended meanwhile: Undone has it enabled again
-	}
-	l.Fault = faultOf(o.Item.Error)
-	gone := o.Item.Error != nil && o.Item.Error.Code == apisecret.NotFound
 	switch {
-	case o.Item.Error != nil && !gone:
-	case o.Settles:
-		l.settle(Disabled, now)
-	default:
-		l.Off = true
+	case o.Skipped:
+	case o.Action == apisecret.Enable:
+		l.applyEnable(w, now, actor, o)
+	case l.holds() && o.Turn == w.Turn: // neither resolved by another, nor extended meanwhile: Undone has it enabled again
+		l.Fault = faultOf(o.Item.Error)
+		switch {
+		case !disabled(o.Item):
+		case o.Settles:
+			w.settle(l, Disabled, now)
+		default:
+			l.Off = true
+		}
 	}
+}
+
+// disabled reports whether a disabling that ended like this has left the API secret
+// disabled: one that is not there counts.
+func disabled(item apisecret.Item) bool {
+	return item.Error == nil || item.Error.Code == apisecret.NotFound
 }
 
 func (l *Lease) applyEnable(w *Window, now Instant, actor string, o *Outcome) {
 	failure := o.Item.Error
-	late := o.Turn != w.Turn || w.Over || l.Standing != Pending
-	refused := failure != nil && (failure.Code == apisecret.NotFound || failure.Code == apisecret.AccessDenied) &&
-		!o.Open && !l.Landed && !w.enabling(l.Identifier, actor)
 	if o.Item.Attempts > 0 || o.Open {
 		l.Begun = true
 		l.Landed = l.Landed || failure == nil || o.Open
 	}
+	if o.Turn != w.Turn || w.Over || l.State != Pending {
+		return // a disabling may have been begun since it was decided on
+	}
+	l.Fault = faultOf(failure)
 	switch {
-	case late: // a disabling may have been begun since it was decided on
 	case o.Taken:
-		l.Begun, l.Landed, l.Fault = true, true, nil
-		l.settle(Enabled, now)
+		l.Begun, l.Landed = true, true
+		w.settle(l, Enabled, now)
 	case failure == nil && o.Settles:
-		l.Fault = nil
-		l.settle(Enabled, now)
-	case failure == nil:
-		l.Fault = nil
-	case refused:
-		l.Fault = faultOf(failure)
-		l.settle(Failed, now)
-	default:
-		l.Fault = faultOf(failure)
+		w.settle(l, Enabled, now)
+	case failure == nil || failure.Code != apisecret.NotFound && failure.Code != apisecret.AccessDenied:
+	case !o.Open && !l.Landed && !w.enabling(l.Identifier, actor):
+		w.settle(l, Failed, now)
 	}
 }

@@ -20,7 +20,7 @@ type Shown struct {
 // ShownIdentifier is an identifier in a window.
 type ShownIdentifier struct {
 	Identifier apisecret.Identifier `json:"identifier"`
-	State      Standing             `json:"state"`
+	State      LeaseState           `json:"state"`
 	At         string               `json:"at,omitempty"`
 	Error      *Fault               `json:"error,omitempty"`
 }
@@ -33,38 +33,27 @@ type ShownExtension struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// ByTime is who closes a window that nobody closes.
-const ByTime = "time"
-
 // Show returns the window as callers see it at a time.
-func (w *Window) Show(now Instant, closed bool) Shown {
+func (w *Window) Show(now Instant) Shown {
 	s := Shown{
-		ID: w.ID, State: w.StateAt(now, closed), From: w.From.String(), Until: w.Until.String(),
-		Reason: w.Reason, OpenedBy: w.OpenedBy, CreatedAt: w.CreatedAt.String(),
-		Identifiers: make([]ShownIdentifier, len(w.Leases)),
+		ID: w.ID, State: w.StateAt(now), From: w.From.String(), Until: w.Until.String(), Reason: w.Reason, OpenedBy: w.OpenedBy,
+		CreatedAt: w.CreatedAt.String(), ClosedBy: w.ClosedBy(now), Identifiers: make([]ShownIdentifier, len(w.Leases)),
 	}
-	for at := range w.Leases {
-		s.Identifiers[at] = w.Leases[at].show()
+	for at, l := range w.Leases {
+		one := ShownIdentifier{Identifier: l.Identifier, State: l.State, Error: l.Fault}
+		if l.Off && l.holds() {
+			one.State = Disabled // though it may have to be once more
+		}
+		if l.At != 0 {
+			one.At = l.At.String()
+		}
+		s.Identifiers[at] = one
 	}
-	for _, e := range w.Additions {
+	for _, e := range w.Extensions {
 		s.Extensions = append(s.Extensions, ShownExtension{At: e.At.String(), By: e.By, Until: e.Until.String(), Reason: e.Reason})
 	}
-	switch {
-	case w.Ended != nil:
-		s.ClosedAt, s.ClosedBy = w.Ended.At.String(), w.Ended.By
-	case closed || w.over(now):
-		s.ClosedAt, s.ClosedBy = w.Until.String(), ByTime
-	}
-	return s
-}
-
-func (l *Lease) show() ShownIdentifier {
-	s := ShownIdentifier{Identifier: l.Identifier, State: l.Standing, Error: l.Fault}
-	if l.Off && l.holds() {
-		s.State = Disabled // though it may have to be once more
-	}
-	if l.At != 0 {
-		s.At = l.At.String()
+	if w.Ended != nil || w.Closed || w.over(now) {
+		s.ClosedAt = w.endedAt().String()
 	}
 	return s
 }

@@ -1,13 +1,13 @@
 package window
 
 import (
-	"log/slog"
-	"math/rand/v2"
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 )
 
@@ -20,7 +20,7 @@ func TestGuardDue_spreadsEverythingOverAnHour(t *testing.T) {
 	seen := map[apisecret.Identifier]int{}
 	last, most := start, 0
 	for now := start + 60; now <= start+2*hour; now += 60 {
-		due := k.guardDue(&last, now)
+		due := k.guardDue(last, now)
 		most = max(most, len(due))
 		for _, one := range due {
 			seen[one.identifier]++
@@ -35,40 +35,45 @@ func TestGuardDue_spreadsEverythingOverAnHour(t *testing.T) {
 	if most > 3 {
 		t.Errorf("got %d at once", most)
 	}
-	if got := k.guardDue(&start, start+10*hour); len(got) != len(k.Guarded) {
+	if got := k.guardDue(start, start+10*hour); len(got) != len(k.Guarded) {
 		t.Errorf("after ten hours: got %d of %d", len(got), len(k.Guarded))
 	}
 }
 
-func TestPlanGuard_leavesAloneWhatAWindowHoldsOrHasToLetGo(t *testing.T) {
+func TestGuardable_leavesAloneWhatAWindowHoldsOrHasToLetGo(t *testing.T) {
 	now := Instant(100)
 	holding := Opened("A", 0, 200, []apisecret.Identifier{1})
 	ending := Opened("B", 0, 50, []apisecret.Identifier{2})
-	ending.Leases[0].Standing = Enabled
+	ending.Leases[0].State = Enabled
 	coming := Opened("C", 150, 200, []apisecret.Identifier{3})
 	failed := Opened("D", 0, 200, []apisecret.Identifier{4})
-	failed.Leases[0].Standing = Failed
+	failed.Leases[0].State = Failed
 
-	w := NewView([]Window{holding, ending, coming, failed}).PlanGuard(now, Actor{ID: "g", LandBy: 180}, []apisecret.Identifier{1, 2, 3, 4, 5})
+	v := NewView([]Window{holding, ending, coming, failed})
+	var got []apisecret.Identifier
+	for i := range apisecret.Identifier(5) {
+		if v.guardable(i+1, now) {
+			got = append(got, i+1)
+		}
+	}
 
-	if want := []apisecret.Identifier{3, 4, 5}; w == nil || len(w.Marks) != 1 || !slices.Equal(w.Marks[0].Identifiers, want) {
-		t.Errorf("got %+v, want a mark of %v", w, want)
+	if want := []apisecret.Identifier{3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
 func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := Now()
-		long := start - hour
-		b := &bench{t: t, random: rand.New(rand.NewPCG(1, 1)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}, last: Summary{Guarded: &long}}
-		k := &Keeper{Table: b, Caller: b, AttemptTimeout: time.Second, FirstCalls: 100, Log: slog.New(slog.DiscardHandler)}
+		b, k := newBench(t, 1)
+		b.last.Guarded, k.FirstCalls = start-hour, 100
 		for i := range apisecret.Identifier(120) {
 			k.Guarded = append(k.Guarded, i+1)
 			b.on[i+1] = true
 		}
 
 		runs := 0
-		for ; *b.last.Guarded < start; runs++ {
+		for ; b.last.Guarded < start; runs++ {
 			began := time.Now()
 			if _, err := k.Reconcile(t.Context()); err != nil || runs > 20 {
 				t.Fatalf("run %d: %v", runs, err)
@@ -89,6 +94,32 @@ func TestReconcile_leavesWhatTheGuardHasNoTimeForToTheNextRun(t *testing.T) {
 			if on {
 				t.Errorf("%d is still enabled", i)
 			}
+		}
+	})
+}
+
+// still is a Segura whose pace lets nothing begin.
+type still struct{ rounds int }
+
+func (s *still) Call(_ context.Context, calls []activation.Call) []activation.Done {
+	s.rounds++
+	all := make([]activation.Done, len(calls))
+	for at := range all {
+		all[at].Item = failed(apisecret.DeadlineExceeded, 0)
+	}
+	return all
+}
+
+func TestReconcile_waitsWhereThePaceLetsNothingBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		s := &still{}
+		b.live["w"], k.Caller = Opened("w", Now(), Now()+3600, []apisecret.Identifier{1}), s
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+
+		if _, _ = k.Reconcile(ctx); s.rounds < 2 || s.rounds > 12 {
+			t.Errorf("got %d rounds in a minute, want one in ten seconds, and some more at the end", s.rounds)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
 )
 
@@ -30,6 +32,12 @@ type bench struct {
 	on     map[apisecret.Identifier]bool
 	calls  int
 	events []string
+}
+
+// newBench returns a bench, and a keeper at it.
+func newBench(t *testing.T, seed uint64) (*bench, *Keeper) {
+	b := &bench{t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{}}
+	return b, &Keeper{Table: b, Caller: b, Longest: time.Hour, AttemptTimeout: time.Second, FirstCalls: 2, Log: slog.New(slog.DiscardHandler)}
 }
 
 // pause waits for up to d, and returns what has stopped the caller.
@@ -61,7 +69,7 @@ func (b *bench) do(ctx context.Context, effect func() error) error {
 func (b *bench) check() {
 	for id, w := range b.live {
 		for _, l := range w.Leases {
-			if !w.Over && l.Standing == Enabled && !b.on[l.Identifier] {
+			if !w.Over && l.State == Enabled && !b.on[l.Identifier] {
 				b.t.Errorf("%s: %s takes %d for enabled, but it is not\n%s", time.Now().Format(time.TimeOnly), id, l.Identifier, strings.Join(b.events, "\n"))
 				b.on[l.Identifier] = true
 			}
@@ -88,9 +96,7 @@ func (b *bench) Due(ctx context.Context, now Instant) (due bool, last Summary, _
 func (b *bench) Live(ctx context.Context) (list []Window, _ error) {
 	var ids []string
 	err := b.do(ctx, func() error {
-		for id := range b.live {
-			ids = append(ids, id)
-		}
+		ids = slices.Collect(maps.Keys(b.live))
 		return nil
 	})
 	for _, id := range ids {
@@ -106,34 +112,32 @@ func (b *bench) Live(ctx context.Context) (list []Window, _ error) {
 	return list, err
 }
 
-func (b *bench) Find(ctx context.Context, id string) (w Window, closed bool, _ error) {
+func (b *bench) Find(ctx context.Context, id string) (w Window, _ error) {
 	err := b.do(ctx, func() error {
 		var ok bool
 		if w, ok = b.live[id]; ok {
 			return nil
 		}
-		if w, closed = b.closed[id]; !closed {
+		if w, ok = b.closed[id]; !ok {
 			return ErrNotFound
 		}
 		return nil
 	})
-	return w, closed, err
+	return w, err
 }
 
-func (b *bench) Closed(context.Context, string, int) ([]Window, string, error) { return nil, "", nil }
-
-func (b *bench) Create(ctx context.Context, w Window, _ *Key) error {
-	return b.Replace(ctx, w, nil, nil)
+func (b *bench) ListClosed(context.Context, string, int) ([]Window, string, error) {
+	return nil, "", nil
 }
 
-func (b *bench) Replace(ctx context.Context, w Window, _ *Extension, _ *Key) error {
+func (b *bench) Write(ctx context.Context, w Window, _ *Change, _ *Key) error {
 	return b.do(ctx, func() error {
 		if before := b.live[w.ID]; before.Version != w.Version {
 			return ErrChanged
 		}
 		w.Version++
 		delete(b.live, w.ID)
-		if w.Finished() {
+		if w.Closed = w.Finished(); w.Closed {
 			b.closed[w.ID] = w
 		} else {
 			b.live[w.ID] = w
@@ -155,30 +159,21 @@ func (b *bench) Lock(ctx context.Context, actor string, now, until Instant) (fre
 	return free, err
 }
 
-func (b *bench) Unlock(ctx context.Context, actor string) error {
-	return b.do(ctx, func() error {
-		if b.holder == actor {
-			b.locked = 0
-		}
-		return nil
-	})
-}
+func (b *bench) NoteOpen(context.Context, int) error { return nil }
 
-func (b *bench) Note(ctx context.Context, s Summary) error {
+func (b *bench) NoteGuarded(ctx context.Context, until Instant) error {
 	return b.do(ctx, func() error {
-		if s.Guarded != nil {
-			b.last.Guarded = s.Guarded
-		}
+		b.last.Guarded = until
 		return nil
 	})
 }
 
 // Call implements Caller. A call may land long after nobody waits for it any more.
-func (b *bench) Call(ctx context.Context, orders []Order) []Done {
-	all := make([]Done, len(orders))
+func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation.Done {
+	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
 		_ = b.pause(ctx, 200*time.Millisecond)
-		all[at].Item = apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}
+		all[at].Item = failed(apisecret.DeadlineExceeded, 0)
 		if ctx.Err() != nil || !time.Now().Before(o.Before) {
 			continue
 		}
@@ -189,6 +184,9 @@ func (b *bench) Call(ctx context.Context, orders []Order) []Done {
 			lands = time.Duration(b.random.Int64N(int64(59 * time.Second)))
 		}
 		b.calls++
+		if w, ok := b.live[o.Origin.Window]; ok && o.Action == apisecret.Enable && Now() >= w.Until {
+			b.t.Errorf("enabling %d for %s is begun after its end", o.Identifier, w.ID)
+		}
 		b.note("%s %d is begun, and lands in %s", o.Action, o.Identifier, lands)
 		b.mu.Unlock()
 		time.AfterFunc(lands, func() {
@@ -200,16 +198,15 @@ func (b *bench) Call(ctx context.Context, orders []Order) []Done {
 		})
 		if late {
 			pause(ctx, min(lands, time.Second))
-			all[at] = Done{apisecret.Item{Identifier: o.Identifier, Outcome: apisecret.Failed, Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}, true}
+			all[at] = activation.Done{Item: failed(apisecret.UpstreamTimeout, 1), Open: true}
 			continue
 		}
 		if !pause(ctx, lands+time.Millisecond) {
-			all[at] = Done{all[at].Item, true}
-			all[at].Item.Attempts = 1
+			all[at] = activation.Done{Item: failed(apisecret.DeadlineExceeded, 1), Open: true}
 			continue
 		}
 		o.Loud(apisecret.Item{})
-		all[at] = Done{Item: apisecret.Item{Identifier: o.Identifier, Outcome: o.Action.Changed(), Attempts: 1}}
+		all[at].Item = apisecret.Item{Outcome: o.Action.Changed(), Attempts: 1}
 	}
 	return all
 }
@@ -224,28 +221,25 @@ func (b *bench) act(k *Keeper, random *rand.Rand, ids []string) string {
 	pick := func() string { return ids[random.IntN(len(ids))] }
 	switch n := random.IntN(10); {
 	case n < 4 || len(ids) == 0:
-		r := Request{Identifiers: []apisecret.Identifier{1 + apisecret.Identifier(random.IntN(3))}, For: 30 + Instant(random.IntN(200))}
+		r := Request{Kind: ToOpen, Identifiers: []apisecret.Identifier{1 + apisecret.Identifier(random.IntN(3))}, Length: 30 + Instant(random.IntN(200))}
 		if other := 1 + apisecret.Identifier(random.IntN(3)); other != r.Identifiers[0] {
 			r.Identifiers = append(r.Identifiers, other)
 		}
-		result, _ := k.Open(ctx, r, "", "")
-		return result.Window.ID
+		w, _, _ := k.Do(ctx, r)
+		return w.ID
 	case n < 6:
-		_, _ = k.Extend(ctx, pick(), Extending{By: 30 + Instant(random.IntN(60))}, "", "")
+		_, _, _ = k.Do(ctx, Request{Kind: ToExtend, ID: pick(), Length: 30 + Instant(random.IntN(60))})
 	case n < 8:
-		_, _ = k.Close(ctx, pick(), Ender{}, "")
+		_, _, _ = k.Do(ctx, Request{Kind: ToClose, ID: pick()})
 	default:
 		_, _ = k.Reconcile(ctx)
 	}
 	return ""
 }
 
-func (b *bench) run(seed uint64) {
+func (b *bench) run(k *Keeper, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
-	k := &Keeper{
-		Table: b, Caller: b, Longest: time.Hour, AttemptTimeout: time.Second, FirstCalls: 2, Log: slog.New(slog.DiscardHandler),
-		Guarded: []apisecret.Identifier{3},
-	}
+	k.Guarded = []apisecret.Identifier{3}
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var ids []string
@@ -280,10 +274,8 @@ func TestKeeper_comesRightWhateverHappensAtTheSameTime(t *testing.T) {
 	calls := 0
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
-			b := &bench{
-				t: t, random: rand.New(rand.NewPCG(seed, 3)), live: map[string]Window{}, closed: map[string]Window{}, on: map[apisecret.Identifier]bool{},
-			}
-			b.run(seed)
+			b, k := newBench(t, seed)
+			b.run(k, seed)
 			calls += b.calls
 		})
 		if t.Failed() {
@@ -293,4 +285,17 @@ func TestKeeper_comesRightWhateverHappensAtTheSameTime(t *testing.T) {
 	if calls < 2000 {
 		t.Errorf("got %d calls in 200 worlds, want thousands", calls)
 	}
+}
+
+func TestChange_leavesAWindowThatIsClosedMeanwhileAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		b.closed["w"] = Window{ID: "w", Version: 3, Closed: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+
+		if err := k.change(ctx, Window{ID: "w", Version: 1}, func(w *Window) *Window { return w }); err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
 }

@@ -35,12 +35,12 @@ const landing = 2
 // protocol is what is searched: the deployed decisions, or one of them mutated.
 type protocol struct {
 	plan           func(View, Instant, Actor) ([]Window, bool)
-	guard          func(View, Instant, Actor) *Window
-	decide         func(View, Instant, string) ([]Call, Outcomes)
+	guard          func(View, Instant, Actor) []Window
+	decide         func(View, Instant, string) ([]*Call, Outcomes)
 	apply          func(*Window, Instant, string, []Outcome) Window
-	extend         func(*Window, Instant) (Window, error)
-	end            func(*Window, Instant, Ending) Window
-	finished       func(*Window, Instant) bool
+	extend         func(*Window, Instant) Window
+	end            func(*Window, Instant, Change) Window
+	finished       func(*Window) bool
 	noSecondRead   bool // decide by what was read first
 	unconditional  bool // write without looking whether the window has changed
 	openAfterwards bool // write the window after its call
@@ -49,18 +49,13 @@ type protocol struct {
 
 func deployed() protocol {
 	return protocol{
-		plan:  func(v View, now Instant, a Actor) ([]Window, bool) { return v.Plan(now, a, nil) },
-		guard: func(v View, now Instant, a Actor) *Window { return v.PlanGuard(now, a, []apisecret.Identifier{secret}) },
-		decide: func(v View, now Instant, actor string) ([]Call, Outcomes) {
-			return v.Decide(now, actor)
+		plan: View.Plan, decide: View.Decide, apply: (*Window).Apply, extend: (*Window).Extend, end: (*Window).End, finished: (*Window).Finished,
+		guard: func(v View, now Instant, a Actor) []Window {
+			if !v.guardable(secret, now) {
+				return nil
+			}
+			return v.PlanGuard(now, a, []apisecret.Identifier{secret})
 		},
-		apply: func(w *Window, now Instant, actor string, o []Outcome) Window {
-			after, _ := w.Apply(now, actor, o)
-			return after
-		},
-		extend:   func(w *Window, until Instant) (Window, error) { return w.Extend(until) },
-		end:      func(w *Window, now Instant, by Ending) Window { return w.End(now, by) },
-		finished: func(w *Window, _ Instant) bool { return w.Finished() },
 	}
 }
 
@@ -134,18 +129,20 @@ func (w *world) clone() *world {
 	return &c
 }
 
+// land has a call its effect.
+func (w *world) land(at int) {
+	w.on = w.flights[at].action == apisecret.Enable
+	w.flights = slices.Delete(w.flights, at, at+1)
+}
+
 // key is the state as text: equal for equal states.
 func (s *search) key(w *world) string {
 	b := make([]byte, 0, 128)
-	b = append(b, byte(w.clock), bit(w.on))
+	b = fmt.Appendf(b, "%d%t", w.clock, w.on)
 	for _, one := range w.table {
 		b = s.append(b, one)
 	}
-	flights := slices.Clone(w.flights)
-	slices.SortFunc(flights, func(a, b flight) int {
-		return strings.Compare(a.owner, b.owner)
-	})
-	for _, f := range flights {
+	for _, f := range slices.SortedFunc(slices.Values(w.flights), func(a, b flight) int { return strings.Compare(a.owner, b.owner) }) {
 		b = append(append(b, f.owner...), f.action[0], byte(f.landBy))
 	}
 	for at := range w.actors {
@@ -155,22 +152,12 @@ func (s *search) key(w *world) string {
 			continue
 		}
 		b = append(b, byte(a.index), byte(a.rounds), byte(a.landBy), byte(a.began), byte(a.over[0]), byte(a.over[1]))
-		for _, one := range a.view {
-			b = s.append(b, one)
-		}
-		for _, one := range a.planned {
+		for _, one := range append(a.view[:], a.planned...) {
 			b = s.append(b, one)
 		}
 		b = append(b, a.decision...)
 	}
 	return string(b)
-}
-
-func bit(set bool) byte {
-	if set {
-		return 1
-	}
-	return 0
 }
 
 // search visits states.
@@ -180,13 +167,12 @@ type search struct {
 	completed map[string]bool
 	canonical map[string]*Window
 	numbers   map[*Window]uint16
-	memo
-	refusals bool
-	skewed   bool
-	places   int     // of the table that are in use
-	last     Instant // the clock's last tick
-	fault    string
-	limit    int
+	refusals  bool
+	skewed    bool
+	places    int     // of the table that are in use
+	last      Instant // the clock's last tick
+	fault     string
+	limit     int
 }
 
 // canon returns the one copy of the window's content, apart from what no decision
@@ -213,28 +199,10 @@ func (s *search) append(b []byte, w *Window) []byte {
 	return append(b, byte(n), byte(n>>8))
 }
 
-// memo are the decisions made so far: they are pure functions.
-type memo struct {
-	plans   map[string]planned
-	decides map[string]decided
-	applied map[string]*Window
-}
-
-type planned struct {
-	windows []*Window
-	again   bool
-}
-
-type decided struct {
-	calls    []Call
-	outcomes Outcomes
-}
-
 // run visits every state that the world leads to, or returns the first fault.
 func (s *search) run(start *world) string {
 	s.seen, s.completed = map[string]bool{}, map[string]bool{}
 	s.canonical, s.numbers = map[string]*Window{}, map[*Window]uint16{}
-	s.memo = memo{map[string]planned{}, map[string]decided{}, map[string]*Window{}}
 	for at := range start.table {
 		start.table[at] = s.canon(start.table[at])
 	}
@@ -275,8 +243,7 @@ func (s *search) successors(w *world) []*world {
 	var all []*world
 	for at := range w.flights { // a call lands
 		next := w.clone()
-		next.on = next.flights[at].action == apisecret.Enable
-		next.flights = slices.Delete(next.flights, at, at+1)
+		next.land(at)
 		all = append(all, next)
 	}
 	if w.clock < s.last && !slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock+1 }) {
@@ -338,10 +305,9 @@ func (s *search) begin(w *world, a *actor, now Instant) {
 	case open:
 		s.open(w, a, now)
 	case extend:
-		if before := w.table[placeA]; before != nil && before.Until == 1 {
-			if after, err := s.extend(before, 3); err == nil {
-				w.table[placeA] = s.canon(&after)
-			}
+		if before := w.table[placeA]; before != nil && before.Until == 1 && before.Ended == nil {
+			after := s.extend(before, 3)
+			w.table[placeA] = s.canon(&after)
 		}
 	case closeA, closeB:
 		place := placeA
@@ -349,8 +315,8 @@ func (s *search) begin(w *world, a *actor, now Instant) {
 			place = placeB
 		}
 		if before := w.table[place]; before != nil {
-			after := s.end(before, now, Ending{At: now})
-			s.put(w, place, &after, now)
+			after := s.end(before, now, Change{At: now})
+			s.put(w, place, &after)
 		}
 	}
 }
@@ -369,19 +335,18 @@ func (a *actor) id() string { return fmt.Sprint(a.name, ".", a.rounds) }
 // open writes window B, with the opener's mark in it, and goes on with the read that
 // decides.
 func (s *search) open(w *world, a *actor, now Instant) {
-	b := Opened("B", now, 3, []apisecret.Identifier{secret})
-	b.begin(Actor{ID: a.id(), LandBy: a.landBy})
+	b := scheduled("B", now, 3)
+	b.begin(Actor{ID: a.id(), LandBy: a.landBy}, []apisecret.Identifier{secret})
 	if s.unmarked == apisecret.Enable {
 		b.Marks = nil
 	}
 	a.step = readDecide
 	if s.openAfterwards {
-		a.planned = []*Window{s.canon(&b)}
-		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Parts: []Part{{"B", 0}}}
+		a.call = &Call{Target: Target{secret, apisecret.Enable}, Settles: true, Before: 3, Turns: map[string]int{"B": 0}}
 		a.outcomes, a.step = Outcomes{}, callStep
 		return
 	}
-	w.table[placeB] = s.canon(&b)
+	w.table[placeB] = s.canon(b)
 }
 
 func (s *search) views(a *actor) View {
@@ -399,30 +364,24 @@ func (s *search) plan(w *world, a *actor, now Instant) {
 	actor := Actor{ID: a.id(), LandBy: a.landBy, Limit: 10, Over: map[string]int{}}
 	for at, turn := range a.over[:placeGuard] {
 		if turn > 0 {
-			actor.Over[string("AB"[at])] = int(turn - 1)
+			actor.Over[names[at]] = int(turn - 1)
 		}
 	}
-	key := s.viewKey(a, now)
-	p, known := s.plans[key]
-	if !known {
-		var list []Window
-		if a.script == guard {
-			if one := s.guard(s.views(a), now, actor); one != nil {
-				list = []Window{*one}
-			}
-		} else {
-			list, p.again = s.protocol.plan(s.views(a), now, actor)
-		}
-		for at := range list {
-			p.windows = append(p.windows, s.canon(&list[at]))
-		}
-		s.plans[key] = p
+	var list []Window
+	look := false
+	if a.script == guard {
+		list = s.guard(s.views(a), now, actor)
+	} else {
+		list, look = s.protocol.plan(s.views(a), now, actor)
 	}
 	a.learn()
-	a.planned, a.step = p.windows, write
+	a.planned, a.step = nil, write
+	for at := range list {
+		a.planned = append(a.planned, s.canon(&list[at]))
+	}
 	switch {
-	case len(p.windows) > 0:
-	case p.again:
+	case len(list) > 0:
+	case look:
 		*a = again(a, a.rounds)
 	default:
 		*a = actorDone(a)
@@ -443,33 +402,17 @@ func again(a *actor, rounds int) actor {
 	return actor{name: a.name, script: a.script, skew: a.skew, rounds: rounds, over: a.over, step: readPlan}
 }
 
-// viewKey is all that a decision depends on, as text.
-func (s *search) viewKey(a *actor, now Instant) string {
-	b := append([]byte(a.id()), byte(a.script), byte(now), byte(a.landBy))
-	b = append(b, byte(a.over[0]), byte(a.over[1]))
-	for _, one := range a.view {
-		b = s.append(b, one)
-	}
-	return string(b)
-}
-
 func actorDone(a *actor) actor { return actor{name: a.name, step: done} }
 
-func placeOf(id string) int {
-	switch id {
-	case "A":
-		return placeA
-	case "B":
-		return placeB
-	default:
-		return placeGuard
-	}
-}
+// names are the windows' ids, by their places.
+var names = [places]string{"A", "B", GuardID}
+
+func placeOf(id string) int { return slices.Index(names[:], id) }
 
 // put writes a window: to where closed ones are, if it is finished.
-func (s *search) put(w *world, place int, after *Window, now Instant) {
+func (s *search) put(w *world, place int, after *Window) {
 	w.table[place] = s.canon(after)
-	if s.finished(after, now) {
+	if s.finished(after) {
 		w.table[place] = nil
 	}
 }
@@ -485,40 +428,32 @@ func (s *search) write(w *world, a *actor) {
 			plain.Marks = slices.DeleteFunc(plain.Marks, func(m Mark) bool { return m.Kind == s.unmarked })
 			written = &plain
 		}
-		s.put(w, place, written, w.clock+a.skew)
+		s.put(w, place, written)
 		a.view[place] = planned
 	}
 	if a.index++; a.index < len(a.planned) {
 		return
 	}
 	a.index, a.step = 0, readDecide
-	if s.noSecondRead || s.unmarked != "" {
-		if s.unmarked != "" { // what others wrote is seen, and one's own intention known
-			for at := range a.view {
-				if !slices.ContainsFunc(a.planned, func(p *Window) bool { return placeOf(p.ID) == at }) {
-					a.view[at] = w.table[at]
-				}
-			}
-		}
-		s.decide(a, w.clock+a.skew)
-	} else {
+	if !s.noSecondRead && s.unmarked == "" {
 		a.planned, a.view = nil, [places]*Window{}
+		return
 	}
+	for at := range a.view { // who writes no mark sees what others wrote, and knows what he intends
+		if s.unmarked != "" && !slices.ContainsFunc(a.planned, func(p *Window) bool { return placeOf(p.ID) == at }) {
+			a.view[at] = w.table[at]
+		}
+	}
+	s.decide(a, w.clock+a.skew)
 }
 
 func (s *search) decide(a *actor, now Instant) {
-	key := s.viewKey(a, now)
-	d, known := s.decides[key]
-	if !known {
-		d.calls, d.outcomes = s.protocol.decide(s.views(a), now, a.id())
-		s.decides[key] = d
-	}
+	calls, outcomes := s.protocol.decide(s.views(a), now, a.id())
 	a.learn()
-	calls, outcomes := d.calls, d.outcomes
 	a.view, a.planned = [places]*Window{}, nil
 	a.outcomes, a.step = outcomes, apply
 	if len(calls) > 0 {
-		a.call, a.step = &calls[0], callStep
+		a.call, a.step = calls[0], callStep
 	}
 	if len(calls) > 1 {
 		s.fault = "two calls for one API secret in one round"
@@ -540,18 +475,20 @@ func (s *search) round(a *actor) {
 // call begins a call, if there is still time for one.
 func (s *search) call(w *world, a *actor, now Instant) {
 	if w.clock >= a.began+landing || a.call.Before != 0 && now >= a.call.Before {
-		a.report(Outcome{Item: apisecret.Item{Error: apisecret.NewError(apisecret.DeadlineExceeded, "")}})
+		a.report(Outcome{Item: failed(apisecret.DeadlineExceeded, 0)})
 		return
 	}
 	a.step = wait
 	a.flight = flight{a.id(), a.call.Action, a.began + landing}
 	w.flights = append(w.flights, a.flight)
-	if s.openAfterwards && len(a.planned) > 0 {
-		return
-	}
 	if a.call.Action == apisecret.Enable && a.skew == 0 && a.call.Window != nil && w.clock >= a.call.Window.Until {
 		s.failf(w, "enabling was begun after the end")
 	}
+}
+
+// failed is an item whose call was begun so often.
+func failed(code apisecret.Code, attempts int) apisecret.Item {
+	return apisecret.Item{Attempts: attempts, Error: apisecret.NewError(code, "")}
 }
 
 func (a *actor) report(o Outcome) {
@@ -568,9 +505,9 @@ func (a *actor) report(o Outcome) {
 func (a *actor) describe() {
 	a.decision = ""
 	if a.call != nil {
-		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Parts, a.call.Before)
+		a.decision = fmt.Sprintf("%s%v%v%d", a.call.Action, a.call.Settles, a.call.Turns, a.call.Before)
 	}
-	for _, id := range []string{"A", "B", GuardID} {
+	for _, id := range names {
 		for _, o := range a.outcomes[id] {
 			a.decision += fmt.Sprintf("%s%s%d%t%t%t%t%d%v", id, o.Action, o.Turn, o.Settles, o.Skipped, o.Taken, o.Open, o.Item.Attempts, o.Item.Error)
 		}
@@ -588,50 +525,40 @@ func (s *search) answers(w *world, at int) []*world {
 			next.flights = slices.DeleteFunc(next.flights, func(f flight) bool { return f == a.flight })
 		}
 		a.report(o)
-		if len(a.planned) > 0 { // the mutant that writes the window after its call
-			b := a.planned[0].clone()
-			b.Marks = nil
-			b.Leases = []Lease{{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}}
-			next.table[placeB] = s.canon(&b)
-			*a = actorDone(a)
-		}
 		all = append(all, next)
 	}
 	f := w.actors[at].flight
-	underWay := slices.Contains(w.flights, f)
-	if !underWay {
+	if !slices.Contains(w.flights, f) {
 		answer(Outcome{Item: apisecret.Item{Attempts: 1}}, true)
 	} else if s.refusals {
 		refusal := apisecret.AccessDenied
 		if f.action == apisecret.Enable {
 			refusal = apisecret.NotFound
 		}
-		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(refusal, "")}}, false)
-		answer(Outcome{Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.RateLimited, "")}}, false)
+		answer(Outcome{Item: failed(refusal, 1)}, false)
+		answer(Outcome{Item: failed(apisecret.RateLimited, 1)}, false)
 	}
-	answer(Outcome{Open: true, Item: apisecret.Item{Attempts: 1, Error: apisecret.NewError(apisecret.UpstreamTimeout, "")}}, true)
+	answer(Outcome{Open: true, Item: failed(apisecret.UpstreamTimeout, 1)}, true)
 	return all
 }
 
 // applyOne writes the outcomes of the next window that has some.
 func (s *search) applyOne(w *world, a *actor, now Instant) {
-	for ; a.index < places; a.index++ {
-		id := [places]string{"A", "B", GuardID}[a.index]
-		if len(a.outcomes[id]) == 0 {
-			continue
-		}
-		if before := w.table[a.index]; before != nil {
-			key := string(append(s.append([]byte(a.id()), before), byte(now))) + a.decision
-			after := s.applied[key]
-			if after == nil {
-				one := s.apply(before, now, a.id(), a.outcomes[id])
-				after = s.canon(&one)
-				s.applied[key] = after
-			}
-			s.put(w, a.index, after, now)
-		}
+	if s.openAfterwards && a.script == open {
+		w.table[placeB] = s.canon(held("B", now, 3))
+		*a = actorDone(a)
+		return
+	}
+	for a.index < places {
+		at := a.index
 		a.index++
-		break
+		if outcomes := a.outcomes[names[at]]; len(outcomes) > 0 {
+			if before := w.table[at]; before != nil {
+				after := s.apply(before, now, a.id(), outcomes)
+				s.put(w, at, &after)
+			}
+			break
+		}
 	}
 	if a.index >= places {
 		s.round(a)
@@ -649,7 +576,7 @@ func (s *search) check(w *world) {
 			continue
 		}
 		l := &one.Leases[0]
-		if !one.Over && l.Standing == Enabled {
+		if !one.Over && l.State == Enabled {
 			if !w.on {
 				s.failf(w, "%s holds the API secret and takes it for enabled, but it is disabled", one.ID)
 			}
@@ -657,8 +584,8 @@ func (s *search) check(w *world) {
 				s.failf(w, "%s holds the API secret, and it is being disabled", one.ID)
 			}
 		}
-		if !one.Over && !l.holds() && l.Standing != Failed {
-			s.failf(w, "%s is open, and its API secret %s", one.ID, l.Standing)
+		if !one.Over && !l.holds() && l.State != Failed {
+			s.failf(w, "%s is open, and its API secret %s", one.ID, l.State)
 		}
 		answers = answers || l.holds() && one.Begun
 		enabling = enabling || one.enabling(secret, "")
@@ -691,10 +618,9 @@ func (s *search) complete(from *world) {
 		if w.table == [places]*Window{} && len(w.flights) == 0 && !w.on {
 			return
 		}
-		for len(w.flights) > 0 && slices.ContainsFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock }) {
-			at := slices.IndexFunc(w.flights, func(f flight) bool { return f.landBy <= w.clock })
-			w.on = w.flights[at].action == apisecret.Enable
-			w.flights = slices.Delete(w.flights, at, at+1)
+		late := func(f flight) bool { return f.landBy <= w.clock }
+		for at := slices.IndexFunc(w.flights, late); at >= 0; at = slices.IndexFunc(w.flights, late) {
+			w.land(at)
 		}
 		s.undisturbed(w)
 		s.checkCompleted(w)
@@ -709,8 +635,7 @@ func (s *search) undisturbed(w *world) {
 	w.actors = []actor{{name: "last", step: readPlan, rounds: 3}}
 	for a := &w.actors[0]; a.step != done && s.fault == ""; {
 		if a.step == wait {
-			w.on = a.flight.action == apisecret.Enable
-			w.flights = slices.DeleteFunc(w.flights, func(f flight) bool { return f == a.flight })
+			w.land(slices.Index(w.flights, a.flight))
 			a.report(Outcome{Item: apisecret.Item{Attempts: 1}})
 			continue
 		}
@@ -760,10 +685,10 @@ type scene struct {
 
 // held returns a window that has the API secret enabled.
 func held(id string, from, until Instant) *Window {
-	w := Opened(id, from, until, []apisecret.Identifier{secret})
+	w := scheduled(id, from, until)
 	w.Begun = true
-	w.Leases[0] = Lease{Identifier: secret, Standing: Enabled, Begun: true, Landed: true}
-	return &w
+	w.Leases[0] = Lease{Identifier: secret, State: Enabled, Begun: true, Landed: true}
+	return w
 }
 
 func scheduled(id string, from, until Instant) *Window {

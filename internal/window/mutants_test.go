@@ -1,10 +1,28 @@
 package window
 
 import (
+	"slices"
 	"testing"
 
 	"segura-enable/internal/apisecret"
 )
+
+// mutation is a way to get the protocol wrong.
+type mutation func(*protocol)
+
+// calls changes what is called.
+func calls(change func(*Call)) mutation {
+	return func(p *protocol) {
+		deployed := p.decide
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
+			calls, outcomes := deployed(v, now, actor)
+			for _, c := range calls {
+				change(c)
+			}
+			return calls, outcomes
+		}
+	}
+}
 
 // doctored returns the view after a change to a copy of each window.
 func (v View) doctored(change func(*Window)) View {
@@ -17,260 +35,203 @@ func (v View) doctored(change func(*Window)) View {
 	return NewView(list)
 }
 
-func withoutMarks(but string) func(*Window) {
-	return func(w *Window) {
-		var own []Mark
-		for _, m := range w.Marks {
-			if m.Actor == but {
-				own = append(own, m)
-			}
-		}
-		w.Marks = own
-	}
-}
-
-// onApply changes what is applied.
-func onApply(p *protocol, change func(w *Window, o *Outcome)) {
-	deployed := p.apply
-	p.apply = func(w *Window, now Instant, actor string, list []Outcome) Window {
-		changed := make([]Outcome, len(list))
-		for at, o := range list {
-			change(w, &o)
-			changed[at] = o
-		}
-		return deployed(w, now, actor, changed)
-	}
-}
-
-// onCalls changes what is called.
-func onCalls(p *protocol, change func(*Call)) {
-	deployed := p.decide
-	p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
-		calls, outcomes := deployed(v, now, actor)
-		for at := range calls {
-			change(&calls[at])
-		}
-		return calls, outcomes
-	}
-}
-
-// onApplied changes the window that an actor writes after its calls.
-func onApplied(p *protocol, change func(before, after *Window, actor string)) {
-	deployed := p.apply
-	p.apply = func(w *Window, now Instant, actor string, list []Outcome) Window {
-		after := deployed(w, now, actor, list)
-		change(w, &after, actor)
-		return after
-	}
-}
-
-// mutants are ways to get the protocol wrong, each a mistake that somebody may make.
-var mutants = []struct {
-	name   string
-	mutate func(*protocol)
-	scene  string // that finds it; empty: one of the small ones does
-}{
-	{name: "decide by what was read before the marks were written", mutate: func(p *protocol) { p.noSecondRead = true }},
-	{name: "write without looking whether the window has changed", mutate: func(p *protocol) { p.unconditional = true }},
-	{name: "write the window after its call", mutate: func(p *protocol) { p.openAfterwards = true }},
-	{name: "disable without a mark", mutate: func(p *protocol) { p.unmarked = apisecret.Disable }},
-	{name: "enable without a mark", mutate: func(p *protocol) { p.unmarked = apisecret.Enable }},
-	{name: "take every success for final", mutate: func(p *protocol) { onCalls(p, func(c *Call) { c.Settles = true }) }},
-	{name: "forget to settle an enabling", mutate: func(p *protocol) {
-		onCalls(p, func(c *Call) { c.Settles = c.Settles || c.Action == apisecret.Enable })
-	}},
-	{name: "forget to settle a disabling", mutate: func(p *protocol) {
-		onCalls(p, func(c *Call) { c.Settles = c.Settles || c.Action == apisecret.Disable })
-	}},
-	{name: "trust a late answer", mutate: func(p *protocol) { onApply(p, func(w *Window, o *Outcome) { o.Turn = w.Turn }) }},
-	{name: "take no answer for one", mutate: func(p *protocol) { onApply(p, func(_ *Window, o *Outcome) { o.Open = false }) }},
-	{name: "close with calls under way", mutate: func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && w.resolved() }
-	}},
-	{name: "close before everything is disabled", mutate: func(p *protocol) {
-		p.finished = func(w *Window, _ Instant) bool { return w.Over && w.ID != GuardID && len(w.Marks) == 0 }
-	}},
-	{name: "take marks for expired at once", mutate: func(p *protocol) {
+// decides has a changed view decided by.
+func decides(change func(w *Window, actor string)) mutation {
+	return func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
-			return deployed(v.doctored(withoutMarks(actor)), now, actor)
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
+			return deployed(v.doctored(func(w *Window) { change(w, actor) }), now, actor)
 		}
-	}},
-	{name: "take others' marks away with one's own", mutate: func(p *protocol) {
-		onApplied(p, func(_, after *Window, _ string) { after.Marks = nil })
-	}},
-	{name: "keep what nobody answers for yet", mutate: func(p *protocol) {
+	}
+}
+
+func withoutMarks(w *Window, but string) {
+	w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool { return m.Actor != but })
+}
+
+// plans changes each window that is planned.
+func plans(change func(v View, now Instant, w *Window)) mutation {
+	return func(p *protocol) {
+		deployed := p.plan
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
+			planned, again := deployed(v, now, a)
 			for at := range planned {
-				for l := range planned[at].Leases {
-					lease := &planned[at].Leases[l]
-					if planned[at].Over && lease.holds() && v.wanted(lease.Identifier, now) {
-						lease.settle(Kept, now)
-					}
-				}
+				change(v, now, &planned[at])
 			}
 			return planned, again
 		}
-	}},
-	{name: "keep by a look from before the end was written", mutate: func(p *protocol) {
-		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			v.Learn(a.Over)
-			return v.Plan(now, a, nil)
+	}
+}
+
+// outcomes changes what is applied.
+func outcomes(change func(w *Window, o *Outcome)) mutation {
+	return func(p *protocol) {
+		deployed := p.apply
+		p.apply = func(w *Window, now Instant, actor string, list []Outcome) Window {
+			changed := slices.Clone(list)
+			for at := range changed {
+				change(w, &changed[at])
+			}
+			return deployed(w, now, actor, changed)
 		}
-	}, scene: "closing both"},
-	{name: "disable what a window holds", mutate: func(p *protocol) {
+	}
+}
+
+// applies changes the window, and its lease, that an actor writes after its calls.
+func applies(change func(w *Window, l *Lease)) mutation {
+	return func(p *protocol) {
+		deployed := p.apply
+		p.apply = func(w *Window, now Instant, actor string, list []Outcome) Window {
+			after := deployed(w, now, actor, list)
+			if len(after.Leases) > 0 { // the guard's has none
+				change(&after, &after.Leases[0])
+			} else {
+				change(&after, &Lease{})
+			}
+			return after
+		}
+	}
+}
+
+// extends changes the window, and its lease, after its extension.
+func extends(change func(before, after *Window, was, is *Lease)) mutation {
+	return func(p *protocol) {
+		deployed := p.extend
+		p.extend = func(w *Window, until Instant) Window {
+			after := deployed(w, until)
+			change(w, &after, &w.Leases[0], &after.Leases[0])
+			return after
+		}
+	}
+}
+
+// finishes forgets a part of what keeps a window from being closed.
+func finishes(forget func(*Window)) mutation {
+	return func(p *protocol) {
+		deployed := p.finished
+		p.finished = func(w *Window) bool {
+			plain := w.clone()
+			forget(&plain)
+			return deployed(&plain)
+		}
+	}
+}
+
+// mutants are mistakes that somebody may make.
+var mutants = []struct {
+	name   string
+	mutate mutation
+	scene  string // that finds it; empty: one of the small ones does
+}{
+	{"decide by what was read before the marks were written", func(p *protocol) { p.noSecondRead = true }, ""},
+	{"write without looking whether the window has changed", func(p *protocol) { p.unconditional = true }, ""},
+	{"write the window after its call", func(p *protocol) { p.openAfterwards = true }, ""},
+	{"disable without a mark", func(p *protocol) { p.unmarked = apisecret.Disable }, ""},
+	{"enable without a mark", func(p *protocol) { p.unmarked = apisecret.Enable }, ""},
+	{"take every success for final", calls(func(c *Call) { c.Settles = true }), ""},
+	{"forget to settle an enabling", calls(func(c *Call) { c.Settles = c.Settles || c.Action == apisecret.Enable }), ""},
+	{"forget to settle a disabling", calls(func(c *Call) { c.Settles = c.Settles || c.Action == apisecret.Disable }), ""},
+	{"enable after the end", calls(func(c *Call) { c.Before = 0 }), ""},
+	{"trust a late answer", outcomes(func(w *Window, o *Outcome) { o.Turn = w.Turn }), ""},
+	{"take no answer for one", outcomes(func(_ *Window, o *Outcome) { o.Open = false }), ""},
+	{"close with calls under way", finishes(func(w *Window) { w.Marks = nil }), ""},
+	{"close before everything is disabled", finishes(func(w *Window) { w.Leases = nil }), ""},
+	{"take marks for expired at once", decides(withoutMarks), ""},
+	{"take others' marks away with one's own", applies(func(w *Window, _ *Lease) { w.Marks = nil }), ""},
+	{"keep what nobody answers for yet", plans(func(v View, now Instant, w *Window) {
+		if w.Over && w.Leases[0].holds() && v.wanted(secret, now) {
+			w.Leases[0].State = Kept
+		}
+	}), ""},
+	{"keep by a look from before the end was written", func(p *protocol) {
+		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
+			a.Over = v.over()
+			return v.Plan(now, a)
+		}
+	}, "closing both"},
+	{"disable what a window holds", func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			calls, outcomes := deployed(v, now, actor)
 			for id, list := range outcomes {
-				for at, o := range list {
+				for _, o := range list {
 					if o.Action == apisecret.Disable && o.Skipped && len(calls) == 0 {
-						c := Call{Target: o.Target, Settles: true, Parts: []Part{{id, o.Turn}}}
-						return []Call{c}, Outcomes{}
+						return []*Call{{Target: o.Target, Settles: true, Turns: map[string]int{id: o.Turn}}}, Outcomes{}
 					}
-					_ = at
 				}
 			}
 			return calls, outcomes
 		}
-	}},
-	{name: "hold by what is enabled alone", mutate: func(p *protocol) {
+	}, ""},
+	{"hold by what is enabled alone", func(p *protocol) {
 		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
-			_, outcomes := deployed(v, now, actor)
+		p.decide = func(v View, now Instant, actor string) ([]*Call, Outcomes) {
 			calls, _ := deployed(v.doctored(func(w *Window) {
 				for at := range w.Leases {
-					if l := &w.Leases[at]; l.Standing == Pending && !w.Over && !w.enabling(l.Identifier, "none") {
-						l.Standing = Failed
+					if l := &w.Leases[at]; l.State == Pending && !w.Over && !w.enabling(secret, "") {
+						l.State = Failed
 					}
 				}
 			}), now, actor)
 			if len(calls) > 0 {
-				outcomes = Outcomes{}
+				return calls, Outcomes{}
 			}
+			_, outcomes := deployed(v, now, actor)
 			return calls, outcomes
 		}
-	}},
-	{name: "extend without enabling again", mutate: func(p *protocol) {
-		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
-			for at := range after.Leases {
-				if l := &after.Leases[at]; l.Standing == Pending && w.Leases[at].Standing == Enabled {
-					l.Standing = Enabled
-				}
-			}
-			return after, err
+	}, ""},
+	{"extend without enabling again", extends(func(_, _ *Window, was, is *Lease) {
+		if is.State == Pending && was.State == Enabled {
+			is.State = Enabled
 		}
-	}},
-	{name: "extend what was disabled as it is", mutate: func(p *protocol) {
-		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
-			for at := range after.Leases {
-				if w.Leases[at].Standing == Disabled {
-					after.Leases[at] = w.Leases[at]
-				}
-			}
-			return after, err
+	}), ""},
+	{"extend what was disabled as it is", extends(func(_, _ *Window, was, is *Lease) {
+		if was.State == Disabled {
+			*is = *was
 		}
-	}, scene: "an extension between two reconcilers"},
-	{name: "extend without a new turn", mutate: func(p *protocol) {
-		deployed := p.extend
-		p.extend = func(w *Window, until Instant) (Window, error) {
-			after, err := deployed(w, until)
-			after.Turn = w.Turn
-			return after, err
+	}), "an extension between two reconcilers"},
+	{"extend without a new turn", extends(func(before, after *Window, _, _ *Lease) { after.Turn = before.Turn }), ""},
+	{"fail although an earlier call may have landed", applies(func(w *Window, l *Lease) {
+		if l.State == Pending && l.Fault != nil && l.Fault.Code == apisecret.NotFound && !w.Over {
+			l.State = Failed
 		}
-	}},
-	{name: "fail although an earlier call may have landed", mutate: func(p *protocol) {
-		onApplied(p, func(before, after *Window, _ string) {
-			for at := range after.Leases {
-				if l := &after.Leases[at]; l.Standing == Pending && l.Fault != nil && l.Fault.Code == apisecret.NotFound && !after.Over {
-					l.Standing = Failed
-				}
-			}
-			_ = before
-		})
-	}},
-	{name: "forget that a call was begun", mutate: func(p *protocol) {
-		onApplied(p, func(_, after *Window, _ string) {
-			for at := range after.Leases {
-				if after.Leases[at].Standing == Pending {
-					after.Leases[at].Begun = false
-				}
-			}
-		})
-	}},
-	{name: "forget a call whose actor was stopped", mutate: func(p *protocol) {
+	}), ""},
+	{"forget that a call was begun", applies(func(_ *Window, l *Lease) { l.Begun = l.Begun && l.State != Pending }), ""},
+	{"forget a call whose actor was stopped", func(p *protocol) {
 		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
 			return v.doctored(func(w *Window) {
-				var live []Mark
-				for _, m := range w.Marks {
-					if now < m.LandBy {
-						live = append(live, m)
-					}
-				}
-				if len(live) < len(w.Marks) {
-					w.Marks = live
-				}
-			}).Plan(now, a, nil)
+				w.Marks = slices.DeleteFunc(w.Marks, func(m Mark) bool { return now >= m.LandBy })
+			}).Plan(now, a)
 		}
-	}},
-	{name: "take over without a look for a disabling under way", mutate: func(p *protocol) {
-		deployed := p.decide
-		p.decide = func(v View, now Instant, actor string) ([]Call, Outcomes) {
-			return deployed(v.doctored(func(w *Window) {
-				withoutMarks(actor)(w)
-				for at := range w.Leases {
-					w.Leases[at].Undone = false
-				}
-			}), now, actor)
+	}, ""},
+	{"take over without a look for a disabling under way", decides(func(w *Window, actor string) {
+		withoutMarks(w, actor)
+		for at := range w.Leases {
+			w.Leases[at].Undone = false
 		}
-	}},
-	{name: "take over before the beginning is written", mutate: func(p *protocol) {
-		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
-			for at := range planned {
-				w := &planned[at]
-				for l := range w.Leases {
-					if lease := &w.Leases[l]; !w.Over && lease.Standing == Pending && v.handsOver(w, lease, now) {
-						lease.Begun, lease.Landed = true, true
-						lease.settle(Enabled, now)
-						w.Marks = nil
-					}
-				}
-			}
-			return planned, again
+	}), ""},
+	{"take over before the beginning is written", plans(func(v View, now Instant, w *Window) {
+		if l := &w.Leases[0]; !w.Over && l.State == Pending && v.handsOver(w, l, now) {
+			*l = Lease{Identifier: secret, State: Enabled, Begun: true, Landed: true}
+			w.Marks = nil
 		}
-	}},
-	{name: "enable after the end", mutate: func(p *protocol) {
-		onCalls(p, func(c *Call) { c.Before = 0 })
-	}},
-	{name: "end a window without saying so", mutate: func(p *protocol) {
-		p.plan = func(v View, now Instant, a Actor) ([]Window, bool) {
-			planned, again := v.Plan(now, a, nil)
-			for at := range planned {
-				if before := v.windows[planned[at].ID]; !before.Over {
-					planned[at].Over, planned[at].Turn = false, before.Turn
-				}
-			}
-			return planned, again
+	}), ""},
+	{"end a window without saying so", plans(func(v View, _ Instant, w *Window) {
+		if before := v.windows[w.ID]; !before.Over {
+			w.Over, w.Turn = false, before.Turn
 		}
-	}},
-	{name: "guard without a mark's being heeded", mutate: func(p *protocol) {
+	}), ""},
+	{"guard without a mark's being heeded", func(p *protocol) {
 		deployed := p.guard
-		p.guard = func(v View, now Instant, a Actor) *Window {
-			return deployed(NewView(nil), now, a)
-		}
+		p.guard = func(_ View, now Instant, a Actor) []Window { return deployed(NewView(nil), now, a) }
 		p.unmarked = apisecret.Disable
-	}},
+	}, ""},
 }
 
 func TestProtocol_everyMutantIsFound(t *testing.T) {
 	for _, mutant := range mutants {
 		t.Run(mutant.name, func(t *testing.T) {
+			t.Parallel()
 			for _, scene := range scenes() {
 				if mutant.scene != "" && mutant.scene != scene.name {
 					continue

@@ -1,11 +1,7 @@
 package window
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -15,20 +11,13 @@ import (
 
 // Problem is why a request was not carried out.
 type Problem struct {
-	*failure
+	Failure    *apisecret.Error
 	Window     string               // of a new window of which everything failed
 	Identifier apisecret.Identifier // whose failure it is; 0: it is the request's
 }
 
-// Failure returns the failure.
-func (p *Problem) Failure() *apisecret.Error { return p.failure }
-
-// failure is an alias for a field's sake: embedded under its own name, its method Error
-// would be hidden.
-type failure = apisecret.Error
-
 func problem(code apisecret.Code, message string) *Problem {
-	return &Problem{failure: apisecret.NewError(code, message)}
+	return &Problem{Failure: apisecret.NewError(code, message)}
 }
 
 func invalid(err error) *Problem {
@@ -44,274 +33,223 @@ func (k *Keeper) unavailable(ctx context.Context, err error) *Problem {
 // keyLife is how long an idempotency key lives on after its window, in seconds.
 const keyLife = day
 
-// Result is a window as an operation leaves it.
-type Result struct {
-	Window Window
-	Closed bool
-	New    bool // it was created by this request
-}
-
-// digest returns what is kept of a request's content.
-func digest(content string) string {
-	sum := sha256.Sum256([]byte(content))
-	return hex.EncodeToString(sum[:])
-}
-
-// earlierUse looks an idempotency key up. It returns the window of an earlier use, or, where
-// there was none, the key as it is to be written; nil: there is no key.
-func (k *Keeper) earlierUse(ctx context.Context, name, content string, now Instant) (earlier Result, used bool, _ *Key, _ *Problem) {
-	if name == "" {
-		return earlier, false, nil, nil
+// earlierUse looks a request's idempotency key up. It returns the window of an earlier
+// use or, where there was none, the key as it is to be written; neither: there is no key.
+func (k *Keeper) earlierUse(ctx context.Context, r Request, now Instant) (earlier *Window, _ *Key, _ *Problem) {
+	if r.Key == "" {
+		return nil, nil, nil
 	}
-	key := &Key{Name: name, Content: digest(content)}
-	use, err := k.Table.Key(ctx, name)
-	if err != nil {
-		return earlier, false, nil, k.unavailable(ctx, err)
+	key := &Key{Name: r.Key, Content: r.digest(), Expires: now + maxAhead + k.longest() + 30*day}
+	use, err := k.Table.Key(ctx, r.Key)
+	if err == nil && use == nil {
+		return nil, key, nil
 	}
-	if use == nil {
-		return earlier, false, key, nil
+	var w Window
+	if err == nil {
+		key.Replaces = use.Window
+		w, err = k.Table.Find(ctx, use.Window)
 	}
-	key.Replaces = use.Window
-	earlier.Window, earlier.Closed, err = k.Table.Find(ctx, use.Window)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && earlier.Closed && now >= earlier.Window.endedAt()+keyLife:
-		return Result{}, false, key, nil
+	case errors.Is(err, ErrNotFound), err == nil && w.Closed && now >= w.endedAt()+keyLife:
+		return nil, key, nil
 	case err != nil:
-		return Result{}, false, nil, k.unavailable(ctx, err)
+		return nil, nil, k.unavailable(ctx, err)
 	case use.Content != key.Content:
-		return Result{}, false, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
+		return nil, nil, problem(apisecret.IdempotencyConflict, "The Idempotency-Key was used with other content. Use another one for another request.")
 	}
-	return earlier, true, nil, nil
+	return &w, nil, nil
 }
 
-// endedAt returns when the window ends, or was closed.
-func (w *Window) endedAt() Instant {
-	if w.Ended != nil {
-		return w.Ended.At
-	}
-	return w.Until
-}
+// longest is how long a window may be, in seconds.
+func (k *Keeper) longest() Instant { return Instant(k.Longest / time.Second) }
 
-// Open opens a window for the caller, who may be unknown. The key may be empty.
-func (k *Keeper) Open(ctx context.Context, request Request, key, caller string) (Result, *Problem) {
+// Do carries out a request, and returns its window as it is then; created says that it is
+// a new one.
+func (k *Keeper) Do(ctx context.Context, r Request) (w Window, created bool, _ *Problem) {
 	for {
-		started := time.Now()
-		now := At(started)
-		earlier, used, use, fault := k.earlierUse(ctx, key, request.content(), now)
-		if used || fault != nil {
-			return earlier, fault
+		now := time.Now()
+		earlier, key, fault := k.earlierUse(ctx, r, At(now))
+		if earlier != nil {
+			return *earlier, false, nil
 		}
-		from, until, err := request.times(now, Instant(k.Longest/time.Second))
-		if err != nil {
-			return Result{}, invalid(err)
+		again := false
+		switch {
+		case fault != nil:
+		case r.Kind == ToOpen:
+			w, again, fault = k.open(ctx, r, key, now)
+		case r.Kind == ToExtend:
+			w, again, fault = k.extend(ctx, r, key, At(now))
+		default:
+			w, fault = k.close(ctx, r)
 		}
-		for _, i := range request.Identifiers {
-			if !k.Allowed.IsEmpty() && !k.Allowed.Contains(i) {
-				return Result{}, &Problem{failure: apisecret.NewError(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS (parameter AllowedIdentifiers); nothing was written or sent."), Identifier: i}
-			}
-		}
-		w := Opened(NewID(started), from, until, request.Identifiers)
-		w.Reason, w.OpenedBy, w.CreatedAt = request.Reason, caller, now
-		result, fault, again := k.create(ctx, w, use, started)
 		if !again {
-			return result, fault
+			return w, r.Kind == ToOpen, fault
 		}
 	}
 }
 
-// create writes a new window and does at once what it can for it. again says that
-// somebody has used the key meanwhile.
-func (k *Keeper) create(ctx context.Context, w Window, key *Key, now time.Time) (_ Result, _ *Problem, again bool) {
-	r := k.newRun(func(other *Window) bool { return other.ID == w.ID })
-	r.limit = max(r.limit, len(w.Leases))
-	one, ok := r.newRound(ctx, now)
-	starts := ok && w.begun(At(now))
-	if starts {
-		w.begin(one.actor)
-	}
-	if key != nil {
-		key.Window, key.Expires = w.ID, w.From+Instant(k.Longest/time.Second)+30*day
-	}
-	err := k.Table.Create(ctx, w, key)
-	if errors.Is(err, ErrChanged) {
-		return Result{}, nil, true
-	}
-	if err != nil {
-		return Result{}, k.unavailable(ctx, err), false
-	}
-	if starts {
-		if err := r.perform(ctx, one); err != nil {
-			k.Log.WarnContext(ctx, "the table of windows could not be used; the reconciler goes on", "cause", err.Error())
-			return Result{Window: w, New: true}, nil, false
-		}
-	}
-	result, fault := r.finish(ctx, w.ID)
+// open opens a window. again says that somebody has used the key meanwhile.
+func (k *Keeper) open(ctx context.Context, request Request, key *Key, now time.Time) (w Window, again bool, _ *Problem) {
+	w, fault := k.newWindow(request, now)
 	if fault != nil {
-		result = Result{Window: w} // it was written, and that is all that is known
+		return w, false, fault
 	}
-	result.New = true
-	if starts && !slices.ContainsFunc(result.Window.Leases, func(l Lease) bool { return l.Standing != Failed }) {
-		return k.allFailed(ctx, r, result)
+	r := k.newRun(w.ID)
+	r.Limit = max(r.Limit, len(w.Leases))
+	starts := r.newRound(ctx, now) && w.begun(At(now))
+	if starts {
+		w.begin(r.Actor, request.Identifiers)
 	}
-	return result, nil, false
+	switch err := k.Table.Write(ctx, w, nil, key); {
+	case errors.Is(err, ErrChanged):
+		return w, true, nil
+	case err != nil:
+		return w, false, k.unavailable(ctx, err)
+	}
+	w, fault = r.started(ctx, w, starts)
+	return w, false, fault
 }
 
-// allFailed closes a new window of which everything failed.
-func (k *Keeper) allFailed(ctx context.Context, r *run, result Result) (Result, *Problem, bool) {
-	w := result.Window
-	if _, fault := k.Close(ctx, w.ID, Ender{}, w.OpenedBy); fault != nil {
-		return Result{}, fault, false
+// newWindow returns the window that is asked for, or why there can be none.
+func (k *Keeper) newWindow(r Request, now time.Time) (w Window, _ *Problem) {
+	from, until, err := r.times(At(now), k.longest())
+	if err != nil {
+		return w, invalid(err)
+	}
+	for _, i := range r.Identifiers {
+		if !k.Allowed.IsEmpty() && !k.Allowed.Contains(i) {
+			p := problem(apisecret.NotAllowed, "An identifier is outside SEGURA_ALLOWED_IDENTIFIERS (parameter AllowedIdentifiers); nothing was written or sent.")
+			p.Identifier = i
+			return w, p
+		}
+	}
+	w = Opened(NewID(now), from, until, r.Identifiers)
+	w.Reason, w.OpenedBy, w.CreatedAt = r.Reason, r.Caller, At(now)
+	return w, nil
+}
+
+// started does at once what can be done for a new window that is in the table, marked
+// for its first calls or not. One of which everything fails is closed.
+func (r *run) started(ctx context.Context, written Window, marked bool) (Window, *Problem) {
+	w, fault := r.finish(ctx, written.ID, marked)
+	if fault != nil {
+		return written, nil // that is all that is known
+	}
+	if !marked || slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.State != Failed }) {
+		return w, nil
+	}
+	if _, fault := r.close(ctx, Request{ID: w.ID, Caller: w.OpenedBy}); fault != nil {
+		return w, fault
 	}
 	first := w.Leases[0]
 	failure := r.results[Target{first.Identifier, apisecret.Enable}].Item.Error
 	if failure == nil { // another actor found out
 		failure = apisecret.NewError(first.Fault.Code, "Segura refuses this API secret; the log has the reply.")
 	}
-	return Result{}, &Problem{failure: failure, Window: w.ID, Identifier: first.Identifier}, false
+	return w, &Problem{failure, w.ID, first.Identifier}
 }
 
-// finish goes on with what can be done now for the windows in scope, and returns one as
-// it is then. What the table refuses after the window was written is left to the
-// reconciler.
-func (r *run) finish(ctx context.Context, id string) (Result, *Problem) {
-	if err := r.settle(ctx); err != nil {
+// finish goes on with what can be done now, from the calls of a mark that is in the table
+// already, and returns a window as it is then. What the table refuses is left to the
+// reconciler: what was asked for has been written.
+func (r *run) finish(ctx context.Context, id string, marked bool) (Window, *Problem) {
+	var err error
+	if marked {
+		err = r.perform(ctx)
+	}
+	if err == nil {
+		err = r.settle(ctx)
+	}
+	if err == nil {
+		err = r.Table.NoteOpen(ctx, r.view.countOpen(Now()))
+	}
+	if err != nil {
 		r.Log.WarnContext(ctx, "the table of windows could not be used; the reconciler goes on", "cause", err.Error())
-	} else {
-		open := r.view.CountOpen(At(time.Now()))
-		if err := r.Table.Note(ctx, Summary{Open: &open}); err != nil {
-			r.Log.WarnContext(ctx, "the number of open windows was not noted; the next reconcile counts again", "cause", err.Error())
-		}
 	}
 	return r.Find(ctx, id)
 }
 
 // Find returns a window.
-func (k *Keeper) Find(ctx context.Context, id string) (Result, *Problem) {
-	if !IsID(id) {
-		return Result{}, notThere()
+func (k *Keeper) Find(ctx context.Context, id string) (Window, *Problem) {
+	w, err := Window{}, ErrNotFound
+	if IsID(id) {
+		w, err = k.Table.Find(ctx, id)
 	}
-	w, closed, err := k.Table.Find(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Result{}, notThere()
+		return w, problem(apisecret.WindowNotFound, "There is no window with this id.")
 	case err != nil:
-		return Result{}, k.unavailable(ctx, err)
-	}
-	return Result{Window: w, Closed: closed}, nil
-}
-
-func notThere() *Problem {
-	return problem(apisecret.WindowNotFound, "There is no window with this id.")
-}
-
-// Extend gives a window a later end. The key may be empty.
-func (k *Keeper) Extend(ctx context.Context, id string, e Extending, key, caller string) (Result, *Problem) {
-	token := rand.Text()
-	for {
-		now := At(time.Now())
-		earlier, used, use, fault := k.earlierUse(ctx, key, e.content(id), now)
-		if used || fault != nil {
-			return earlier, fault
-		}
-		found, fault := k.Find(ctx, id)
-		if fault != nil {
-			return Result{}, fault
-		}
-		w := found.Window
-		if w.Extension != token { // an attempt that was not confirmed had its effect
-			if found.Closed || w.Ended != nil {
-				return Result{}, problem(apisecret.WindowClosed, "The window is closed. Open another one.")
-			}
-			err := k.extend(ctx, &w, e, use, now, token, caller)
-			if refusal := (*Problem)(nil); errors.As(err, &refusal) {
-				return Result{}, refusal
-			}
-			if errors.Is(err, ErrChanged) {
-				continue
-			}
-			if err != nil {
-				return Result{}, k.unavailable(ctx, err)
-			}
-		}
-		return k.newRun(func(other *Window) bool { return other.ID == id }).finish(ctx, id)
+		return w, k.unavailable(ctx, err)
+	default:
+		return w, nil
 	}
 }
 
-func (k *Keeper) extend(ctx context.Context, w *Window, e Extending, key *Key, now Instant, token, caller string) error {
-	longest := Instant(k.Longest / time.Second)
-	until, err := e.until(w, now, longest)
+// extend gives a window a later end. again says that it, or the key, has changed meanwhile.
+func (k *Keeper) extend(ctx context.Context, r Request, key *Key, now Instant) (w Window, again bool, _ *Problem) {
+	w, fault := k.Find(ctx, r.ID)
+	if fault != nil {
+		return w, false, fault
+	}
+	if w.Closed || w.Ended != nil {
+		return w, false, problem(apisecret.WindowClosed, "The window is closed. Open another one.")
+	}
+	until, err := r.laterEnd(&w, now, k.longest())
 	if err != nil {
-		return invalid(err)
+		return w, false, invalid(err)
 	}
-	after, err := w.Extend(until)
-	if err != nil {
-		return err
+	switch err := k.Table.Write(ctx, w.Extend(until), &Change{At: now, By: r.Caller, Until: until, Reason: r.Reason}, key); {
+	case errors.Is(err, ErrChanged):
+		return w, true, nil
+	case err != nil:
+		return w, false, k.unavailable(ctx, err)
 	}
-	after.Extension = token
-	if key != nil {
-		key.Window, key.Expires = w.ID, w.From+longest+30*day
-	}
-	return k.Table.Replace(ctx, after, &Extension{At: now, By: caller, Until: until, Reason: e.Reason}, key)
+	w, fault = k.newRun(w.ID).finish(ctx, w.ID, false)
+	return w, false, fault
 }
 
-// Close closes a window, also one that is over by its time but not closed yet, so that
+// close closes a window, also one that is over by its time but not closed yet, so that
 // nobody extends it; one that is closed already stays as it is.
-func (k *Keeper) Close(ctx context.Context, id string, e Ender, caller string) (Result, *Problem) {
-	found, fault := k.Find(ctx, id)
-	if fault != nil || found.Closed {
-		return found, fault
+func (k *Keeper) close(ctx context.Context, r Request) (Window, *Problem) {
+	w, fault := k.Find(ctx, r.ID)
+	if fault != nil || w.Closed {
+		return w, fault
 	}
-	if err := k.change(ctx, found.Window, e.end(caller)); err != nil {
-		return Result{}, k.unavailable(ctx, err)
+	if err := k.change(ctx, w, r.end); err != nil {
+		return Window{}, k.unavailable(ctx, err)
 	}
-	return k.newRun(func(other *Window) bool { return other.ID == id }).finish(ctx, id)
+	return k.newRun(w.ID).finish(ctx, w.ID, false)
 }
 
-// end returns what closes a window for the caller now, or at its end if that has passed.
-func (e Ender) end(caller string) func(*Window) *Window {
-	return func(w *Window) *Window {
-		if w.ID == GuardID || w.Ended != nil {
-			return nil
-		}
-		now := At(time.Now())
-		after := w.End(now, Ending{At: min(now, w.Until), By: caller, Reason: e.Reason})
-		return &after
+// end closes a window now, or at its end if that has passed.
+func (r Request) end(w *Window) *Window {
+	if w.ID == GuardID || w.Ended != nil {
+		return nil
 	}
+	now := Now()
+	after := w.End(now, Change{At: min(now, w.Until), By: r.Caller, Reason: r.Reason})
+	return &after
 }
 
-// CloseAll closes every window and does at once what it can. The error is one of the
-// table.
-func (k *Keeper) CloseAll(ctx context.Context, e Ender, caller string) (Report, error) {
-	windows, err := k.Table.Live(ctx)
-	if err != nil {
-		return Report{}, err
-	}
-	err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.change(ctx, w, e.end(caller)) })
-	if err != nil {
-		return Report{}, err
-	}
-	r := k.newRun(nil)
-	return r.report(ctx, true, r.settle(ctx))
-}
+// betweenTries is how long CloseAll waits before it tries again.
+const betweenTries = 5 * time.Second
 
-// betweenLooks is how long CloseAllAndWait waits before it tries again.
-const betweenLooks = 5 * time.Second
-
-// CloseAllAndWait closes every window, and goes on until all are closed or its time is
-// up. It returns how many are not.
-func (k *Keeper) CloseAllAndWait(ctx context.Context, e Ender, caller string) (left int, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*forWriting))
-		defer cancel()
-	}
+// CloseAll closes every window for the request's caller and reason, and does at once what
+// it can or, if it waits, goes on until all are closed or its time is up. The error is one
+// of the table.
+func (k *Keeper) CloseAll(ctx context.Context, r Request, wait bool) (Report, error) {
 	for {
-		report, err := k.CloseAll(ctx, e, caller)
-		if err != nil || report.Live == 0 {
-			return report.Live, err
+		windows, err := k.Table.Live(ctx)
+		if err == nil {
+			err = each(ctx, windows, func(ctx context.Context, w Window) error { return k.change(ctx, w, r.end) })
 		}
-		if !pause(ctx, betweenLooks) {
-			return report.Live, nil
+		all := k.newRun("")
+		if err == nil {
+			err = all.settle(ctx)
+		}
+		report, err := all.report(ctx, err)
+		if err != nil || report.Live == 0 || !wait || !pause(ctx, betweenTries) {
+			return report, err
 		}
 	}
 }
@@ -330,7 +268,7 @@ const maxPages = 10
 
 // List returns windows: live ones by their ends, closed ones the newest first. more says
 // where the list goes on; nil: nowhere.
-func (k *Keeper) List(ctx context.Context, q Query) (list []Result, more *Query, _ *Problem) {
+func (k *Keeper) List(ctx context.Context, q Query) (list []Window, more *Query, _ *Problem) {
 	if q.State == Closed {
 		return k.listClosed(ctx, q)
 	}
@@ -338,46 +276,40 @@ func (k *Keeper) List(ctx context.Context, q Query) (list []Result, more *Query,
 	if err != nil {
 		return nil, nil, k.unavailable(ctx, err)
 	}
-	now := At(time.Now())
+	now := Now()
+	last := Window{ID: q.After, Until: q.AfterEnd}
 	windows = slices.DeleteFunc(windows, func(w Window) bool {
-		return w.ID == GuardID || q.State != "" && w.StateAt(now, false) != q.State || q.Identifier != 0 && w.lease(q.Identifier) == nil ||
-			q.After != "" && cmp.Or(cmp.Compare(w.Until, q.AfterEnd), cmp.Compare(w.ID, q.After)) <= 0
+		return w.ID == GuardID || q.State != "" && w.StateAt(now) != q.State || q.Identifier != 0 && w.lease(q.Identifier) == nil ||
+			q.After != "" && byEnd(&w, &last) <= 0
 	})
-	slices.SortFunc(windows, func(a, b Window) int { return cmp.Or(cmp.Compare(a.Until, b.Until), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(windows, func(a, b Window) int { return byEnd(&a, &b) })
+	if len(windows) > q.Limit {
+		windows = windows[:q.Limit]
+		q.After, q.AfterEnd = windows[q.Limit-1].ID, windows[q.Limit-1].Until
+		more = &q
+	}
 	for at := range windows {
-		if at == q.Limit {
-			last := windows[at-1]
-			next := q
-			next.After, next.AfterEnd = last.ID, last.Until
-			return list, &next, nil
+		if windows[at].Extended == 0 {
+			continue
 		}
-		one, fault := k.withExtensions(ctx, windows[at])
-		if fault != nil {
+		var fault *Problem // extensions are apart from their window
+		if windows[at], fault = k.Find(ctx, windows[at].ID); fault != nil {
 			return nil, nil, fault
 		}
-		list = append(list, one)
 	}
-	return list, nil, nil
+	return windows, more, nil
 }
 
-// withExtensions returns a live window with its extensions, which are apart from it.
-func (k *Keeper) withExtensions(ctx context.Context, w Window) (Result, *Problem) {
-	if w.Extended == 0 {
-		return Result{Window: w}, nil
-	}
-	return k.Find(ctx, w.ID)
-}
-
-func (k *Keeper) listClosed(ctx context.Context, q Query) (list []Result, more *Query, _ *Problem) {
+func (k *Keeper) listClosed(ctx context.Context, q Query) (list []Window, more *Query, _ *Problem) {
 	for range maxPages {
-		windows, next, err := k.Table.Closed(ctx, q.After, q.Limit)
+		windows, next, err := k.Table.ListClosed(ctx, q.After, q.Limit)
 		if err != nil {
 			return nil, nil, k.unavailable(ctx, err)
 		}
 		for at := range windows {
 			q.After = windows[at].ID
 			if q.Identifier == 0 || windows[at].lease(q.Identifier) != nil {
-				list = append(list, Result{Window: windows[at], Closed: true})
+				list = append(list, windows[at])
 			}
 			if len(list) == q.Limit {
 				return list, &q, nil

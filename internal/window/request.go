@@ -1,168 +1,112 @@
 package window
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/strictjson"
 )
 
-// Request asks for a window. How long it lasts is given by its end or by its length,
-// never both.
+// Kind is what a request asks for, in the word of an event's member.
+type Kind string
+
+// The kinds of requests.
+const (
+	ToOpen   Kind = "window"
+	ToExtend Kind = "extend"
+	ToClose  Kind = "close"
+)
+
+// fields are the members of each kind's document.
+var fields = map[Kind][]string{
+	ToOpen: {"identifiers", "from", "until", "for", "reason"}, ToExtend: {"id", "until", "by", "reason"}, ToClose: {"id", "reason"},
+}
+
+// Request asks for a window, for a later end of one, or for its end. How long it lasts is
+// given by its end or by a length, never both.
 type Request struct {
+	Kind        Kind
+	ID          string // of the window to extend or to close
 	Identifiers []apisecret.Identifier
 	From        *Instant // nil: now
 	Until       *Instant
-	For         Instant // seconds; 0: Until is given
+	Length      Instant // in seconds, of a new window or of what it is extended by; 0: Until is given
 	Reason      string
+
+	Key    string // of idempotency; may be empty
+	Caller string // empty: not known
 }
 
-// Extending asks for a later end.
-type Extending struct {
-	ID     string // in an event only
-	Until  *Instant
-	By     Instant // seconds; 0: Until is given
-	Reason string
-}
-
-// Ender asks to close a window.
-type Ender struct {
-	ID     string // in an event only
-	Reason string
-}
-
-// members reads a document whose members are the ones that read knows. Errors are
-// sentences for the caller and repeat no value.
-func members(data []byte, read func(name string, value json.RawMessage) (known bool, err error)) error {
-	list, err := strictjson.Object(data)
+// ReadRequest reads the document of a request, with at most so many identifiers. Where the
+// id of the window is known already, the document has none. Errors are sentences for the
+// caller and repeat no value.
+func ReadRequest(kind Kind, data []byte, id string, most int) (Request, error) {
+	r := Request{Kind: kind, ID: id}
+	members, err := strictjson.Object(data)
 	if err != nil {
-		return err
+		return r, err
 	}
-	for _, member := range list {
-		known, err := read(member.Name, member.Value)
-		if err != nil {
-			return err
+	for _, m := range members {
+		if !slices.Contains(fields[kind], m.Name) || m.Name == "id" && id != "" {
+			return r, fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 		}
-		if !known {
-			return fmt.Errorf("unknown field %s", strictjson.Quote(member.Name))
+		if err := r.readField(m.Name, m.Value, most); err != nil {
+			return r, err
 		}
 	}
-	return nil
-}
-
-// ReadRequest reads the document that opens a window.
-func ReadRequest(data []byte, most int) (r Request, err error) {
-	err = members(data, func(name string, value json.RawMessage) (known bool, err error) {
-		switch name {
-		case "identifiers":
-			r.Identifiers, err = apisecret.ReadIdentifiers(value, most)
-		case "from":
-			r.From, err = readTime(name, value)
-		case "until":
-			r.Until, err = readTime(name, value)
-		case "for":
-			r.For, err = readText(name, value, ParseDuration)
-		case "reason":
-			r.Reason, err = apisecret.ReadReason(value)
-		default:
-			return false, nil
-		}
-		return true, err
-	})
 	switch {
-	case err != nil:
-		return Request{}, err
-	case r.Identifiers == nil:
-		return Request{}, errors.New("identifiers is required")
-	case (r.Until == nil) == (r.For == 0):
-		return Request{}, errors.New("exactly one of until and for is required")
+	case kind == ToOpen && r.Identifiers == nil:
+		return r, errors.New("identifiers is required")
+	case kind != ToOpen && r.ID == "":
+		return r, errors.New("id is required")
+	case kind != ToClose && (r.Until == nil) == (r.Length == 0):
+		return r, fmt.Errorf("exactly one of until and %s is required", map[Kind]string{ToOpen: "for", ToExtend: "by"}[kind])
 	}
 	return r, nil
 }
 
-// ReadExtending reads the document that extends a window; withID says that the window
-// is named in it.
-func ReadExtending(data []byte, withID bool) (e Extending, err error) {
-	err = members(data, func(name string, value json.RawMessage) (known bool, err error) {
-		switch {
-		case name == "id" && withID:
-			e.ID, err = readID(value)
-		case name == "until":
-			e.Until, err = readTime(name, value)
-		case name == "by":
-			e.By, err = readText(name, value, ParseDuration)
-		case name == "reason":
-			e.Reason, err = apisecret.ReadReason(value)
-		default:
-			return false, nil
+func (r *Request) readField(name string, value json.RawMessage, most int) (err error) {
+	text, ok := strictjson.String(value) // what is no text is no time and no duration, as an empty one
+	switch name {
+	case "id":
+		if r.ID = text; !ok || text == "" {
+			err = errors.New("id is not the id of a window")
 		}
-		return true, err
-	})
-	switch {
-	case err != nil:
-		return Extending{}, err
-	case withID && e.ID == "":
-		return Extending{}, errors.New("id is required")
-	case (e.Until == nil) == (e.By == 0):
-		return Extending{}, errors.New("exactly one of until and by is required")
+	case "identifiers":
+		r.Identifiers, err = apisecret.ReadIdentifiers(value, most)
+	case "from":
+		r.From, err = readTime(name, text)
+	case "until":
+		r.Until, err = readTime(name, text)
+	case "for", "by":
+		if r.Length, err = ParseDuration(text); err != nil {
+			err = fmt.Errorf("%s is %w", name, err)
+		}
+	case "reason":
+		r.Reason, err = apisecret.ReadReason(value)
 	}
-	return e, nil
+	return err
 }
 
-// ReadEnder reads the document that closes a window; withID says that the window is
-// named in it.
-func ReadEnder(data []byte, withID bool) (e Ender, err error) {
-	err = members(data, func(name string, value json.RawMessage) (known bool, err error) {
-		switch {
-		case name == "id" && withID:
-			e.ID, err = readID(value)
-		case name == "reason":
-			e.Reason, err = apisecret.ReadReason(value)
-		default:
-			return false, nil
-		}
-		return true, err
-	})
-	if err == nil && withID && e.ID == "" {
-		err = errors.New("id is required")
-	}
-	return e, err
-}
-
-// readText reads a value whose text is parsed. What is no text is parsed as an empty one,
-// which is neither a time nor a duration.
-func readText[T any](name string, value json.RawMessage, parse func(string) (T, error)) (T, error) {
-	text, _ := strictjson.String(value)
-	parsed, err := parse(text)
+func readTime(name, text string) (*Instant, error) {
+	i, err := ParseTime(text)
 	if err != nil {
-		return parsed, fmt.Errorf("%s is %w", name, err)
+		return nil, fmt.Errorf("%s is %w", name, err)
 	}
-	return parsed, nil
+	return &i, nil
 }
 
-func readTime(name string, value json.RawMessage) (*Instant, error) {
-	i, err := readText(name, value, ParseTime)
-	return &i, err
-}
-
-func readID(value json.RawMessage) (string, error) {
-	text, ok := strictjson.String(value)
-	if !ok || text == "" {
-		return "", errors.New("id is not the id of a window")
-	}
-	return text, nil
-}
-
-var keyForm = regexp.MustCompile(`^[!-~]+$`)
+var keyForm = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // CheckKey says what is wrong with an idempotency key.
 func CheckKey(key string) error {
-	if len(key) > 128 || !keyForm.MatchString(key) {
+	if !keyForm.MatchString(key) {
 		return errors.New("the idempotency key is not 1 to 128 visible ASCII characters")
 	}
 	return nil
@@ -174,7 +118,7 @@ func (r Request) times(now, longest Instant) (from, until Instant, err error) {
 	if r.From != nil {
 		from = *r.From
 	}
-	until = from + r.For
+	until = from + r.Length
 	if r.Until != nil {
 		until = *r.Until
 	}
@@ -199,11 +143,11 @@ func tooLong(longest Instant) error {
 	return errors.New("the window would last longer than SEGURA_WINDOW_MAX_DURATION (parameter WindowMaxDuration) allows")
 }
 
-// until returns the window's later end, or why there can be none.
-func (e Extending) until(w *Window, now, longest Instant) (Instant, error) {
-	until := w.Until + e.By
-	if e.Until != nil {
-		until = *e.Until
+// laterEnd returns the window's end after an extension, or why there can be none.
+func (r Request) laterEnd(w *Window, now, longest Instant) (Instant, error) {
+	until := w.Until + r.Length
+	if r.Until != nil {
+		until = *r.Until
 	}
 	switch {
 	case until <= w.Until:
@@ -218,28 +162,15 @@ func (e Extending) until(w *Window, now, longest Instant) (Instant, error) {
 	return until, nil
 }
 
-// content returns what the request asks for as text, equal for requests that mean the
-// same; it is compared where an idempotency key is used again.
-func (r Request) content() string {
+// digest returns what is compared where an idempotency key is used again: equal for
+// requests that mean the same.
+func (r Request) digest() string {
 	list := slices.Clone(r.Identifiers)
 	slices.Sort(list)
-	if r.From != nil && r.For != 0 {
-		until := *r.From + r.For
-		r.Until, r.For = &until, 0
+	if r.From != nil && r.Length != 0 {
+		until := *r.From + r.Length
+		r.Until, r.Length = &until, 0
 	}
-	return asText("window", list, r.From, r.Until, r.For, r.Reason)
-}
-
-func (e Extending) content(id string) string {
-	return asText("extend", id, e.Until, e.By, e.Reason)
-}
-
-// asText returns the values as JSON, which keeps them apart.
-func asText(values ...any) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	for _, v := range values {
-		_ = encoder.Encode(v) // numbers, texts and lists of them always encode
-	}
-	return b.String()
+	sum := sha256.Sum256(strictjson.Encode([]any{r.Kind, r.ID, list, r.From, r.Until, r.Length, r.Reason}))
+	return hex.EncodeToString(sum[:])
 }

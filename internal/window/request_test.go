@@ -64,7 +64,7 @@ func TestReadRequest_saysWhatIsWrong(t *testing.T) {
 		`{"identifiers":[5],"for":"PT8H","reason":7}`:                     "reason is not a string",
 		`[]`: "not a JSON object",
 	} {
-		_, err := ReadRequest([]byte(text), 2)
+		_, err := ReadRequest(ToOpen, []byte(text), "", 2)
 		if got := fmt.Sprint(err); (want == "") != (err == nil) || !strings.Contains(got, want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
@@ -80,17 +80,17 @@ func TestTimes_keepToTheLimits(t *testing.T) {
 		from, until Instant // after now
 		wrong       string
 	}{
-		{"for, from now", Request{For: 60}, 0, 60, ""},
-		{"for counts from a past from", Request{From: at(-30), For: 60}, 0, 30, ""},
+		{"for, from now", Request{Length: 60}, 0, 60, ""},
+		{"for counts from a past from", Request{From: at(-30), Length: 60}, 0, 30, ""},
 		{"until", Request{Until: at(100)}, 0, 100, ""},
-		{"later", Request{From: at(50), For: 60}, 50, 110, ""},
+		{"later", Request{From: at(50), Length: 60}, 50, 110, ""},
 		{"ends in the past", Request{Until: at(0)}, 0, 0, "in the past"},
-		{"for from a past from ends in the past", Request{From: at(-60), For: 60}, 0, 0, "in the past"},
+		{"for from a past from ends in the past", Request{From: at(-60), Length: 60}, 0, 0, "in the past"},
 		{"ends before it begins", Request{From: at(50), Until: at(50)}, 0, 0, "before it begins"},
-		{"as long as allowed", Request{For: day}, 0, day, ""},
-		{"too long", Request{For: day + 1}, 0, 0, "SEGURA_WINDOW_MAX_DURATION"},
-		{"366 days ahead", Request{From: at(maxAhead), For: 60}, maxAhead, maxAhead + 60, ""},
-		{"further ahead", Request{From: at(maxAhead + 1), For: 60}, 0, 0, "366 days"},
+		{"as long as allowed", Request{Length: day}, 0, day, ""},
+		{"too long", Request{Length: day + 1}, 0, 0, "SEGURA_WINDOW_MAX_DURATION"},
+		{"366 days ahead", Request{From: at(maxAhead), Length: 60}, maxAhead, maxAhead + 60, ""},
+		{"further ahead", Request{From: at(maxAhead + 1), Length: 60}, 0, 0, "366 days"},
 	} {
 		from, until, err := row.request.times(now, day)
 		if row.wrong != "" {
@@ -107,8 +107,8 @@ func TestTimes_keepToTheLimits(t *testing.T) {
 
 func TestTimes_openNothingWhereThereAreNoWindows(t *testing.T) {
 	now := At(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
-	_, _, opening := Request{For: 1}.times(now, 0)
-	_, extending := Extending{By: 1}.until(&Window{From: now, Until: now + 60}, now, 0)
+	_, _, opening := Request{Length: 1}.times(now, 0)
+	_, extending := Request{Length: 1}.laterEnd(&Window{From: now, Until: now + 60}, now, 0)
 
 	for _, err := range []error{opening, extending} {
 		if got := fmt.Sprint(err); !strings.Contains(got, "WindowsEnabled") {
@@ -119,11 +119,11 @@ func TestTimes_openNothingWhereThereAreNoWindows(t *testing.T) {
 
 func TestContent_isEqualForRequestsThatMeanTheSame(t *testing.T) {
 	read := func(text string) string {
-		r, err := ReadRequest([]byte(text), 10)
+		r, err := ReadRequest(ToOpen, []byte(text), "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.content()
+		return r.digest()
 	}
 	a := read(`{"identifiers":[6,"5",5],"from":"2026-12-01T08:00:00Z","for":"PT1H"}`)
 	if b := read(`{"identifiers":["5",6],"until":"2026-12-01T10:00:00+01:00","from":"2026-12-01T08:00:00Z"}`); a != b {

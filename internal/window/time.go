@@ -1,10 +1,11 @@
 package window
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -44,7 +45,7 @@ func ParseTime(text string) (Instant, error) {
 	return At(t), nil
 }
 
-var iso8601 = regexp.MustCompile(`^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`)
+var iso8601 = regexp.MustCompile(`^P(?:(\d{1,6})D)?(?:T((?:\d{1,9}H)?(?:\d{1,9}M)?(?:\d{1,9}S)?))?$`)
 
 // maxSeconds bounds a duration, so that sums of it and a time stay small. It is far
 // longer than any window may be.
@@ -55,21 +56,13 @@ const maxSeconds = 1000 * 366 * day
 // maintained library of the SDK's or Go's own reads them.
 func ParseDuration(text string) (Instant, error) {
 	parts := iso8601.FindStringSubmatch(text)
-	if parts == nil || text[len(text)-1] == 'T' || text[len(text)-1] == 'P' {
+	if parts == nil || strings.HasSuffix(text, "T") {
 		return 0, errDuration
 	}
-	total := Instant(0)
-	for at, seconds := range []Instant{day, 60 * 60, 60, 1} {
-		if parts[at+1] == "" {
-			continue
-		}
-		n, err := strconv.ParseInt(parts[at+1], 10, 64)
-		if err != nil || n > maxSeconds {
-			return 0, fmt.Errorf("longer than any window may be: %w", errDuration)
-		}
-		total += Instant(n) * seconds
-	}
-	if total <= 0 || total > maxSeconds {
+	days, _ := strconv.Atoi(parts[1]) // none are 0
+	rest, err := time.ParseDuration(strings.ToLower(cmp.Or(parts[2], "0S")))
+	total := Instant(days)*day + Instant(rest/time.Second)
+	if err != nil || total <= 0 || total > maxSeconds {
 		return 0, errDuration
 	}
 	return total, nil

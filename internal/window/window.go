@@ -11,13 +11,14 @@ import (
 	"segura-enable/internal/apisecret"
 )
 
-// Limits of a window.
+// Limits of a window, and names.
 const (
 	MaxExtensions  = 100
 	maxAhead       = 366 * day // from now to a window's beginning
 	maxMarks       = 5         // unexpired ones, in one window; they keep it below an item's 400 KB
 	maxUpstreamID  = 64        // longer ones are in the audit log only
 	GuardID        = "guard"   // of the pseudo-window that only carries the guard's marks
+	ByTime         = "time"    // who closes a window that nobody closes
 	day            = 24 * 60 * 60
 	landingSeconds = 60 // after an attempt's limit, a call has landed or never will
 )
@@ -33,63 +34,58 @@ const (
 	Closed    State = "closed"
 )
 
-// Standing is how one identifier stands in a window.
-type Standing string
+// LeaseState is that of one identifier in a window.
+type LeaseState string
 
-// The standings. Pending and Enabled hold an API secret.
+// The states of a lease. Pending and Enabled hold an API secret.
 const (
-	Pending      Standing = "pending"
-	Enabled      Standing = "enabled"
-	Failed       Standing = "failed"
-	Disabled     Standing = "disabled"
-	Kept         Standing = "kept"
-	NeverEnabled Standing = "never_enabled"
+	Pending      LeaseState = "pending"
+	Enabled      LeaseState = "enabled"
+	Failed       LeaseState = "failed"
+	Disabled     LeaseState = "disabled"
+	Kept         LeaseState = "kept"
+	NeverEnabled LeaseState = "never_enabled"
 )
 
 // Window is a window as the table has it. It is changed by the functions of this
 // package only, which copy it first.
 type Window struct {
-	ID        string      `json:"id"`
-	From      Instant     `json:"from"`
-	Until     Instant     `json:"until"`
-	Reason    string      `json:"reason,omitempty"`
-	OpenedBy  string      `json:"opened_by,omitempty"`
-	CreatedAt Instant     `json:"created_at"`
-	Begun     bool        `json:"begun,omitempty"`     // somebody has begun to enable for it
-	Over      bool        `json:"over,omitempty"`      // it holds nothing any more, whatever the clocks say
-	Turn      int         `json:"turn,omitempty"`      // how often Over has changed
-	Ended     *Ending     `json:"ended,omitempty"`     // somebody closed it; nil: nobody did
-	Extended  int         `json:"extended,omitempty"`  // how often
-	Extension string      `json:"extension,omitempty"` // token of the last extension's writer
-	Leases    []Lease     `json:"leases"`              // in the order asked for
-	Marks     []Mark      `json:"marks,omitempty"`     // of calls that may be under way
-	Additions []Extension `json:"-"`                   // read where a window is shown
+	ID        string  `json:"id"`
+	From      Instant `json:"from"`
+	Until     Instant `json:"until"`
+	Reason    string  `json:"reason,omitempty"`
+	OpenedBy  string  `json:"opened_by,omitempty"`
+	CreatedAt Instant `json:"created_at"`
+	Begun     bool    `json:"begun,omitempty"`    // somebody has begun to enable for it
+	Over      bool    `json:"over,omitempty"`     // it holds nothing any more, whatever the clocks say
+	Turn      int     `json:"turn,omitempty"`     // how often Over has changed
+	Ended     *Change `json:"ended,omitempty"`    // somebody closed it; nil: nobody did
+	Extended  int     `json:"extended,omitempty"` // how often
+	Leases    []Lease `json:"leases"`             // in the order asked for
+	Marks     []Mark  `json:"marks,omitempty"`    // of calls that may be under way
 
-	Version int     `json:"-"` // how often it was written; the condition of the next write
-	Due     Instant `json:"-"` // as the table has it, when something is to be done
-	Told    string  `json:"-"` // what the readers of the table's stream know of it
+	Closed     bool     `json:"-"` // it is not among the live ones any more
+	Extensions []Change `json:"-"` // read where a window is shown
+	Version    int      `json:"-"` // how often it was written; the condition of the next write
+	Due        Instant  `json:"-"` // as the table has it, when something is to be done
+	Told       string   `json:"-"` // what the readers of the table's stream know of it
+
+	altered bool // since it was cloned
 }
 
-// Ending is a request to close a window.
-type Ending struct {
+// Change is what somebody did to a window's end.
+type Change struct {
 	At     Instant `json:"at"`
 	By     string  `json:"by,omitempty"`
-	Reason string  `json:"reason,omitempty"`
-}
-
-// Extension is one extension of a window.
-type Extension struct {
-	At     Instant `json:"at"`
-	By     string  `json:"by,omitempty"`
-	Until  Instant `json:"until"`
+	Until  Instant `json:"until,omitempty"` // the later end; 0: it was closed
 	Reason string  `json:"reason,omitempty"`
 }
 
 // Lease is an identifier in a window.
 type Lease struct {
 	Identifier apisecret.Identifier `json:"i"`
-	Standing   Standing             `json:"s"`
-	At         Instant              `json:"at,omitempty"` // of the standing; 0: it is the first one
+	State      LeaseState           `json:"s"`
+	At         Instant              `json:"at,omitempty"` // since when; 0: it is the first state
 	Fault      *Fault               `json:"e,omitempty"`  // of the last call
 
 	Begun  bool    `json:"b,omitempty"` // a call that enables may have been begun
@@ -131,12 +127,12 @@ type Mark struct {
 }
 
 // holds reports whether the lease keeps its API secret enabled while its window does.
-func (l *Lease) holds() bool { return l.Standing == Pending || l.Standing == Enabled }
+func (l *Lease) holds() bool { return l.State == Pending || l.State == Enabled }
 
 // StateAt returns the state at a time.
-func (w *Window) StateAt(now Instant, closed bool) State {
+func (w *Window) StateAt(now Instant) State {
 	switch {
-	case closed:
+	case w.Closed:
 		return Closed
 	case w.over(now):
 		return Closing
@@ -153,13 +149,33 @@ func (w *Window) over(now Instant) bool { return w.Over || now >= w.Until }
 // begun reports whether the window has begun, by the table or by the clock.
 func (w *Window) begun(now Instant) bool { return w.Begun || now >= w.From }
 
-func (w *Window) lease(i apisecret.Identifier) *Lease {
-	for at := range w.Leases {
-		if w.Leases[at].Identifier == i {
-			return &w.Leases[at]
-		}
+// endedAt returns when the window ends, or was closed.
+func (w *Window) endedAt() Instant {
+	if w.Ended != nil {
+		return w.Ended.At
 	}
-	return nil
+	return w.Until
+}
+
+// ClosedBy returns who has closed the window, or ByTime; empty: nobody knows, or it goes on.
+func (w *Window) ClosedBy(now Instant) string {
+	switch {
+	case w.Ended != nil:
+		return w.Ended.By
+	case w.Closed || w.over(now):
+		return ByTime
+	default:
+		return ""
+	}
+}
+
+// lease returns the identifier's lease; nil: the window does not have it.
+func (w *Window) lease(i apisecret.Identifier) *Lease {
+	at := slices.IndexFunc(w.Leases, func(l Lease) bool { return l.Identifier == i })
+	if at < 0 {
+		return nil
+	}
+	return &w.Leases[at]
 }
 
 // enabling reports whether anybody but the actor may be enabling the API secret for this
@@ -170,15 +186,10 @@ func (w *Window) enabling(i apisecret.Identifier, but string) bool {
 	})
 }
 
-// resolved reports whether nothing is left to be done at the end.
-func (w *Window) resolved() bool {
-	return !slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.holds() })
-}
-
 // Finished reports whether the window may leave the live ones: over, with nothing to
 // be disabled and no call that may still land.
 func (w *Window) Finished() bool {
-	return w.Over && w.ID != GuardID && len(w.Marks) == 0 && w.resolved()
+	return w.Over && w.ID != GuardID && len(w.Marks) == 0 && !slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.holds() })
 }
 
 // DueAt returns when something is to be done for the window; 0 means at once. An end that
@@ -189,7 +200,7 @@ func (w *Window) DueAt() Instant {
 		return w.endedAt()
 	case !w.Begun:
 		return w.From
-	case slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.Standing == Pending }):
+	case slices.ContainsFunc(w.Leases, func(l Lease) bool { return l.State == Pending }):
 		return 0
 	default:
 		return w.Until
@@ -199,6 +210,7 @@ func (w *Window) DueAt() Instant {
 // clone copies the window, so that it can be changed.
 func (w *Window) clone() Window {
 	c := *w
+	c.altered = false
 	c.Leases = slices.Clone(w.Leases)
 	c.Marks = slices.Clone(w.Marks)
 	for at := range c.Marks {

@@ -2,7 +2,6 @@ package windowdoor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,33 +32,24 @@ func (h *Handler) handle(ctx context.Context, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, event.Fail(ctx, h.Log, event.InvalidRequest, err.Error())
 	}
-	caller := opened.Origin.Caller
+	c.request.Caller = opened.Origin.Caller
 	switch c.asked[0] {
 	case "check":
 		return h.check(ctx, c.checked)
 	case "reconcile":
 		return h.report(ctx, func() (window.Report, error) { return h.Windows.Reconcile(ctx) })
 	case "close_all":
-		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.close, caller) })
+		return h.report(ctx, func() (window.Report, error) { return h.Windows.CloseAll(ctx, c.request, false) })
 	}
-	var result window.Result
-	var fault *window.Problem
-	switch c.asked[0] {
-	case "window":
-		result, fault = h.Windows.Open(ctx, c.open, c.key, caller)
-	case "extend":
-		result, fault = h.Windows.Extend(ctx, c.extend.ID, c.extend, c.key, caller)
-	default:
-		result, fault = h.Windows.Close(ctx, c.close.ID, c.close, caller)
-	}
+	w, _, fault := h.Windows.Do(ctx, c.request)
 	if fault != nil {
 		kind := event.PermanentError
-		if fault.Failure().Retryable {
+		if fault.Failure.Retryable {
 			kind = event.TransientError
 		}
 		return nil, event.Fail(ctx, h.Log, kind, string(problemOf(fault).Text(telemetry.RequestID(ctx))))
 	}
-	return document(result, httpapi.MaxResult), nil
+	return document(w, httpapi.MaxResult), nil
 }
 
 // report carries out a reconcile and leaves its metrics.
@@ -78,78 +68,55 @@ func (h *Handler) report(ctx context.Context, do func() (window.Report, error)) 
 
 // command is a document, read.
 type command struct {
-	asked []string // its fields that say what is to be done
-
-	open   window.Request
-	extend window.Extending
-	close  window.Ender
-	key    string
-
-	checked []apisecret.Identifier // of the self-check
+	asked   []string // its fields that say what is to be done
+	request window.Request
+	checked []apisecret.Identifier // by the self-check
 }
 
 // inDetails are the fields that are read in a detail: what opens, extends or closes a
-// window.
+// window. The rest is someone else's, unless it is one of them in other letter case.
 var inDetails = []string{"window", "extend", "close", "idempotency_key"}
-
-// ours returns a detail's members that are no one else's. One that is ours but for its
-// letter case is an error.
-func ours(members []strictjson.Member) (list []strictjson.Member, _ error) {
-	for _, m := range members {
-		switch {
-		case slices.Contains(inDetails, m.Name):
-			list = append(list, m)
-		case slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) }):
-			return nil, unknownField(m)
-		}
-	}
-	return list, nil
-}
 
 // readCommand reads a document.
 func readCommand(data []byte, inDetail bool) (c command, err error) {
 	members, err := strictjson.Object(data)
-	if err == nil && inDetail {
-		members, err = ours(members)
+	if inDetail {
+		members = slices.DeleteFunc(members, func(m strictjson.Member) bool {
+			return !slices.ContainsFunc(inDetails, func(known string) bool { return strings.EqualFold(known, m.Name) })
+		})
 	}
 	if err != nil {
 		return command{}, err
 	}
+	var key string
 	var reason *string
 	for _, m := range members {
-		does := true
 		switch m.Name {
-		case "window":
-			c.open, err = window.ReadRequest(m.Value, maxIdentifiers)
-		case "extend":
-			c.extend, err = window.ReadExtending(m.Value, true)
-		case "close":
-			c.close, err = window.ReadEnder(m.Value, true)
+		case "window", "extend", "close":
+			c.request, err = window.ReadRequest(window.Kind(m.Name), m.Value, "", maxIdentifiers)
 		case "reconcile", "close_all":
-			err = readTrue(m)
+			if string(m.Value) != "true" {
+				err = errors.New("it can only be true")
+			}
 		case "check":
 			return readCheck(data)
 		case "idempotency_key":
-			does = false
-			c.key, err = readKey(m.Value)
+			key, _ = strictjson.String(m.Value) // what is no string is no key, as an empty one
+			err = window.CheckKey(key)
 		case "reason":
-			does, reason = false, new(string)
+			reason = new(string)
 			*reason, err = apisecret.ReadReason(m.Value)
 		default:
-			return command{}, unknownField(m)
+			return command{}, fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
 		}
 		if err != nil {
 			return command{}, fmt.Errorf("%s: %w", strictjson.Quote(m.Name), err)
 		}
-		if does {
+		if m.Name != "idempotency_key" && m.Name != "reason" {
 			c.asked = append(c.asked, m.Name)
 		}
 	}
-	return c, c.complete(reason)
-}
-
-func unknownField(m strictjson.Member) error {
-	return fmt.Errorf("unknown field %s", strictjson.Quote(m.Name))
+	return c, c.complete(key, reason)
 }
 
 // readCheck reads the wish for a self-check.
@@ -159,34 +126,20 @@ func readCheck(data []byte) (command, error) {
 	return command{asked: []string{"check"}, checked: document.Identifiers}, err
 }
 
-func readKey(value json.RawMessage) (string, error) {
-	text, ok := strictjson.String(value)
-	if !ok {
-		return "", errors.New("it is not a string")
-	}
-	return text, window.CheckKey(text)
-}
-
-func readTrue(m strictjson.Member) error {
-	if string(m.Value) != "true" {
-		return errors.New("it can only be true")
-	}
-	return nil
-}
-
-// complete checks what no field can tell alone; reason is what stands beside the others.
-func (c *command) complete(reason *string) error {
+// complete checks what no field can tell alone, and takes what stands beside the others.
+func (c *command) complete(key string, reason *string) error {
 	is := func(names ...string) bool { return slices.Contains(names, c.asked[0]) }
 	switch {
 	case len(c.asked) != 1:
 		return errors.New("exactly one of window, extend, close, reconcile, close_all and check is required")
-	case c.key != "" && !is("window", "extend"):
+	case key != "" && !is("window", "extend"):
 		return errors.New("idempotency_key belongs to window or extend")
 	case reason != nil && !is("close_all"):
 		return errors.New("reason stands inside window, extend or close, or beside close_all")
 	case reason != nil:
-		c.close.Reason = *reason
+		c.request.Reason = *reason
 	}
+	c.request.Key = key
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"strings"
 
 	"segura-enable/internal/activation"
 	"segura-enable/internal/apisecret"
@@ -55,50 +54,32 @@ func isHTTP(payload []byte) bool {
 	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil
 }
 
-// document returns a window as JSON text of at most so many bytes, escaping included,
-// shortened where it would not fit.
-func document(r window.Result, most int) []byte {
-	shown := r.Window.Show(window.Now(), r.Closed)
+// document returns a window as JSON text of at most so many bytes, escaping included. Where
+// it would not fit, what the audit log has of errors too and the reasons of extensions are
+// left out, and then the oldest extensions.
+func document(w window.Window, most int) []byte {
+	shown := w.Show(window.Now())
 	text := strictjson.Encode(shown)
-	for step := 0; httpapi.Escaped(text) > most && shorten(&shown, step); step++ {
-		text = strictjson.Encode(shown)
+	if httpapi.Escaped(text) <= most {
+		return text
+	}
+	for at := range shown.Identifiers {
+		if e := shown.Identifiers[at].Error; e != nil {
+			shown.Identifiers[at].Error = &window.Fault{Code: e.Code, Retryable: e.Retryable}
+		}
+	}
+	for at := range shown.Extensions {
+		shown.Extensions[at].Reason = ""
+	}
+	for text = strictjson.Encode(shown); httpapi.Escaped(text) > most && len(shown.Extensions) > 0; text = strictjson.Encode(shown) {
+		shown.Extensions = shown.Extensions[1:]
 	}
 	return text
 }
 
-// shorten leaves out, step by step, what the audit log has of errors too, the reasons of
-// extensions, and the oldest of them. It reports whether there was anything left to do.
-func shorten(w *window.Shown, step int) bool {
-	switch {
-	case step == 0:
-		for at := range w.Identifiers {
-			if e := w.Identifiers[at].Error; e != nil {
-				w.Identifiers[at].Error = &window.Fault{Code: e.Code, Retryable: e.Retryable}
-			}
-		}
-	case step == 1:
-		for at := range w.Extensions {
-			w.Extensions[at].Reason = ""
-		}
-	case len(w.Extensions) == 0:
-		return false
-	default:
-		w.Extensions = w.Extensions[1:]
-	}
-	return true
-}
-
 // problemOf returns a window's problem as HTTP has it.
 func problemOf(p *window.Problem) *httpapi.Problem {
-	problem := httpapi.ProblemOf(p.Failure())
+	problem := httpapi.ProblemOf(p.Failure)
 	problem.Identifier, problem.Window = p.Identifier, p.Window
 	return problem
-}
-
-// one returns the only value of a header or of a parameter; empty: there is none.
-func one(name string, values []string) (string, *httpapi.Problem) {
-	if len(values) > 1 {
-		return "", httpapi.Invalid(name + " is given more than once")
-	}
-	return strings.Join(values, ""), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -22,8 +23,8 @@ const (
 	maxLimit     = 100
 )
 
-// methods are what a path is served with.
-type methods map[string]func(context.Context, *httpapi.Request) (httpapi.Response, *httpapi.Problem)
+// answer carries out a request to a path with a method.
+type answer func(context.Context, *httpapi.Request) (httpapi.Response, *httpapi.Problem)
 
 // serve answers an HTTP request.
 func (h *Handler) serve(ctx context.Context, payload []byte) (httpapi.Response, *httpapi.Problem) {
@@ -31,16 +32,16 @@ func (h *Handler) serve(ctx context.Context, payload []byte) (httpapi.Response, 
 	if problem != nil {
 		return httpapi.Response{}, problem
 	}
-	var served methods
+	var served map[string]answer // by method
 	switch s := r.Segments; {
 	case len(s) == 0:
-		served = methods{http.MethodGet: h.list, http.MethodPost: h.open}
+		served = map[string]answer{http.MethodGet: h.list, http.MethodPost: h.carryOut(window.ToOpen)}
 	case len(s) == 1:
-		served = methods{http.MethodGet: h.show}
+		served = map[string]answer{http.MethodGet: h.show}
 	case len(s) == 2 && s[1] == "extend":
-		served = methods{http.MethodPost: h.extend}
+		served = map[string]answer{http.MethodPost: h.carryOut(window.ToExtend)}
 	case len(s) == 2 && s[1] == "close":
-		served = methods{http.MethodPost: h.close}
+		served = map[string]answer{http.MethodPost: h.carryOut(window.ToClose)}
 	default:
 		return httpapi.Response{}, httpapi.NoSuchPath()
 	}
@@ -52,89 +53,59 @@ func (h *Handler) serve(ctx context.Context, payload []byte) (httpapi.Response, 
 }
 
 func (h *Handler) show(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	result, fault := h.Windows.Find(ctx, r.Segments[0])
-	return answer(result, fault)
-}
-
-func answer(result window.Result, fault *window.Problem) (httpapi.Response, *httpapi.Problem) {
+	w, fault := h.Windows.Find(ctx, r.Segments[0])
 	if fault != nil {
 		return httpapi.Response{}, problemOf(fault)
 	}
-	return httpapi.JSON(http.StatusOK, document(result, httpapi.MaxResult)), nil
+	return httpapi.JSON(http.StatusOK, document(w, httpapi.MaxResult)), nil
 }
 
-// read returns the request's body, read.
-func read[T any](r *httpapi.Request, parse func(body []byte) (T, error)) (document T, _ *httpapi.Problem) {
-	body, problem := r.Body()
-	if problem != nil {
-		return document, problem
-	}
-	document, err := parse(body)
-	if err != nil {
-		return document, httpapi.Invalid(err.Error())
-	}
-	return document, nil
-}
-
-// key returns the request's idempotency key; empty: it has none.
-func key(r *httpapi.Request) (string, *httpapi.Problem) {
-	values := r.Header("Idempotency-Key")
-	if len(values) == 0 {
-		return "", nil
-	}
-	text, problem := one("Idempotency-Key", values)
-	if problem != nil {
-		return "", problem
-	}
-	if err := window.CheckKey(text); err != nil {
-		return "", httpapi.Invalid(err.Error())
-	}
-	return text, nil
-}
-
-func (h *Handler) open(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	request, problem := read(r, func(body []byte) (window.Request, error) { return window.ReadRequest(body, httpapi.MaxIdentifiers) })
-	if problem != nil {
-		return httpapi.Response{}, problem
-	}
-	name, problem := key(r)
-	if problem != nil {
-		return httpapi.Response{}, problem
-	}
-	result, fault := h.Windows.Open(ctx, request, name, r.Caller)
-	if fault != nil || !result.New {
-		return answer(result, fault)
-	}
-	response := httpapi.JSON(http.StatusCreated, document(result, httpapi.MaxResult))
-	response.Headers["Location"] = "/windows/" + result.Window.ID
-	return response, nil
-}
-
-func (h *Handler) extend(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	e, problem := read(r, func(body []byte) (window.Extending, error) { return window.ReadExtending(body, false) })
-	if problem != nil {
-		return httpapi.Response{}, problem
-	}
-	name, problem := key(r)
-	if problem != nil {
-		return httpapi.Response{}, problem
-	}
-	result, fault := h.Windows.Extend(ctx, r.Segments[0], e, name, r.Caller)
-	return answer(result, fault)
-}
-
-func (h *Handler) close(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	e, problem := read(r, func(body []byte) (e window.Ender, err error) {
-		if len(body) > 0 {
-			e, err = window.ReadEnder(body, false)
+// carryOut answers a request to open, extend or close a window.
+func (h *Handler) carryOut(kind window.Kind) answer {
+	return func(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
+		body, problem := r.Body()
+		if problem != nil {
+			return httpapi.Response{}, problem
 		}
-		return e, err
-	})
-	if problem != nil {
-		return httpapi.Response{}, problem
+		request, err := readRequest(kind, body, r)
+		if err != nil {
+			return httpapi.Response{}, httpapi.Invalid(err.Error())
+		}
+		w, created, fault := h.Windows.Do(ctx, request)
+		if fault != nil {
+			return httpapi.Response{}, problemOf(fault)
+		}
+		response := httpapi.JSON(http.StatusOK, document(w, httpapi.MaxResult))
+		if created {
+			response.StatusCode, response.Headers["Location"] = http.StatusCreated, "/windows/"+w.ID
+		}
+		return response, nil
 	}
-	result, fault := h.Windows.Close(ctx, r.Segments[0], e, r.Caller)
-	return answer(result, fault)
+}
+
+func readRequest(kind window.Kind, body []byte, r *httpapi.Request) (request window.Request, err error) {
+	id := strings.Join(r.Segments[:min(1, len(r.Segments))], "")
+	if kind == window.ToClose && len(body) == 0 {
+		body = []byte("{}")
+	}
+	if request, err = window.ReadRequest(kind, body, id, httpapi.MaxIdentifiers); err != nil {
+		return request, err
+	}
+	request.Caller = r.Caller
+	if keys := r.Header("Idempotency-Key"); len(keys) > 0 && kind != window.ToClose {
+		if request.Key, err = one("Idempotency-Key", keys); err == nil {
+			err = window.CheckKey(request.Key)
+		}
+	}
+	return request, err
+}
+
+// one returns the only value of a header or of a parameter; empty: there is none.
+func one(name string, values []string) (string, error) {
+	if len(values) > 1 {
+		return "", errors.New(name + " is given more than once")
+	}
+	return strings.Join(values, ""), nil
 }
 
 // page is a list on the wire.
@@ -147,9 +118,13 @@ type page struct {
 const roomForPage = 1 << 10
 
 func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Response, *httpapi.Problem) {
-	q, problem := query(r)
+	values, problem := r.Query()
 	if problem != nil {
 		return httpapi.Response{}, problem
+	}
+	q, err := query(values)
+	if err != nil {
+		return httpapi.Response{}, httpapi.Invalid(err.Error())
 	}
 	list, more, fault := h.Windows.List(ctx, q)
 	if fault != nil {
@@ -157,12 +132,11 @@ func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 	}
 	p := page{Windows: []json.RawMessage{}}
 	room := httpapi.MaxResult - roomForPage
-	for at, one := range list {
-		text := document(one, httpapi.MaxResult-roomForPage)
+	for at, w := range list {
+		text := document(w, httpapi.MaxResult-roomForPage)
 		if room -= httpapi.Escaped(text) + 1; room < 0 && at > 0 {
-			last := list[at-1].Window
 			more = &q
-			more.After, more.AfterEnd = last.ID, last.Until
+			more.After, more.AfterEnd = list[at-1].ID, list[at-1].Until
 			break
 		}
 		p.Windows = append(p.Windows, text)
@@ -174,59 +148,39 @@ func (h *Handler) list(ctx context.Context, r *httpapi.Request) (httpapi.Respons
 }
 
 // query reads what a list is to hold.
-func query(r *httpapi.Request) (window.Query, *httpapi.Problem) {
+func query(values map[string][]string) (window.Query, error) {
 	q := window.Query{Limit: defaultLimit}
-	values, problem := r.Query()
-	if problem != nil {
-		return q, problem
-	}
 	for name, several := range values {
-		text, problem := one(name, several)
-		if problem != nil {
-			return q, problem
+		text, err := one(name, several)
+		if err != nil {
+			return q, err
 		}
-		why := ""
 		switch name {
 		case "state":
-			why = readState(text, &q)
+			switch q.State = window.State(text); q.State {
+			case "live":
+				q.State = ""
+			case window.Scheduled, window.Open, window.Closing, window.Closed:
+			default:
+				return q, errors.New("state is none of live, scheduled, open, closing and closed")
+			}
 		case "identifier":
-			i, err := apisecret.ParseIdentifier(text)
-			if q.Identifier = i; err != nil {
-				why = "identifier is " + err.Error()
+			if q.Identifier, err = apisecret.ParseIdentifier(text); err != nil {
+				return q, errors.New("identifier is " + err.Error())
 			}
 		case "limit":
-			n, err := strconv.Atoi(text)
-			if q.Limit = n; err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
-				why = "limit is not a number from 1 to 100"
+			q.Limit, err = strconv.Atoi(text)
+			if err != nil || q.Limit < 1 || q.Limit > maxLimit || strconv.Itoa(q.Limit) != text {
+				return q, errors.New("limit is not a number from 1 to 100")
 			}
 		case "next":
-			why = readNext(text, &q)
+			decoded, err := base64.RawURLEncoding.DecodeString(text)
+			if err != nil || json.Unmarshal(decoded, &[]any{&q.After, &q.AfterEnd}) != nil || !window.IsID(q.After) {
+				return q, errors.New("next is not what a list ended with")
+			}
 		default:
-			why = "unknown parameter " + strictjson.Quote(name)
-		}
-		if why != "" {
-			return q, httpapi.Invalid(why)
+			return q, errors.New("unknown parameter " + strictjson.Quote(name))
 		}
 	}
 	return q, nil
-}
-
-func readState(text string, q *window.Query) string {
-	switch s := window.State(text); s {
-	case "live":
-	case window.Scheduled, window.Open, window.Closing, window.Closed:
-		q.State = s
-	default:
-		return "state is none of live, scheduled, open, closing and closed"
-	}
-	return ""
-}
-
-func readNext(text string, q *window.Query) string {
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	parts := []any{&q.After, &q.AfterEnd}
-	if err != nil || json.Unmarshal(decoded, &parts) != nil || !window.IsID(q.After) {
-		return "next is not what a list ended with"
-	}
-	return ""
 }

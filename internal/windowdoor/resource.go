@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/aws/aws-lambda-go/cfn"
 
@@ -57,19 +58,27 @@ func withoutAddress(err error) string {
 	return err.Error()
 }
 
+// forAnswer is kept of the time, for the answer to CloudFormation.
+const forAnswer = 6 * time.Second
+
 // closeForStack closes all windows, or says why not.
 func (h *Handler) closeForStack(ctx context.Context, request cfn.Event) string {
 	reason := "windows switched off"
 	if request.RequestType == cfn.RequestDelete {
 		reason = "stack deleted"
 	}
-	left, err := h.Windows.CloseAllAndWait(ctx, window.Ender{Reason: reason}, request.StackID)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-forAnswer))
+		defer cancel()
+	}
+	report, err := h.Windows.CloseAll(ctx, window.Request{Reason: reason, Caller: request.StackID}, true)
 	switch {
 	case err != nil:
 		h.Log.ErrorContext(ctx, "the table of windows could not be used", "cause", err.Error())
 		return "The table of windows could not be read or written; the log has the cause."
-	case left > 0:
-		return fmt.Sprintf("%d windows could not be closed: what they hold could not be disabled yet. See the audit log, mend it and repeat.", left)
+	case report.Live > 0:
+		return fmt.Sprintf("%d windows could not be closed: what they hold could not be disabled yet. See the audit log, mend it and repeat.", report.Live)
 	default:
 		return ""
 	}

@@ -14,22 +14,16 @@ const maxTold = 100
 // its state or its end. The attribute event is on such an item alone, so that a filter
 // can pass over the writes between; told is what they know, for the next write. The
 // template makes an event of it; docs/events.md has its members.
-func tell(i item, one *window.Window, isClosed bool) {
+func tell(i item, one *window.Window) {
 	if one.ID == window.GuardID {
 		return
 	}
-	state := one.StateAt(window.Now(), isClosed)
+	now := window.Now()
+	state := one.StateAt(now)
 	told := string(state) + " " + one.Until.String()
 	i["told"] = text(told)
 	if told == one.Told {
 		return
-	}
-	closedBy := ""
-	switch {
-	case one.Ended != nil:
-		closedBy = one.Ended.By
-	case state == window.Closing || state == window.Closed:
-		closedBy = window.ByTime
 	}
 	identifiers := make([]string, min(len(one.Leases), maxTold))
 	for at := range identifiers {
@@ -41,7 +35,7 @@ func tell(i item, one *window.Window, isClosed bool) {
 		"until":       text(one.Until.String()),
 		"reason":      text(one.Reason), // empty texts stay: what a pipe makes of a path that leads nowhere is no JSON
 		"opened_by":   text(one.OpenedBy),
-		"closed_by":   text(closedBy),
+		"closed_by":   text(one.ClosedBy(now)),
 		"identifiers": &types.AttributeValueMemberNS{Value: identifiers},
 	}}
 }

@@ -50,80 +50,57 @@ func told(t *testing.T, table *windowtable.Table, pk, id string) map[string]stri
 
 func TestTable_leavesAnEventWhereTheStateOrTheEndOfAWindowIsNew(t *testing.T) {
 	table, _ := windowtest.Start(t)
-	ctx := t.Context()
 	now := window.Now()
 	w := opened("w", now-10, now+3600)
 	w.Reason, w.OpenedBy = "CHG1", "arn:alice"
-	check := func(about, pk string, err error, want map[string]string) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", about, err)
-		}
-		got := told(t, table, pk, "w")
-		if (got == nil) != (want == nil) {
-			t.Errorf("%s: got the event %v, want %v", about, got, want)
-		}
-		for name, value := range want {
-			if got[name] != value {
-				t.Errorf("%s: got %s %q, want %q", about, name, got[name], value)
-			}
-		}
-	}
+	end, later := w.Until.String(), (now + 7200).String()
+	for _, step := range []struct {
+		about  string
+		change func()
+		want   string // state, closed by and end; empty: there is no event
+	}{
+		{"opened", func() {}, "open  " + end},
+		{"begun, which nobody sees", func() { w.Begun = true }, ""},
+		{"enabled, which is no state of the window", func() { w.Leases[0].State = window.Enabled }, ""},
+		{"extended", func() { w = w.Extend(now + 7200) }, "open  " + later},
+		{"ended, and not yet disabled", func() { w.Over, w.Ended = true, &window.Change{At: now, By: "arn:bob"} }, "closing arn:bob " + later},
+		{"closed", func() { w.Leases[0].State, w.Leases[1].State = window.Disabled, window.Disabled }, "closed arn:bob " + later},
+	} {
+		step.change()
+		err := table.Write(t.Context(), w, nil, nil)
 
-	check("opened", "live", table.Create(ctx, w, nil), map[string]string{
-		"state": "open", "from": w.From.String(), "until": w.Until.String(), "reason": "CHG1", "opened_by": "arn:alice", "closed_by": "", "identifiers": "5 6 ",
-	})
-	w, _ = find(t, table, "w")
-	w.Begun = true
-	check("begun, which nobody sees", "live", table.Replace(ctx, w, nil, nil), nil)
-	w, _ = find(t, table, "w")
-	w.Leases[0].Standing = window.Enabled
-	check("enabled, which is no state of the window", "live", table.Replace(ctx, w, nil, nil), nil)
-	w, _ = find(t, table, "w")
-	extended, err := w.Extend(now + 7200)
-	if err != nil {
-		t.Fatal(err)
+		w = find(t, table, "w")
+		got := told(t, table, map[bool]string{true: "closed", false: "live"}[w.Closed], "w")
+		text := ""
+		if got != nil {
+			text = got["state"] + " " + got["closed_by"] + " " + got["until"]
+		}
+		if err != nil || text != step.want {
+			t.Errorf("%s: got the event %v and %v, want %q", step.about, got, err, step.want)
+		}
+		if got != nil && (got["from"] != w.From.String() || got["reason"] != "CHG1" || got["opened_by"] != "arn:alice" || got["identifiers"] != "5 6 ") {
+			t.Errorf("%s: got the event %v of another window", step.about, got)
+		}
 	}
-	check("extended", "live", table.Replace(ctx, extended, &window.Extension{At: now, Until: now + 7200}, nil),
-		map[string]string{"state": "open", "until": (now + 7200).String()})
-	w, _ = find(t, table, "w")
-	ended := w
-	ended.Over, ended.Ended = true, &window.Ending{At: now, By: "arn:bob"}
-	check("ended, and not yet disabled", "live", table.Replace(ctx, ended, nil, nil), map[string]string{"state": "closing", "closed_by": "arn:bob", "opened_by": "arn:alice"})
-	w, _ = find(t, table, "w")
-	for at := range w.Leases {
-		w.Leases[at].Standing = window.Disabled
-	}
-	check("closed", "closed", table.Replace(ctx, w, nil, nil), map[string]string{"state": "closed", "closed_by": "arn:bob", "reason": "CHG1"})
 }
 
 func TestTable_saysOfAnEventWhetherTheWindowHasBegunOrIsOverByTheClock(t *testing.T) {
 	table, _ := windowtest.Start(t)
 	now := window.Now()
-	for id, row := range map[string]struct {
-		from, until  window.Instant
-		state, ended string
+	for _, row := range []struct {
+		w    window.Window
+		want map[string]string
 	}{
-		"ahead": {now + 600, now + 3600, "scheduled", ""}, "over": {now - 600, now - 1, "closing", "time"},
+		{opened("ahead", now+600, now+3600), map[string]string{"state": "scheduled", "closed_by": ""}},
+		{opened("over", now-600, now-1), map[string]string{"state": "closing", "closed_by": "time"}},
+		{window.Window{ID: window.GuardID}, nil},
 	} {
-		if err := table.Create(t.Context(), opened(id, row.from, row.until), nil); err != nil {
-			t.Fatal(err)
+		err := table.Write(t.Context(), row.w, nil, nil)
+
+		got := told(t, table, "live", row.w.ID)
+		if err != nil || (got == nil) != (row.want == nil) || got["state"] != row.want["state"] || got["closed_by"] != row.want["closed_by"] {
+			t.Errorf("%s: got the event %v and %v, want %v", row.w.ID, got, err, row.want)
 		}
-
-		if got := told(t, table, "live", id); got["state"] != row.state || got["closed_by"] != row.ended {
-			t.Errorf("%s: got %v, want %s, closed by %q", id, got, row.state, row.ended)
-		}
-	}
-}
-
-func TestTable_leavesNoEventOfTheGuard(t *testing.T) {
-	table, _ := windowtest.Start(t)
-	if err := table.Replace(t.Context(), window.Window{ID: window.GuardID}, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-
-	if got := told(t, table, "live", window.GuardID); got != nil {
-		t.Errorf("got %v", got)
 	}
 }
 
@@ -165,19 +142,19 @@ func sizeOf(value types.AttributeValue) int {
 
 // A window that no item holds would never end: everything that a window can have is in
 // this one, and its end is told to the readers of the stream too.
-func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
+func TestWrite_theLargestWindowFitsAnItem(t *testing.T) {
 	const arn = 2048 // characters that AWS allows one
 	wide, long := strings.Repeat("\u0001", apisecret.MaxReason), strings.Repeat("a", arn)
 	w := window.Window{
 		ID: strings.Repeat("X", 26), From: 1_764_000_000, Until: 1_764_000_000, CreatedAt: 1_764_000_000, Reason: wide, OpenedBy: long,
-		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Ending{At: 1_764_000_000, By: long, Reason: wide},
-		Extended: window.MaxExtensions, Extension: strings.Repeat("x", 26), Version: 1_000_000, Due: 1,
+		Begun: true, Over: true, Turn: 2 * window.MaxExtensions, Ended: &window.Change{At: 1_764_000_000, By: long, Reason: wide},
+		Extended: window.MaxExtensions, Version: 1_000_000, Due: 1,
 	}
 	list := make([]apisecret.Identifier, 1000)
 	for at := range list {
 		list[at] = apisecret.MaxIdentifier - apisecret.Identifier(at)
 		w.Leases = append(w.Leases, window.Lease{
-			Identifier: list[at], Standing: window.Enabled, At: 1_764_000_000, Begun: true, Landed: true, Undone: true, Off: true, Told: 1_764_000_000,
+			Identifier: list[at], State: window.Enabled, At: 1_764_000_000, Begun: true, Landed: true, Undone: true, Off: true, Told: 1_764_000_000,
 			Fault: &window.Fault{Code: apisecret.UpstreamInvalidResponse, Retryable: true, SeguraCode: 9999, HTTPStatus: 502, UpstreamRequestID: strings.Repeat("a", 64)},
 		})
 	}
@@ -187,7 +164,7 @@ func TestReplace_theLargestWindowFitsAnItem(t *testing.T) {
 	scales := &scales{}
 	table := &windowtable.Table{DynamoDB: scales}
 
-	err := table.Replace(t.Context(), w, nil, nil)
+	err := table.Write(t.Context(), w, nil, nil)
 
 	if err != nil || scales.largest < 390<<10 || scales.largest > 400<<10 {
 		t.Errorf("got %v and %d bytes, want nearly the %d that an item has at most", err, scales.largest, 400<<10)

@@ -1,7 +1,7 @@
 // Package windowtable keeps windows in one DynamoDB table, whose keys are the texts pk
 // and sk, and whose items expire at the Unix time in expires:
 //
-//	live       <id>          a window that is not closed; the id never changes, so that no reading of all of them misses one
+//	live       <id>          a window that is not closed; its key never changes, so that no reading of all misses it
 //	due        <time>#<id>   when something is to be done for it; written with it, in one transaction
 //	due        !summary      what the last run left
 //	closed     <id>          a closed window
@@ -15,13 +15,14 @@
 package windowtable
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,7 +43,6 @@ type API interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
@@ -85,6 +85,7 @@ const (
 	keys       = "key#"
 	lock       = "lock"
 	summary    = "!summary" // sorts before every time
+	behind     = "~"        // sorts behind everything
 )
 
 type item = map[string]types.AttributeValue
@@ -104,66 +105,56 @@ func textOf(i item, name string) string {
 	return ""
 }
 
-func numberOf(i item, name string) (int64, bool) {
-	n, ok := i[name].(*types.AttributeValueMemberN)
-	if !ok {
-		return 0, false
+// numberOf returns a number; 0: there is none.
+func numberOf(i item, name string) (value int64) {
+	if n, ok := i[name].(*types.AttributeValueMemberN); ok {
+		value, _ = strconv.ParseInt(n.Value, 10, 64) // all were written by number
 	}
-	value, err := strconv.ParseInt(n.Value, 10, 64)
-	return value, err == nil
+	return value
 }
 
 // Due implements window.Table.
-func (t *Table) Due(ctx context.Context, now window.Instant) (bool, window.Summary, error) {
-	out, err := t.DynamoDB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &t.Name, ConsistentRead: aws.Bool(true), Limit: aws.Int32(2),
-		KeyConditionExpression:    aws.String("pk = :pk AND sk <= :now"),
-		ExpressionAttributeValues: item{":pk": text(due), ":now": text(dueAt(now, "~"))},
-	})
+func (t *Table) Due(ctx context.Context, now window.Instant) (found bool, last window.Summary, _ error) {
+	in := t.below(due, dueAt(now, behind))
+	in.Limit = aws.Int32(2)
+	out, err := t.DynamoDB.Query(ctx, in)
 	if err != nil {
-		return false, window.Summary{}, fmt.Errorf("read what is due: %w", err)
+		return false, last, wrap(err, "read what is due")
 	}
-	var last window.Summary
-	found := false
 	for _, one := range out.Items {
-		if textOf(one, "sk") != summary {
+		if textOf(one, "sk") == summary {
+			last = window.Summary{Open: int(numberOf(one, "open_windows")), Guarded: window.Instant(numberOf(one, "guarded"))}
+		} else {
 			found = true
-			continue
-		}
-		if n, ok := numberOf(one, "open_windows"); ok {
-			last.Open = aws.Int(int(n))
-		}
-		if n, ok := numberOf(one, "guarded"); ok {
-			guarded := window.Instant(n)
-			last.Guarded = &guarded
 		}
 	}
 	return found, last, nil
+}
+
+// below asks for the items of a partition whose sort keys come before one.
+func (t *Table) below(pk, sk string) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName: &t.Name, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression: aws.String("pk = :pk AND sk < :sk"), ExpressionAttributeValues: item{":pk": text(pk), ":sk": text(sk)},
+	}
 }
 
 // dueAt returns the sort key of a window that is due at a time.
 func dueAt(at window.Instant, id string) string { return fmt.Sprintf("%011d#%s", at, id) }
 
 // Live implements window.Table.
-func (t *Table) Live(ctx context.Context) ([]window.Window, error) {
-	var list []window.Window
-	err := t.query(ctx, &dynamodb.QueryInput{
-		KeyConditionExpression:    aws.String("pk = :pk"),
-		ExpressionAttributeValues: item{":pk": text(live)},
-	}, func(one item) error {
+func (t *Table) Live(ctx context.Context) (list []window.Window, _ error) {
+	err := t.query(ctx, live, func(one item) error {
 		w, err := windowOf(one)
 		list = append(list, w)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read the live windows: %w", err)
-	}
-	return list, nil
+	return list, wrap(err, "read the live windows")
 }
 
-// query hands on every item of a consistent query, page by page.
-func (t *Table) query(ctx context.Context, in *dynamodb.QueryInput, hand func(item) error) error {
-	in.TableName, in.ConsistentRead = &t.Name, aws.Bool(true)
+// query hands on every item of a partition, page by page.
+func (t *Table) query(ctx context.Context, pk string, hand func(item) error) error {
+	in := t.below(pk, behind)
 	for {
 		out, err := t.DynamoDB.Query(ctx, in)
 		if err != nil {
@@ -174,22 +165,35 @@ func (t *Table) query(ctx context.Context, in *dynamodb.QueryInput, hand func(it
 				return err
 			}
 		}
-		if len(out.LastEvaluatedKey) == 0 {
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
 			return nil
 		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}
 }
 
-func windowOf(one item) (window.Window, error) {
-	var w window.Window
+// windowOf returns the window of an item; its extensions are not read.
+func windowOf(one item) (w window.Window, _ error) {
 	if err := json.Unmarshal([]byte(textOf(one, "doc")), &w); err != nil {
 		return w, fmt.Errorf("the item %s %s is no window: %w", textOf(one, "pk"), textOf(one, "sk"), err)
 	}
-	version, _ := numberOf(one, "version")
-	at, _ := numberOf(one, "due")
-	w.Version, w.Due, w.Told = int(version), window.Instant(at), textOf(one, "told")
+	w.Version, w.Due = int(numberOf(one, "version")), window.Instant(numberOf(one, "due"))
+	w.Told, w.Closed = textOf(one, "told"), textOf(one, "pk") == closed
 	return w, nil
+}
+
+// extended returns the window of an item with its extensions.
+func (t *Table) extended(ctx context.Context, one item) (window.Window, error) {
+	w, err := windowOf(one)
+	if err != nil || w.Extended == 0 {
+		return w, err
+	}
+	err = t.query(ctx, extensions+w.ID, func(one item) error {
+		var e window.Change
+		err := json.Unmarshal([]byte(textOf(one, "doc")), &e)
+		w.Extensions = append(w.Extensions, e)
+		return err
+	})
+	return w, wrap(err, "read the extensions of window "+w.ID)
 }
 
 func (t *Table) get(ctx context.Context, pk, sk string) (item, error) {
@@ -202,61 +206,29 @@ func (t *Table) get(ctx context.Context, pk, sk string) (item, error) {
 
 // Find implements window.Table. A window moves one way only: one that is not among the
 // live ones any more is among the closed ones already.
-func (t *Table) Find(ctx context.Context, id string) (window.Window, bool, error) {
+func (t *Table) Find(ctx context.Context, id string) (window.Window, error) {
 	for _, pk := range []string{live, closed} {
 		one, err := t.get(ctx, pk, id)
 		if err != nil {
-			return window.Window{}, false, fmt.Errorf("read window %s: %w", id, err)
+			return window.Window{}, wrap(err, "read window "+id)
 		}
-		if len(one) == 0 {
-			continue
+		if len(one) > 0 {
+			return t.extended(ctx, one)
 		}
-		w, err := windowOf(one)
-		if err == nil && w.Extended > 0 {
-			err = t.readExtensions(ctx, &w)
-		}
-		return w, pk == closed, err
 	}
-	return window.Window{}, false, window.ErrNotFound
+	return window.Window{}, window.ErrNotFound
 }
 
-func (t *Table) readExtensions(ctx context.Context, w *window.Window) error {
-	err := t.query(ctx, &dynamodb.QueryInput{
-		KeyConditionExpression:    aws.String("pk = :pk"),
-		ExpressionAttributeValues: item{":pk": text(extensions + w.ID)},
-	}, func(one item) error {
-		var e window.Extension
-		err := json.Unmarshal([]byte(textOf(one, "doc")), &e)
-		w.Additions = append(w.Additions, e)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("read the extensions of window %s: %w", w.ID, err)
-	}
-	return nil
-}
-
-// Closed implements window.Table.
-func (t *Table) Closed(ctx context.Context, before string, limit int) ([]window.Window, string, error) {
-	in := &dynamodb.QueryInput{
-		TableName: &t.Name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(limit)), //nolint:gosec // G115: at most 100.
-		KeyConditionExpression:    aws.String("pk = :pk"),
-		ExpressionAttributeValues: item{":pk": text(closed)},
-	}
-	if before != "" {
-		in.KeyConditionExpression = aws.String("pk = :pk AND sk < :before")
-		in.ExpressionAttributeValues[":before"] = text(before)
-	}
+// ListClosed implements window.Table.
+func (t *Table) ListClosed(ctx context.Context, before string, limit int) (list []window.Window, more string, _ error) {
+	in := t.below(closed, cmp.Or(before, behind))
+	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(limit)) //nolint:gosec // G115: at most 100.
 	out, err := t.DynamoDB.Query(ctx, in)
 	if err != nil {
-		return nil, "", fmt.Errorf("read closed windows: %w", err)
+		return nil, "", wrap(err, "read closed windows")
 	}
-	var list []window.Window
 	for _, one := range out.Items {
-		w, err := windowOf(one)
-		if err == nil && w.Extended > 0 {
-			err = t.readExtensions(ctx, &w)
-		}
+		w, err := t.extended(ctx, one)
 		if err != nil {
 			return nil, "", err
 		}
@@ -268,91 +240,62 @@ func (t *Table) Closed(ctx context.Context, before string, limit int) ([]window.
 // write is one write of a window.
 type write struct {
 	*Table
-	token string // tells this write's item from any other's
 	items []types.TransactWriteItem
 }
 
-func (t *Table) newWrite() *write { return &write{Table: t, token: rand.Text()} }
-
-func (w *write) put(i item, condition string, values item) {
-	p := &types.Put{TableName: &w.Name, Item: i}
-	if condition != "" {
-		p.ConditionExpression = &condition
-	}
-	if len(values) > 0 {
-		p.ExpressionAttributeValues = values
-	}
-	w.items = append(w.items, types.TransactWriteItem{Put: p})
+func (w *write) put(i item, condition *string, values item) {
+	w.items = append(w.items, types.TransactWriteItem{Put: &types.Put{
+		TableName: &w.Name, Item: i, ConditionExpression: condition, ExpressionAttributeValues: values,
+	}})
 }
 
-func (w *write) delete(pk, sk, condition string, values item) {
-	d := &types.Delete{TableName: &w.Name, Key: keyOf(pk, sk)}
-	if condition != "" {
-		d.ConditionExpression, d.ExpressionAttributeValues = &condition, values
-	}
-	w.items = append(w.items, types.TransactWriteItem{Delete: d})
+func (w *write) delete(pk, sk string, condition *string, values item) {
+	w.items = append(w.items, types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &w.Name, Key: keyOf(pk, sk), ConditionExpression: condition, ExpressionAttributeValues: values,
+	}})
 }
 
 const absent = "attribute_not_exists(pk)"
 
 // window puts a window's item.
-func (w *write) window(pk string, one *window.Window, condition string, values item) {
-	i := keyOf(pk, one.ID)
+func (w *write) window(one *window.Window, condition *string, values item) {
+	i := keyOf(live, one.ID)
+	if one.Closed {
+		i = keyOf(closed, one.ID)
+		i["expires"] = number(time.Now().Add(w.Retention).Unix())
+	}
 	i["doc"] = text(string(strictjson.Encode(one)))
 	i["version"] = number(one.Version + 1)
 	i["due"] = number(one.DueAt())
-	i["token"] = text(w.token)
-	if pk == closed {
-		i["expires"] = number(time.Now().Add(w.Retention).Unix())
-	}
-	tell(i, one, pk == closed)
+	tell(i, one)
 	w.put(i, condition, values)
 }
 
-func (w *write) dueAt(at window.Instant, id string) { w.put(keyOf(due, dueAt(at, id)), "", nil) }
-
-func (w *write) key(k *window.Key) {
+func (w *write) key(k *window.Key, usedFor string) {
 	if k == nil {
 		return
 	}
 	i := keyOf(keys+k.Name, "key")
-	i["content"], i["used_for"], i["expires"] = text(k.Content), text(k.Window), number(k.Expires)
-	if k.Replaces == "" {
-		w.put(i, absent, nil)
-		return
-	}
-	w.put(i, absent+" OR used_for = :replaces", item{":replaces": text(k.Replaces)})
+	i["content"], i["used_for"], i["expires"] = text(k.Content), text(usedFor), number(k.Expires)
+	w.put(i, aws.String(absent+" OR used_for = :replaces"), item{":replaces": text(k.Replaces)})
 }
 
-// commit writes all or nothing. Where a condition fails, an earlier attempt of this very
-// write may be why: the SDK repeats what was not confirmed.
-func (w *write) commit(ctx context.Context, id string) error {
-	err := w.send(ctx)
-	if err == nil || !hasChanged(err) {
-		return err
-	}
-	for _, pk := range []string{live, closed} {
-		one, fault := w.get(ctx, pk, id)
-		if fault != nil {
-			return fault
-		}
-		if textOf(one, "token") == w.token {
-			return nil
-		}
-	}
-	return window.ErrChanged
-}
-
-func (w *write) send(ctx context.Context) error {
+// commit writes all or nothing. Where the SDK repeats what was not confirmed, DynamoDB
+// knows a transaction by its ClientRequestToken; the write of a single item may be
+// refused for its own sake then.
+func (w *write) commit(ctx context.Context, id string) (err error) {
 	if p := w.items[0].Put; len(w.items) == 1 && p != nil {
-		_, err := w.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
+		_, err = w.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
 			TableName: p.TableName, Item: p.Item,
 			ConditionExpression: p.ConditionExpression, ExpressionAttributeValues: p.ExpressionAttributeValues,
 		})
-		return err
+	} else {
+		_, err = w.DynamoDB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
 	}
-	_, err := w.DynamoDB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
-	return err
+	if hasChanged(err) {
+		return window.ErrChanged
+	}
+	return wrap(err, "write window "+id)
 }
 
 // hasChanged reports whether a write failed for what is in the table, or for another
@@ -360,63 +303,47 @@ func (w *write) send(ctx context.Context) error {
 func hasChanged(err error) bool {
 	var failed *types.ConditionalCheckFailedException
 	var conflict *types.TransactionConflictException
-	if errors.As(err, &failed) || errors.As(err, &conflict) {
-		return true
-	}
 	var canceled *types.TransactionCanceledException
-	if !errors.As(err, &canceled) {
-		return false
-	}
-	for _, reason := range canceled.CancellationReasons {
-		switch aws.ToString(reason.Code) {
-		case "ConditionalCheckFailed", "TransactionConflict":
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &failed) || errors.As(err, &conflict) ||
+		errors.As(err, &canceled) && slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool {
+			return slices.Contains([]string{"ConditionalCheckFailed", "TransactionConflict"}, aws.ToString(r.Code))
+		})
 }
 
-// Create implements window.Table.
-func (t *Table) Create(ctx context.Context, one window.Window, key *window.Key) error {
-	w := t.newWrite()
-	w.window(live, &one, absent, nil)
-	w.dueAt(one.DueAt(), one.ID)
-	w.key(key)
-	return wrap(w.commit(ctx, one.ID), "write window "+one.ID)
-}
-
-// Replace implements window.Table.
-func (t *Table) Replace(ctx context.Context, one window.Window, e *window.Extension, key *window.Key) error {
-	w := t.newWrite()
-	condition, values := "version = :version", item{":version": number(one.Version)}
+// Write implements window.Table.
+func (t *Table) Write(ctx context.Context, one window.Window, e *window.Change, key *window.Key) error {
+	w := &write{Table: t}
+	condition, values := aws.String("version = :version"), item{":version": number(one.Version)}
 	if one.Version == 0 {
-		condition, values = absent, nil
+		condition, values = aws.String(absent), nil
 	}
-	hasDue := one.ID != window.GuardID
-	if one.Finished() {
+	at := one.DueAt()
+	isDue := one.ID != window.GuardID && (at != one.Due || one.Version == 0)
+	if one.Closed = one.Finished(); one.Closed {
 		w.delete(live, one.ID, condition, values)
-		w.window(closed, &one, "", nil)
-		w.delete(due, dueAt(one.Due, one.ID), "", nil)
-	} else {
-		w.window(live, &one, condition, values)
-		if at := one.DueAt(); hasDue && at != one.Due {
-			w.delete(due, dueAt(one.Due, one.ID), "", nil)
-			w.dueAt(at, one.ID)
-		}
+		condition, values = nil, nil
+	}
+	w.window(&one, condition, values)
+	if one.Version > 0 && (isDue || one.Closed) {
+		w.delete(due, dueAt(one.Due, one.ID), nil, nil)
+	}
+	if isDue && !one.Closed {
+		w.put(keyOf(due, dueAt(at, one.ID)), nil, nil)
 	}
 	if e != nil {
 		i := keyOf(extensions+one.ID, fmt.Sprintf("%03d", one.Extended))
 		i["doc"] = text(string(strictjson.Encode(e)))
 		i["expires"] = number(e.Until.Time().Add(t.Retention).AddDate(1, 0, 0).Unix())
-		w.put(i, "", nil)
+		w.put(i, nil, nil)
 	}
-	w.key(key)
-	return wrap(w.commit(ctx, one.ID), "write window "+one.ID)
+	w.key(key, one.ID)
+	return w.commit(ctx, one.ID)
 }
 
+// wrap says what was being done when there was an error; nil stays nil.
 func wrap(err error, what string) error {
-	if err == nil || errors.Is(err, window.ErrChanged) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -424,11 +351,8 @@ func wrap(err error, what string) error {
 // Key implements window.Table.
 func (t *Table) Key(ctx context.Context, name string) (*window.Key, error) {
 	one, err := t.get(ctx, keys+name, "key")
-	if err != nil {
-		return nil, fmt.Errorf("read an idempotency key: %w", err)
-	}
-	if len(one) == 0 {
-		return nil, nil //nolint:nilnil // the interface says what nil means
+	if err != nil || len(one) == 0 {
+		return nil, wrap(err, "read an idempotency key")
 	}
 	return &window.Key{Name: name, Content: textOf(one, "content"), Window: textOf(one, "used_for")}, nil
 }
@@ -442,40 +366,26 @@ func (t *Table) Lock(ctx context.Context, actor string, now, until window.Instan
 		ConditionExpression:       aws.String("attribute_not_exists(pk) OR locked_until < :now OR actor = :actor"),
 		ExpressionAttributeValues: item{":now": number(now), ":actor": text(actor)},
 	})
-	if err != nil && hasChanged(err) {
+	if hasChanged(err) {
 		return false, nil
 	}
 	return err == nil, wrap(err, "take the lock")
 }
 
-// Unlock implements window.Table.
-func (t *Table) Unlock(ctx context.Context, actor string) error {
-	_, err := t.DynamoDB.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &t.Name, Key: keyOf(lock, "reconcile"),
-		ConditionExpression: aws.String("actor = :actor"), ExpressionAttributeValues: item{":actor": text(actor)},
-	})
-	if err != nil && hasChanged(err) {
-		return nil
-	}
-	return wrap(err, "give the lock back")
+// NoteOpen implements window.Table.
+func (t *Table) NoteOpen(ctx context.Context, windows int) error {
+	return t.note(ctx, "open_windows", int64(windows))
 }
 
-// Note implements window.Table.
-func (t *Table) Note(ctx context.Context, s window.Summary) error {
-	expression, values := "SET ", item{}
-	if s.Open != nil {
-		expression += "open_windows = :open"
-		values[":open"] = number(*s.Open)
-	}
-	if s.Guarded != nil {
-		if s.Open != nil {
-			expression += ", "
-		}
-		expression += "guarded = :guarded"
-		values[":guarded"] = number(*s.Guarded)
-	}
+// NoteGuarded implements window.Table.
+func (t *Table) NoteGuarded(ctx context.Context, until window.Instant) error {
+	return t.note(ctx, "guarded", int64(until))
+}
+
+func (t *Table) note(ctx context.Context, name string, n int64) error {
 	_, err := t.DynamoDB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.Name, Key: keyOf(due, summary), UpdateExpression: &expression, ExpressionAttributeValues: values,
+		TableName: &t.Name, Key: keyOf(due, summary),
+		UpdateExpression: aws.String("SET " + name + " = :n"), ExpressionAttributeValues: item{":n": number(n)},
 	})
 	return wrap(err, "note a summary")
 }

@@ -23,20 +23,17 @@ import (
 	"github.com/truora/minidyn/server"
 )
 
-// Options say what to start. The zero value starts on loopback, with a table.
+// Options say what to start.
 type Options struct {
 	Address string // empty: any free port of 127.0.0.1
-	Table   string // empty: DefaultTable
 }
 
-// DefaultTable is the name of the table unless Options say otherwise.
-const DefaultTable = "windows"
+const table = "windows"
 
 // DynamoDB's limits.
 const (
 	pageItems       = 3 // far fewer than DynamoDB's 1 MB, so that every reader has to go on
 	maxItem         = 400 << 10
-	maxTransaction  = 100
 	headerTimeout   = 5 * time.Second
 	jsonContentType = "application/x-amz-json-1.0"
 )
@@ -54,7 +51,6 @@ const (
 
 // Server is a running endpoint. Its methods may be called at once.
 type Server struct {
-	options Options
 	http    *http.Server
 	address string
 	served  chan struct{}
@@ -62,7 +58,8 @@ type Server struct {
 	mu       sync.Mutex
 	tables   http.Handler
 	lagging  http.Handler
-	late     []*request // writes that the copy has not seen yet
+	late     []*request                            // writes that the copy has not seen yet
+	answered map[string]*httptest.ResponseRecorder // transactions, by their tokens
 	requests []string
 	page     int
 	fault    func(operation string) Fault
@@ -80,10 +77,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Address == "" {
 		o.Address = "127.0.0.1:0"
 	}
-	if o.Table == "" {
-		o.Table = DefaultTable
-	}
-	s := &Server{options: o, tables: server.NewServer(), lagging: server.NewServer(), page: pageItems, served: make(chan struct{})}
+	s := &Server{tables: server.NewServer(), lagging: server.NewServer(), page: pageItems, answered: map[string]*httptest.ResponseRecorder{}, served: make(chan struct{})}
 	if err := s.createTable(); err != nil {
 		return nil, err
 	}
@@ -103,7 +97,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) createTable() error {
 	body := fmt.Sprintf(`{"TableName":%q,"BillingMode":"PAY_PER_REQUEST",`+
 		`"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"sk","AttributeType":"S"}],`+
-		`"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"sk","KeyType":"RANGE"}]}`, s.options.Table)
+		`"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"sk","KeyType":"RANGE"}]}`, table)
 	for _, one := range []http.Handler{s.tables, s.lagging} {
 		if answer := send(one, &request{"CreateTable", []byte(body)}); answer.Code != http.StatusOK {
 			return fmt.Errorf("create the table: %s", answer.Body)
@@ -112,11 +106,11 @@ func (s *Server) createTable() error {
 	return nil
 }
 
-// URL is where the endpoint is found, and Table the table's name.
+// URL is where the endpoint is found.
 func (s *Server) URL() string { return "http://" + s.address }
 
 // Table is the table's name.
-func (s *Server) Table() string { return s.options.Table }
+func (s *Server) Table() string { return table }
 
 // Close ends the endpoint.
 func (s *Server) Close() error {
@@ -188,9 +182,24 @@ func (s *Server) answer(r *request, fault Fault) *httptest.ResponseRecorder {
 		s.catchUp()
 		return send(s.lagging, asked)
 	}
-	answer := send(s.tables, asked)
+	answer := s.send(asked)
 	if fault == Unheard {
 		return failure(http.StatusInternalServerError, "InternalServerError", "not heard, as asked for")
+	}
+	return answer
+}
+
+// send has a request answered. A transaction that succeeded and is repeated, as its token
+// says, succeeds without another effect.
+func (s *Server) send(r *request) *httptest.ResponseRecorder {
+	var asked struct{ ClientRequestToken string }
+	_ = json.Unmarshal(r.body, &asked) // it is the JSON of judge
+	if known := s.answered[asked.ClientRequestToken]; known != nil {
+		return known
+	}
+	answer := send(s.tables, r)
+	if asked.ClientRequestToken != "" && answer.Code == http.StatusOK {
+		s.answered[asked.ClientRequestToken] = answer
 	}
 	return answer
 }
@@ -204,16 +213,12 @@ func (s *Server) catchUp() {
 }
 
 func isRead(operation string) bool {
-	return slices.Contains([]string{"GetItem", "Query", "Scan", "BatchGetItem"}, operation)
+	return operation == "GetItem" || operation == "Query"
 }
 
-// isConsistent reports whether a read asks for consistency; an index never has it.
 func isConsistent(body []byte) bool {
-	var asked struct {
-		ConsistentRead bool
-		IndexName      string
-	}
-	return json.Unmarshal(body, &asked) == nil && asked.ConsistentRead && asked.IndexName == ""
+	var asked struct{ ConsistentRead bool }
+	return json.Unmarshal(body, &asked) == nil && asked.ConsistentRead
 }
 
 // judge returns the request with a short page, or why DynamoDB would refuse it.
@@ -224,7 +229,7 @@ func judge(r *request, page int) (*request, string) {
 	if err := decoder.Decode(&fields); err != nil {
 		return nil, "not JSON: " + err.Error()
 	}
-	if r.operation == "Query" || r.operation == "Scan" {
+	if r.operation == "Query" {
 		limit, ok := fields["Limit"].(json.Number)
 		if n, err := limit.Int64(); !ok || err != nil || n > int64(page) {
 			fields["Limit"] = json.Number(fmt.Sprint(page))
@@ -232,9 +237,6 @@ func judge(r *request, page int) (*request, string) {
 	}
 	items := []any{fields["Item"]}
 	if list, ok := fields["TransactItems"].([]any); ok {
-		if len(list) > maxTransaction {
-			return nil, fmt.Sprintf("a transaction of %d items", len(list))
-		}
 		for _, one := range list {
 			if parts, ok := one.(map[string]any); ok {
 				put, _ := parts["Put"].(map[string]any)

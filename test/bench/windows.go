@@ -60,9 +60,9 @@ func (w *windows) open(ctx context.Context, n int, until window.Instant) error {
 		one := window.Opened(window.NewID(time.Now()), until-1000, until, list)
 		one.Begun = true
 		for at := range one.Leases {
-			one.Leases[at].Standing, one.Leases[at].Begun, one.Leases[at].Landed = window.Enabled, true, true
+			one.Leases[at].State, one.Leases[at].Begun, one.Leases[at].Landed = window.Enabled, true, true
 		}
-		if err := w.table.Create(ctx, one, nil); err != nil {
+		if err := w.table.Write(ctx, one, nil, nil); err != nil {
 			return err
 		}
 	}

@@ -287,7 +287,7 @@ func TestPipelineWindow_asksForAWindow(t *testing.T) {
 	}
 	err = json.Unmarshal(event, &command)
 	if err == nil {
-		_, err = window.ReadRequest(command.Window, 1000)
+		_, err = window.ReadRequest(window.ToOpen, command.Window, "", 1000)
 	}
 	if err == nil {
 		err = window.CheckKey(command.Key)

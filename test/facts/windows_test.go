@@ -56,7 +56,7 @@ func (d *doors) windows() {
 	h := &windowdoor.Handler{
 		Windows: &window.Keeper{
 			Table:  table,
-			Caller: windowdoor.Caller{Runner: d.Runner}, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
+			Caller: d.Runner, Longest: 24 * time.Hour, AttemptTimeout: time.Second, FirstCalls: 10, Log: d.Logger,
 		},
 		Runner: d.Runner, Telemetry: d.Telemetry, Log: d.Logger,
 	}
@@ -70,7 +70,7 @@ func (d *doors) windows() {
 		Codes: map[string]answer{}, Members: members(reflect.TypeFor[window.Shown]()),
 		IdentifierMembers: members(reflect.TypeFor[window.ShownIdentifier]()), ExtensionMembers: members(reflect.TypeFor[window.ShownExtension]()),
 		ErrorMembers: members(reflect.TypeFor[window.Fault]()),
-		States:       constants(d.T, "window", "State"), IdentifierStates: constants(d.T, "window", "Standing"),
+		States:       constants(d.T, "window", "State"), IdentifierStates: constants(d.T, "window", "LeaseState"),
 		Routes: windowRoutes(d.T, h, shown.ID), Metrics: map[string][]string{},
 		Variables: variables(d.T, func(getenv func(string) string) (any, error) { return config.LoadWindows(getenv) }),
 	}
@@ -95,7 +95,7 @@ func (d *doors) windows() {
 // readers of the table's stream are told.
 func eventPaths(t *testing.T, table *windowtable.Table) map[string]string {
 	w := window.Opened("told", window.Now(), window.Now()+60, []apisecret.Identifier{5})
-	if err := table.Create(t.Context(), w, nil); err != nil {
+	if err := table.Write(t.Context(), w, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	out, err := table.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{

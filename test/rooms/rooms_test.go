@@ -55,8 +55,8 @@ var product = map[string]room{
 	"internal/telemetry":   {list("apisecret"), list(aws)},
 	"internal/config":      {list("apisecret"), nil},
 
-	// Windows decide and write; who calls and where the table is stands apart.
-	"internal/window":      {list("apisecret", "strictjson"), list("golang.org/x/sync")},
+	// Windows decide and write; where the table is stands apart.
+	"internal/window":      {list("activation", "apisecret", "strictjson", "telemetry"), list("golang.org/x/sync")},
 	"internal/windowtable": {list("window", "strictjson"), list(aws)},
 
 	// The vocabulary, and what it is written with.

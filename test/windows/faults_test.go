@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	aws "github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"segura-enable/internal/apisecret"
 	"segura-enable/internal/window"
 	"segura-enable/internal/windowtable"
@@ -26,12 +23,22 @@ import (
 	"segura-enable/test/windowtest"
 )
 
-// The rows of faults. Each is played on copies of the compiled function with clocks of
+// The rows, of what windows do and of faults. Each is played on copies of the compiled function with clocks of
 // their own; after each step the table and Segura are held against what is certain.
-var faults = []struct {
+var rows = []struct {
 	name  string
 	steps []step
 }{
+	{"opens, shows and closes a window", steps(opensShowsAndCloses)},
+	{"disables at the end, and is quiet when nothing is due", steps(disablesAtTheEnd)},
+	{"extends what is over", steps(extends)},
+	{"compares idempotency keys", steps(comparesKeys)},
+	{"is conflict-free where the table answers too late", steps(on(repeating, survivesAnUnheardWrite))},
+	{"enables nothing where the table cannot be written", steps(enablesNothingWithoutTheTable)},
+	{"refuses what it cannot understand", steps(on(narrowed, refuses))},
+	{"closes at once a window of which everything failed", steps(closesWhatFailed)},
+	{"lists windows", steps(lists)},
+	{"checks the table", steps(checks)},
 	{"the reconciler is ten minutes late", steps(
 		open("a", 60, 0, 1), move(660), is("a", "closing: 0 enabled, 1 enabled"), open("b", 3600, 1),
 		reconcile("open 1, enabled 0, disabled 1, failed 0, overdue 0"), is("a", "closed: 0 disabled, 1 kept"), active(1),
@@ -79,7 +86,7 @@ var faults = []struct {
 	)},
 	{"an enabling lands after its window's end", steps(
 		segura(seguratest.CloseConnection(), 1), open("a", 60, 0), up, move(60), reconciled, is("a", "closing: 0 disabled"),
-		lands(0, true), reconciled, move(90), settled, is("a", "closed: 0 disabled"), active(),
+		lands(0, true), reconcile("open 0, enabled 0, disabled 1, failed 0, overdue 0"), move(90), settled, is("a", "closed: 0 disabled"), active(),
 	)},
 	{"the allow-list is narrowed while windows are open", steps(
 		open("a", 60, 0, 1), segura(seguratest.Gateway429(), 1), open("b", 120, 2), up,
@@ -106,14 +113,16 @@ var faults = []struct {
 
 // copies of the function: the last has a narrower allow-list than the others.
 const (
-	copies   = 5
-	narrowed = copies - 1
-	row      = 2000 // identifiers of one row; those of the steps count from its first
+	copies    = 6
+	narrowed  = copies - 1
+	repeating = copies - 2 // what the table answers to with a fault is asked for again
+	row       = 2000       // identifiers of one row; those of the steps count from its first
 )
 
 // scene is a row that is played.
 type scene struct {
-	*world
+	*stage.Stack
+	t     *testing.T
 	cast  []*player
 	at    int   // which of them acts
 	first int64 // identifier of the row
@@ -134,8 +143,17 @@ type step func(*scene)
 
 func steps(all ...step) []step { return all }
 
-func TestWindows_faults(t *testing.T) {
-	s, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: bootstraps, Segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 48 * time.Hour}})
+func TestWindows(t *testing.T) {
+	scratch := t.TempDir()
+	overlay, err := stage.ClockOverlay(t.Context(), scratch, stage.Window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := stage.Build(t.Context(), scratch, stage.BuildOptions{Overlay: overlay}, stage.Window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stage.Start(t.Context(), stage.Options{Functions: []string{}, Bootstraps: built, Segura: seguratest.Options{AnyIdentifier: true, TokenLifetime: 48 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,29 +162,30 @@ func TestWindows_faults(t *testing.T) {
 	table := windowtest.Connect(t, s.Tables)
 	cast := make([]*player, copies)
 	for at := range cast {
-		cast[at] = startPlayer(t, s, at)
+		cast[at] = startPlayer(t, s, at, filepath.Join(scratch, fmt.Sprint("clock", at)))
 	}
-	for at, fault := range faults {
+	for at, fault := range rows {
 		t.Run(fault.name, func(t *testing.T) {
-			sc := &scene{
-				world: &world{Stack: s, t: t}, cast: cast, first: int64(row * (at + 1)), table: table, alone: true, mu: &sync.Mutex{}, ids: map[string]string{},
-			}
-			sc.as(0).play(fault.steps)
-			sc.as(0).play(steps(up, move(24*60*60), settled, active()))
+			sc := &scene{Stack: s, t: t, cast: cast, first: int64(row * (at + 1)), table: table, alone: true, mu: &sync.Mutex{}, ids: map[string]string{}}
+			sc.play(fault.steps)
+			sc.play(steps(up, move(24*60*60), settled, active()))
 		})
 	}
 }
 
-func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
+func startPlayer(t *testing.T, s *stage.Stack, at int, clock string) *player {
 	t.Helper()
 	p := &player{}
-	p.clock.File = filepath.Join(scratch, fmt.Sprint("clock", at))
+	p.clock.File = clock
 	env := map[string]string{
 		"SEGURA_MAX_ATTEMPTS": "1", "SEGURA_MAX_CONCURRENCY": "32", "AWS_MAX_ATTEMPTS": "1",
 		"SEGURA_ALLOWED_IDENTIFIERS": "",
 	}
-	if at == narrowed {
+	switch at {
+	case narrowed:
 		env["SEGURA_ALLOWED_IDENTIFIERS"] = "1"
+	case repeating:
+		env["AWS_MAX_ATTEMPTS"] = "3"
 	}
 	maps.Copy(env, p.clock.Env())
 	var err error
@@ -178,14 +197,8 @@ func startPlayer(t *testing.T, s *stage.Stack, at int) *player {
 
 // as returns the scene with another copy acting.
 func (s *scene) as(at int) *scene {
-	c, w := *s, *s.world
-	c.at, c.world = at, &w
-	p := s.cast[at]
-	w.send = func(event []byte) (stage.Exchange, error) {
-		return s.Observe(s.t.Context(), stage.Window, event, func() (runtimeapi.Invocation, error) {
-			return p.Invoke(s.t.Context(), event, runtimeapi.WithClockAhead(p.clock.Ahead()))
-		})
-	}
+	c := *s
+	c.at = at
 	return &c
 }
 
@@ -215,7 +228,7 @@ func (s *scene) judge() {
 	}
 	for _, w := range live {
 		for _, l := range w.Leases {
-			if !w.Over && l.Standing == window.Enabled && !s.Segura.Active(int64(l.Identifier)) {
+			if !w.Over && l.State == window.Enabled && !s.Segura.Active(int64(l.Identifier)) {
 				s.t.Errorf("%d is disabled, and window %s holds it", l.Identifier, w.ID)
 			}
 		}
@@ -316,32 +329,17 @@ func closes(name string) step {
 	return func(s *scene) { s.event(fmt.Sprintf(`{"close":{"id":%q}}`, s.id(name))) }
 }
 
-// singly writes item by item what belongs together: minidyn copies its tables for each
-// transaction.
-type singly struct{ windowtable.API }
-
-func (s singly) TransactWriteItems(ctx context.Context, in *aws.TransactWriteItemsInput, _ ...func(*aws.Options)) (*aws.TransactWriteItemsOutput, error) {
-	for _, one := range in.TransactItems {
-		if _, err := s.PutItem(ctx, &aws.PutItemInput{TableName: one.Put.TableName, Item: one.Put.Item}); err != nil {
-			return nil, err
-		}
-	}
-	return &aws.TransactWriteItemsOutput{}, nil
-}
-
 // openMany writes open windows of one API secret each, as if they had been opened.
 func openMany(n int) step {
 	return func(s *scene) {
 		s.Tables.SetPage(n)
-		table := *s.table
-		table.DynamoDB = singly{table.DynamoDB}
 		for at := range n {
 			i := s.first + int64(at)
 			w := window.Opened(window.NewID(time.Now()), s.now()-60, s.now()+3000, []apisecret.Identifier{apisecret.Identifier(i)})
 			w.Begun = true
-			w.Leases[0].Standing, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
+			w.Leases[0].State, w.Leases[0].Begun, w.Leases[0].Landed = window.Enabled, true, true
 			s.Segura.SetActive(i, true)
-			if err := table.Create(s.t.Context(), w, nil); err != nil {
+			if err := s.table.Write(s.t.Context(), w, nil, nil); err != nil {
 				s.t.Fatal(err)
 			}
 		}
@@ -516,13 +514,9 @@ func atEach(fault func(n int) step) step {
 // losesTheLock takes the reconcilers' lock away.
 func losesTheLock(s *scene) {
 	for range 15 {
-		_, _ = s.table.DynamoDB.DeleteItem(s.t.Context(), &aws.DeleteItemInput{
-			TableName: &s.table.Name, Key: map[string]types.AttributeValue{"pk": text("lock"), "sk": text("reconcile")},
-		})
+		_, _ = s.table.Lock(s.t.Context(), "a thief", s.now()+24*60*60, 0)
 	}
 }
-
-func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
 func is(name, want string) step {
 	return func(s *scene) {

@@ -3,66 +3,19 @@
 package windows
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"segura-enable/internal/window"
 	"segura-enable/simulated/dynamodb"
 	"segura-enable/simulated/runtimeapi"
 	"segura-enable/simulated/seguratest"
 	"segura-enable/simulated/stage"
 )
-
-// world is a stack with the function on it, which the tests share: each has API
-// secrets of its own.
-type world struct {
-	*stage.Stack
-	t    *testing.T
-	send func(event []byte) (stage.Exchange, error)
-}
-
-func TestWindows(t *testing.T) {
-	s, err := stage.Start(t.Context(), stage.Options{
-		Functions: []string{stage.Window}, Bootstraps: bootstraps,
-		Segura: seguratest.Options{AnyIdentifier: true},
-		Env: map[string]string{
-			"SEGURA_ATTEMPT_TIMEOUT": "1s", "SEGURA_MAX_ATTEMPTS": "1", "SEGURA_ALLOWED_IDENTIFIERS": "1000-1999",
-			"SEGURA_GUARDED_IDENTIFIERS": "1900",
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	for _, test := range []struct {
-		name string
-		run  func(*world)
-	}{
-		{"opens, shows and closes a window", opensShowsAndCloses},
-		{"keeps what another window holds", keepsWhatAnotherHolds},
-		{"disables at the end, and is quiet when nothing is due", disablesAtTheEnd},
-		{"extends what is over", extends},
-		{"compares idempotency keys", comparesKeys},
-		{"is conflict-free where the table answers too late", survivesAnUnheardWrite},
-		{"enables nothing where the table cannot be written", enablesNothingWithoutTheTable},
-		{"refuses what it cannot understand", refuses},
-		{"closes at once a window of which everything failed", closesWhatFailed},
-		{"tries again what is pending", triesAgain},
-		{"settles what a late call may undo", settles},
-		{"lists windows", lists},
-		{"goes on after it was killed", goesOnAfterAKill},
-		{"closes all", closesAll},
-		{"checks the table", checks},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			test.run(&world{s, t, func(event []byte) (stage.Exchange, error) { return s.Send(t.Context(), stage.Window, event) }})
-		})
-	}
-}
 
 // identifier is one of a window's, as shown.
 type identifier struct {
@@ -96,13 +49,16 @@ func (s shown) states() string {
 	return strings.Join(texts, ", ")
 }
 
-func (w *world) invoke(payload any) runtimeapi.Invocation {
+func (w *scene) invoke(payload any) runtimeapi.Invocation {
 	w.t.Helper()
 	text, err := json.Marshal(payload)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	x, err := w.send(text)
+	p := w.cast[w.at]
+	x, err := w.Observe(w.t.Context(), stage.Window, text, func() (runtimeapi.Invocation, error) {
+		return p.Invoke(w.t.Context(), text, runtimeapi.WithClockAhead(p.clock.Ahead()))
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -113,7 +69,7 @@ func (w *world) invoke(payload any) runtimeapi.Invocation {
 }
 
 // call sends an HTTP request.
-func (w *world) call(method, path, body string, header ...string) shown {
+func (w *scene) call(method, path, body string, header ...string) shown {
 	w.t.Helper()
 	headers := map[string]string{}
 	for at := 0; at+1 < len(header); at += 2 {
@@ -137,7 +93,7 @@ func (w *world) call(method, path, body string, header ...string) shown {
 }
 
 // event sends a document.
-func (w *world) event(document string) shown {
+func (w *scene) event(document string) shown {
 	w.t.Helper()
 	inv := w.invoke(json.RawMessage(document))
 	text := inv.Payload
@@ -150,7 +106,7 @@ func (w *world) event(document string) shown {
 	return s
 }
 
-func (w *world) read(text []byte) shown {
+func (w *scene) read(text []byte) shown {
 	w.t.Helper()
 	var s shown
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -159,32 +115,16 @@ func (w *world) read(text []byte) shown {
 	return s
 }
 
-func (w *world) enabled(i int64) bool { return w.Segura.States()[i].Active }
+func (w *scene) enabled(i int64) bool { return w.Segura.States()[i].Active }
 
-func (w *world) require(what string, got, want any) {
+func (w *scene) require(what string, got, want any) {
 	w.t.Helper()
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		w.t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-// until returns a time so many seconds from now, and sleepUntil waits for one.
-func in(seconds int) time.Time {
-	return time.Now().Add(time.Duration(seconds) * time.Second).Truncate(time.Second)
-}
-
-func (w *world) sleepUntil(at time.Time) {
-	timer := time.NewTimer(time.Until(at) + 20*time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-w.t.Context().Done():
-	}
-}
-
-func rfc3339(at time.Time) string { return at.UTC().Format(time.RFC3339) }
-
-func opensShowsAndCloses(w *world) {
+func opensShowsAndCloses(w *scene) {
 	opened := w.call("POST", "/windows", `{"identifiers":[1000,"1001"],"for":"PT1H","reason":"CHG1"}`)
 	on := w.enabled(1000) && w.enabled(1001)
 	seen := w.call("GET", "/windows/"+opened.ID, "")
@@ -202,28 +142,15 @@ func opensShowsAndCloses(w *world) {
 	}
 }
 
-func keepsWhatAnotherHolds(w *world) {
-	a := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT1H"}`)
-	b := w.call("POST", "/windows", `{"identifiers":[1010],"for":"PT2H"}`)
-
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-	on := w.enabled(1010)
-	b = w.call("POST", "/windows/"+b.ID+"/close", "")
-
-	w.require("the first", []any{a.State, a.states(), on}, []any{"closed", "1010 kept", true})
-	w.require("the second", []any{b.State, b.states(), w.enabled(1010)}, []any{"closed", "1010 disabled", false})
-}
-
-func disablesAtTheEnd(w *world) {
-	end := in(3)
-	opened := w.call("POST", "/windows", `{"identifiers":[1020],"until":"`+rfc3339(end)+`"}`)
-	next := w.call("POST", "/windows", `{"identifiers":[1021],"from":"`+rfc3339(end)+`","for":"PT1H"}`)
+func disablesAtTheEnd(w *scene) {
+	opened := w.call("POST", "/windows", `{"identifiers":[1020],"for":"PT1M"}`)
+	next := w.call("POST", "/windows", `{"identifiers":[1021],"from":"`+opened.Until+`","for":"PT1H"}`)
 	w.event(`{"reconcile":true}`)
 	before := len(w.Tables.Requests())
 	quiet := w.event(`{"reconcile":true}`)
 	asked := w.Tables.Requests()[before:]
 
-	w.sleepUntil(end)
+	move(60)(w)
 	report := w.event(`{"reconcile":true}`)
 	opened = w.call("GET", "/windows/"+opened.ID, "")
 	next = w.call("GET", "/windows/"+next.ID, "")
@@ -241,27 +168,27 @@ func disablesAtTheEnd(w *world) {
 	w.call("POST", "/windows/"+next.ID+"/close", "")
 }
 
-func extends(w *world) {
-	end := in(2)
-	a := w.call("POST", "/windows", `{"identifiers":[1030],"until":"`+rfc3339(end)+`"}`)
-	w.sleepUntil(end)
+func extends(w *scene) {
+	a := w.call("POST", "/windows", `{"identifiers":[1030],"for":"PT1M"}`)
+	end, _ := window.ParseTime(a.Until)
+	move(60)(w)
 	over := w.call("GET", "/windows/"+a.ID, "")
 	before := w.calls(1030)
 	extended := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"PT1H","reason":"more"}`)
 	calls := w.calls(1030) - before
-	shorter := w.call("POST", "/windows/"+a.ID+"/extend", `{"until":"`+rfc3339(end)+`"}`)
+	shorter := w.call("POST", "/windows/"+a.ID+"/extend", `{"until":"`+a.Until+`"}`)
 	long := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"P2D"}`)
 	w.call("POST", "/windows/"+a.ID+"/close", "")
 	late := w.call("POST", "/windows/"+a.ID+"/extend", `{"by":"PT1H"}`)
 
 	w.require("over", over.State, "closing")
 	w.require("extended", []any{extended.status, extended.State, len(extended.Extensions), extended.Until, calls},
-		[]any{200, "open", 1, rfc3339(end.Add(time.Hour)), 0})
+		[]any{200, "open", 1, end + 3600, 0})
 	w.require("refused", []any{shorter.status, long.status, late.status, late.Code}, []any{400, 400, 409, "window_closed"})
 }
 
 // calls counts the calls that Segura got for an API secret.
-func (w *world) calls(i int64) int {
+func (w *scene) calls(i int64) int {
 	n := 0
 	for _, r := range w.Segura.Requests() {
 		if r.Identifier == i {
@@ -271,18 +198,19 @@ func (w *world) calls(i int64) int {
 	return n
 }
 
-func comparesKeys(w *world) {
+func comparesKeys(w *scene) {
 	body := `{"identifiers":[1040],"for":"PT1H"}`
 	first := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
 	second := w.call("POST", "/windows", `{"for":"PT1H","identifiers":["1040",1040]}`, "Idempotency-Key", "k1")
 	other := w.call("POST", "/windows", `{"identifiers":[1041],"for":"PT1H"}`, "Idempotency-Key", "k1")
+	empty := w.call("POST", "/windows", body, "Idempotency-Key", "")
 	extended := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
 	again := w.call("POST", "/windows/"+first.ID+"/extend", `{"by":"PT1H"}`, "Idempotency-Key", "k2")
 	w.call("POST", "/windows/"+first.ID+"/close", "")
 	closed := w.call("POST", "/windows", body, "Idempotency-Key", "k1")
 
 	w.require("the same", []any{first.status, second.status, second.ID, closed.status, closed.State}, []any{201, 200, first.ID, 200, "closed"})
-	w.require("other content", []any{other.status, other.Code}, []any{409, "idempotency_conflict"})
+	w.require("refused", []any{other.status, other.Code, empty.status}, []any{409, "idempotency_conflict", 400})
 	w.require("extended once", []any{extended.status, again.status, again.Until, len(again.Extensions)}, []any{200, 200, extended.Until, 1})
 }
 
@@ -300,7 +228,7 @@ func every(n int, fault dynamodb.Fault) func(string) dynamodb.Fault {
 	}
 }
 
-func survivesAnUnheardWrite(w *world) {
+func survivesAnUnheardWrite(w *scene) {
 	defer w.Tables.FailWith(nil)
 	for at, fault := range []dynamodb.Fault{dynamodb.Unheard, dynamodb.Refused, dynamodb.Throttled} {
 		i := int64(1050 + at)
@@ -314,7 +242,7 @@ func survivesAnUnheardWrite(w *world) {
 	}
 }
 
-func enablesNothingWithoutTheTable(w *world) {
+func enablesNothingWithoutTheTable(w *scene) {
 	defer w.Tables.FailWith(nil)
 	w.Tables.FailWith(func(string) dynamodb.Fault { return dynamodb.Refused })
 	refused := w.call("POST", "/windows", `{"identifiers":[1060],"for":"PT1H"}`)
@@ -324,7 +252,7 @@ func enablesNothingWithoutTheTable(w *world) {
 	w.require("reconcile", report.errorType, "Segura.TransientError")
 }
 
-func refuses(w *world) {
+func refuses(w *scene) {
 	for _, row := range []struct {
 		method, path, body string
 		status             int
@@ -362,7 +290,7 @@ func callsFor(i int64) seguratest.Match {
 	return seguratest.Match{When: func(r seguratest.Request) bool { return r.Identifier == i }}
 }
 
-func closesWhatFailed(w *world) {
+func closesWhatFailed(w *scene) {
 	w.Segura.Fail(callsFor(1080), seguratest.NotFound1005(), -1)
 	failed := w.call("POST", "/windows", `{"identifiers":[1080],"for":"PT1H"}`)
 	seen := w.call("GET", "/windows/"+failed.Window, "")
@@ -376,32 +304,7 @@ func closesWhatFailed(w *world) {
 	w.require("closed", []any{partly.State, partly.states(), w.calls(1080) - before}, []any{"closed", "1080 failed, 1081 disabled", 0})
 }
 
-func triesAgain(w *world) {
-	w.Segura.Fail(callsFor(1090), seguratest.Gateway429(), 2)
-	a := w.call("POST", "/windows", `{"identifiers":[1090],"for":"PT1H"}`)
-	first := a.states() + " " + a.Identifiers[0].Error.Code
-	one := w.event(`{"reconcile":true}`)
-	two := w.event(`{"reconcile":true}`)
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-
-	w.require("at first", first, "1090 pending rate_limited")
-	w.require("reconciled", []any{one.Failed, one.Enabled, two.Failed, two.Enabled}, []any{1, 0, 0, 1})
-	w.require("quiet the second time", strings.Count(strings.Join(one.logs, "\n"), `"message":"audit"`), 0)
-	w.require("closed", []any{a.State, a.states()}, []any{"closed", "1090 disabled"})
-}
-
-// An enabling whose answer did not come may land after the window's end.
-func settles(w *world) {
-	w.Segura.Fail(callsFor(1100), seguratest.ResetMidBody(), 1)
-	a := w.call("POST", "/windows", `{"identifiers":[1100],"for":"PT1H"}`)
-	a = w.call("POST", "/windows/"+a.ID+"/close", "")
-	closing := a.State + ", " + a.states()
-	report := w.event(`{"reconcile":true}`)
-
-	w.require("closed", []any{closing, report.Overdue, w.enabled(1100)}, []any{"closing, 1100 disabled", 0, false})
-}
-
-func lists(w *world) {
+func lists(w *scene) {
 	var ids []string
 	for at := range 5 {
 		a := w.call("POST", "/windows", fmt.Sprintf(`{"identifiers":[1110],"for":"PT%dH"}`, 5-at))
@@ -436,48 +339,19 @@ func lists(w *world) {
 	w.require("closed, the newest first", newest, ids)
 }
 
-// The call of a function that was killed may still land: its window stays closing.
-func goesOnAfterAKill(w *world) {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	f, err := w.StartFunction(ctx, stage.Window, runtimeapi.Options{Env: w.Env()})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.Segura.Fail(callsFor(1120), seguratest.Hang(), 1)
-	event := `{"window":{"identifiers":[1120],"for":"PT1H"},"idempotency_key":"killed"}`
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		_, _ = f.Invoke(ctx, []byte(event)) // it never answers
-	}()
-	for w.calls(1120) == 0 && ctx.Err() == nil {
-		w.sleepUntil(time.Now())
-	}
-	_ = f.Close()
-	<-stopped
-
-	a := w.event(event)
-	pending := a.states()
-	report := w.event(`{"reconcile":true}`)
-	closed := w.event(`{"close":{"id":"` + a.ID + `"}}`)
-
-	w.require("after the kill", []any{pending, report.Enabled, closed.State, closed.states(), w.enabled(1120)},
-		[]any{"1120 pending", 1, "closing", "1120 disabled", false})
-}
-
-func closesAll(w *world) {
-	for _, i := range []string{"1130", "1131"} {
-		w.call("POST", "/windows", `{"identifiers":[`+i+`],"for":"PT1H"}`)
-	}
-	report := w.event(`{"close_all":true,"reason":"stack deleted"}`)
-	list := w.call("GET", "/windows?state=open", "")
-
-	w.require("report", []any{report.Open, report.Disabled >= 2, w.enabled(1130), w.enabled(1131)}, []any{0, true, false, false})
-	w.require("open ones", len(list.Windows), 0)
-}
-
-func checks(w *world) {
+func checks(w *scene) {
 	inv := w.invoke(map[string]bool{"check": true})
 	w.require("check", strings.Contains(string(inv.Payload), `{"name":"table","outcome":"passed"`), true)
+}
+
+func TestFunctions_onlyThatForWindowsLinksDynamoDB(t *testing.T) {
+	for function, want := range map[string]bool{"api": false, "event": false, "window": true} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../../functions/"+function).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(out), "/service/dynamodb"); got != want {
+			t.Errorf("functions/%s links DynamoDB: %t, want %t", function, got, want)
+		}
+	}
 }
