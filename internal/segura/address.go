@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"strconv"
 	"slices"
 	"strings"
 
@@ -67,8 +68,15 @@ func parseAddress(field, text string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s names no host", field)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("%s holds a user, a query or a fragment", field)
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, fmt.Errorf("%s has a port that is none from 1 to 65535", field)
 	}
 	return u, checkRoute(field, u)
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // join returns the address of a path below the prefix, the placeholder still in

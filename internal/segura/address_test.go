@@ -83,6 +83,7 @@ func TestNew_refusesAddressesThatItCannotUse(t *testing.T) {
 	for _, text := range []string{
 		"http://segura.example.com", "HTTP://segura.example.com", "ftp://segura.example.com", "segura.example.com", "//segura.example.com", "/pam",
 		"https:segura.example.com", "https://", "https:///pam", "https://:443", "https://:443/pam", "https://[::1", "https://segura.example.com:port",
+		"https://segura.example.com:99999", "https://segura.example.com:0",
 		"https://user@segura.example.com", "https://user:marker@segura.example.com", "https://segura.example.com?x=1", "https://segura.example.com/?",
 		"https://segura.example.com/#top", "https://segura.example.com/%zz", "https://segura.example.com/a\nb", " https://segura.example.com",
 		"https://segura example.com", "https://segura.example.com/../x", "https://segura.example.com/./x", "https://segura.example.com/%2e%2e/x",

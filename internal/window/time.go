@@ -45,7 +45,7 @@ func ParseTime(text string) (Instant, error) {
 	return At(t), nil
 }
 
-var iso8601 = regexp.MustCompile(`^P(?:(\d{1,6})D)?(?:T((?:\d{1,9}H)?(?:\d{1,9}M)?(?:\d{1,9}S)?))?$`)
+var iso8601 = regexp.MustCompile(`^P(?:(\d+)D)?(?:T((?:\d+H)?(?:\d+M)?(?:\d+S)?))?$`)
 
 // maxSeconds bounds a duration, so that sums of it and a time stay small. It is far
 // longer than any window may be.
@@ -59,10 +59,10 @@ func ParseDuration(text string) (Instant, error) {
 	if parts == nil || strings.HasSuffix(text, "T") {
 		return 0, errDuration
 	}
-	days, _ := strconv.Atoi(parts[1]) // none are 0
-	rest, err := time.ParseDuration(strings.ToLower(cmp.Or(parts[2], "0S")))
+	days, tooMany := strconv.ParseInt("0"+parts[1], 10, 32)
+	rest, tooLong := time.ParseDuration(strings.ToLower(cmp.Or(parts[2], "0S")))
 	total := Instant(days)*day + Instant(rest/time.Second)
-	if err != nil || total <= 0 || total > maxSeconds {
+	if tooMany != nil || tooLong != nil || total <= 0 || total > maxSeconds {
 		return 0, errDuration
 	}
 	return total, nil

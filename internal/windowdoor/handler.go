@@ -46,12 +46,15 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (reply []byte, err
 	return h.handle(ctx, payload)
 }
 
-// isHTTP reports whether the payload has the context of an HTTP request.
+// isHTTP reports whether the payload has the context of an HTTP request. That of a record
+// that Lambda sends to a destination names a function.
 func isHTTP(payload []byte) bool {
 	var shape struct {
-		RequestContext json.RawMessage `json:"requestContext"`
+		RequestContext *struct {
+			FunctionARN string `json:"functionArn"`
+		} `json:"requestContext"`
 	}
-	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil
+	return json.Unmarshal(payload, &shape) == nil && shape.RequestContext != nil && shape.RequestContext.FunctionARN == ""
 }
 
 // document returns a window as JSON text of at most so many bytes, escaping included. Where

@@ -279,6 +279,7 @@ func refuses(w *scene) {
 		`{}`, `{"reconcile":false}`, `{"reconcile":true,"check":true}`, `{"window":{"identifiers":[1070],"for":"PT1H"},"reason":"x"}`,
 		`{"close":{"reason":"x"}}`, `{"detail-type":"x","source":"y","detail":{"reconcile":true}}`,
 		`{"replay-name":"r","detail-type":"x","source":"y","detail":{"window":{"identifiers":[1070],"for":"PT1H"}}}`,
+		`{"version":"1.0","requestContext":{"functionArn":"arn:aws:lambda:eu-west-1:1:function:f","condition":"RetriesExhausted"},"requestPayload":{"reconcile":true}}`,
 	} {
 		w.require(document, w.event(document).errorType, "Segura.InvalidRequest")
 	}
