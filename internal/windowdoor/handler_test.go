@@ -231,11 +231,11 @@ func TestInvoke_aCustomResourceClosesWindowsBeforeTheyAreSwitchedOff(t *testing.
 func TestReconcile_theAuditLogTellsOfAnEndThatFailsAsTheBeginningDid(t *testing.T) {
 	h, s, _ := newHandler(t)
 	s.down = true
-	opened := h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+	h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
 	h.send(t, `{"reconcile":true}`)
 	begun := s.told
 
-	h.send(t, `{"close":{"id":"`+idOf(t, opened)+`"}}`)
+	h.send(t, `{"close_all":true}`)
 	ended := s.told
 	h.send(t, `{"reconcile":true}`)
 
