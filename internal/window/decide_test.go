@@ -85,3 +85,32 @@ func TestCall_isToldOfWhenItsOutcomeChangesAndOnceAnHour(t *testing.T) {
 		}
 	}
 }
+
+func TestDecide_takesOverWithoutACallOnlyWhatIsSurelyEnabled(t *testing.T) {
+	list := []apisecret.Identifier{5}
+	kept := Window{ID: "A", From: 1, Until: 50, Begun: true, Over: true, Leases: []Lease{{Identifier: 5, State: Kept, Begun: true, Landed: true}}}
+	for _, row := range []struct {
+		name  string
+		w     Window
+		other func(*Window)
+		want  bool
+	}{
+		{"what was kept, after an extension", kept.Extend(500), func(*Window) {}, true},
+		{"a window that follows", Opened("A", 90, 500, list), func(b *Window) { b.Until = 90 }, true},
+		{"a window that follows one that was closed", Opened("A", 90, 500, list), func(b *Window) { b.Until, b.Ended = 90, &Change{At: 90} }, false},
+		{"a window beside another", Opened("A", 90, 500, list), func(*Window) {}, false},
+		{"what may be undone", kept.Extend(500), func(b *Window) { b.Leases[0].Undone = true }, false},
+		{"what is off", kept.Extend(500), func(b *Window) { b.Leases[0].Off = true }, false},
+	} {
+		b := Opened("B", 1, 1000, list)
+		b.Leases[0].State = Enabled
+		row.other(&b)
+		row.w.mark(Actor{ID: "me", LandBy: 200}, apisecret.Enable, list)
+
+		calls, outcomes := NewView([]Window{row.w, b}).Decide(100, "me")
+
+		if got := len(calls) == 0 && outcomes["A"][0].Taken; got != row.want {
+			t.Errorf("%s: got %d calls and %+v, want it taken over: %t", row.name, len(calls), outcomes, row.want)
+		}
+	}
+}

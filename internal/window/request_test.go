@@ -105,6 +105,43 @@ func TestTimes_keepToTheLimits(t *testing.T) {
 	}
 }
 
+func TestLaterEnd_keepsToTheLimits(t *testing.T) {
+	const from, until, now = 1000, 2000, 1500
+	at := func(i Instant) *Instant { return &i }
+	for _, row := range []struct {
+		name     string
+		request  Request
+		extended int
+		now      Instant
+		want     Instant
+		wrong    string
+	}{
+		{"by", Request{Length: 60}, 0, now, until + 60, ""},
+		{"until, of one that is over", Request{Until: at(3000)}, 0, 2500, 3000, ""},
+		{"no later", Request{Until: at(until)}, 0, now, 0, "shortening"},
+		{"still in the past", Request{Length: 60}, 0, 2500, 0, "in the past"},
+		{"too long", Request{Length: day}, 0, now, 0, "SEGURA_WINDOW_MAX_DURATION"},
+		{"once more", Request{Length: 60}, MaxExtensions - 1, now, until + 60, ""},
+		{"too often", Request{Length: 60}, MaxExtensions, now, 0, "100 times"},
+	} {
+		got, err := row.request.laterEnd(&Window{From: from, Until: until, Extended: row.extended}, row.now, day)
+		if got != row.want || (err == nil) != (row.wrong == "") || !strings.Contains(fmt.Sprint(err), row.wrong) {
+			t.Errorf("%s: got %d and %v, want %d and %q", row.name, got, err, row.want, row.wrong)
+		}
+	}
+}
+
+func TestReadRequest_takesTheIDWhereItIsNotKnown(t *testing.T) {
+	for _, row := range []struct{ text, id, wrong string }{
+		{`{"id":"x"}`, "", ""}, {`{}`, "x", ""}, {`{}`, "", "id is required"}, {`{"id":""}`, "", "not the id"}, {`{"id":"x"}`, "x", `unknown field "id"`},
+	} {
+		r, err := ReadRequest(ToClose, []byte(row.text), row.id, 1)
+		if (err == nil) != (row.wrong == "") || !strings.Contains(fmt.Sprint(err), row.wrong) || err == nil && r.ID != "x" {
+			t.Errorf("%s with the id %q: got %+v and %v, want %q", row.text, row.id, r, err, row.wrong)
+		}
+	}
+}
+
 func TestTimes_openNothingWhereThereAreNoWindows(t *testing.T) {
 	now := At(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
 	_, _, opening := Request{Length: 1}.times(now, 0)

@@ -34,6 +34,7 @@ type segura struct {
 	down    bool
 	calls   int
 	told    int // calls that the audit log tells of
+	reason  string
 }
 
 // Call implements window.Caller.
@@ -43,6 +44,7 @@ func (s *segura) Call(_ context.Context, orders []activation.Call) []activation.
 	all := make([]activation.Done, len(orders))
 	for at, o := range orders {
 		s.calls++
+		s.reason = o.Reason
 		item := apisecret.Item{Identifier: o.Identifier, Attempts: 1, Outcome: o.Action.Unchanged()}
 		enable := o.Action == apisecret.Enable
 		switch {
@@ -162,8 +164,11 @@ func TestReconcile_aThousandIdentifiersInOneWindow(t *testing.T) {
 
 	opened := h.send(t, string(text))
 	enabled := len(s.enabled)
-	h.send(t, `{"close_all":true}`)
+	h.send(t, `{"close_all":true,"reason":"done"}`)
 
+	if s.reason != "done" {
+		t.Errorf("got the reason %q", s.reason)
+	}
 	if enabled != 1000 || !strings.Contains(opened, `{"identifier":1000,"state":"enabled"`) {
 		t.Errorf("got %d enabled: %.300s", enabled, opened)
 	}
@@ -231,11 +236,11 @@ func TestInvoke_aCustomResourceClosesWindowsBeforeTheyAreSwitchedOff(t *testing.
 func TestReconcile_theAuditLogTellsOfAnEndThatFailsAsTheBeginningDid(t *testing.T) {
 	h, s, _ := newHandler(t)
 	s.down = true
-	opened := h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
+	h.send(t, `{"window":{"identifiers":[1],"for":"PT1H"}}`)
 	h.send(t, `{"reconcile":true}`)
 	begun := s.told
 
-	h.send(t, `{"close":{"id":"`+idOf(t, opened)+`"}}`)
+	h.send(t, `{"close_all":true}`)
 	ended := s.told
 	h.send(t, `{"reconcile":true}`)
 
@@ -289,6 +294,31 @@ func TestInvoke_ignoresNothingInADetailThatIsAFieldInOtherLetterCase(t *testing.
 
 	if !strings.Contains(got, `"state":"open"`) {
 		t.Errorf("with the fields of others: got %s, want a window", got)
+	}
+}
+
+func TestInvoke_namesWhoOpenedAWindow(t *testing.T) {
+	h, _, _ := newHandler(t)
+	for _, event := range []string{
+		`{"version":"2.0","rawPath":"/windows","requestContext":{"http":{"method":"POST"},"authorizer":{"iam":{"userArn":"arn:alice"}}},"body":"{\"identifiers\":[1],\"for\":\"PT1H\"}"}`,
+		`{"detail-type":"x","source":"aws.events","resources":["arn:alice"],"detail":{"window":{"identifiers":[1],"for":"PT1H"}}}`,
+	} {
+		if got := strings.ReplaceAll(h.send(t, event), `\"`, `"`); !strings.Contains(got, `"opened_by":"arn:alice"`) {
+			t.Errorf("%s: got %s", event, got)
+		}
+	}
+}
+
+func TestInvoke_refusesWhatDoesNotGoTogether(t *testing.T) {
+	h, s, _ := newHandler(t)
+	for _, document := range []string{
+		`{"close":{"id":"x"},"idempotency_key":"k"}`, `{"reconcile":true,"close_all":true}`, `{"reconcile":true,"reason":"x"}`, `{"idempotency_key":"k"}`,
+	} {
+		_, err := h.Invoke(t.Context(), []byte(document))
+
+		if got := fmt.Sprintf("%#v", err); !strings.Contains(got, event.InvalidRequest) || s.calls > 0 {
+			t.Errorf("%s: got %s and %d calls", document, got, s.calls)
+		}
 	}
 }
 
@@ -353,6 +383,11 @@ func (silent) Live(ctx context.Context) ([]window.Window, error) {
 	return nil, context.Cause(ctx)
 }
 
+func (silent) Find(ctx context.Context, _ string) (window.Window, error) {
+	<-ctx.Done()
+	return window.Window{}, context.Cause(ctx)
+}
+
 func (silent) Due(ctx context.Context, _ window.Instant) (bool, window.Summary, error) {
 	<-ctx.Done()
 	return false, window.Summary{}, context.Cause(ctx)
@@ -364,7 +399,8 @@ func TestInvoke_answersBeforeItsDeadlineWhereTheTableNeverDoes(t *testing.T) {
 		h := &Handler{Windows: &window.Keeper{Table: silent{}, Log: log}, Telemetry: telemetry.New(telemetry.Options{Out: io.Discard}), Log: log}
 		for payload, want := range map[string]string{
 			`{"version":"2.0","rawPath":"/windows","requestContext":{"http":{"method":"GET"}}}`: `"statusCode":503`,
-			`{"reconcile":true}`: event.TransientError,
+			`{"reconcile":true}`:                            event.TransientError,
+			`{"close":{"id":"01JD3ZZZZZZZZZZZZZZZZZZZZZ"}}`: event.TransientError,
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 

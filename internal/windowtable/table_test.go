@@ -50,7 +50,7 @@ func TestTable_readsWhatWasWrittenAndOnlyWhatIsDue(t *testing.T) {
 
 	list := must[[]window.Window](t)(table.Live(ctx))
 	before, _, err := table.Due(ctx, -1)
-	now, last, err2 := table.Due(ctx, 100)
+	now, last, err2 := table.Due(ctx, 0)
 
 	if len(list) != 7 || list[3].Version != 1 || list[3].Due != 300 || len(list[3].Leases) != 2 {
 		t.Errorf("got %+v", list)
@@ -193,6 +193,7 @@ func TestNote_isReadWithWhatIsDue(t *testing.T) {
 	if err := errors.Join(table.NoteOpen(ctx, 3), table.NoteGuarded(ctx, 77)); err != nil {
 		t.Fatal(err)
 	}
+	write(t, table, window.Window{ID: window.GuardID, Begun: true, Over: true}, nil) // which is never due
 	before := len(server.Requests())
 
 	due, last, err := table.Due(ctx, 1000)
@@ -202,6 +203,10 @@ func TestNote_isReadWithWhatIsDue(t *testing.T) {
 	}
 	if got := server.Requests()[before:]; !slices.Equal(got, []string{"Query"}) {
 		t.Errorf("asked for %v, want one query", got)
+	}
+	write(t, table, opened("w", 500, 600), nil)
+	if due, _, err := table.Due(ctx, 1000); !due || err != nil {
+		t.Errorf("beside the summary: got %t and %v, want a window that is due", due, err)
 	}
 }
 
