@@ -114,3 +114,31 @@ func TestDecide_takesOverWithoutACallOnlyWhatIsSurelyEnabled(t *testing.T) {
 		}
 	}
 }
+
+func TestDecide_endsComeBeforeBeginningsAndThoseBeforeTheGuard(t *testing.T) {
+	begins, ends := Opened("A", 1, 110, []apisecret.Identifier{1}), Opened("B", 1, 120, []apisecret.Identifier{2})
+	ends.Over, ends.Leases[0].State = true, Enabled
+	guard := Window{ID: GuardID}
+	me := Actor{ID: "me", LandBy: 200}
+	begins.mark(me, apisecret.Enable, []apisecret.Identifier{1})
+	ends.mark(me, apisecret.Disable, []apisecret.Identifier{2})
+	guard.mark(me, apisecret.Disable, []apisecret.Identifier{3})
+
+	calls, _ := NewView([]Window{begins, guard, ends}).Decide(100, "me")
+
+	if len(calls) != 3 || calls[0].Identifier != 2 || calls[1].Identifier != 1 || calls[2].Identifier != 3 {
+		t.Errorf("got %+v", calls)
+	}
+}
+
+func TestApply_whatIsNotThereAtTheEndIsDisabled(t *testing.T) {
+	w := Opened("A", 1, 50, []apisecret.Identifier{5})
+	w.Over, w.Leases[0].State = true, Enabled
+	for code, want := range map[apisecret.Code]LeaseState{apisecret.NotFound: Disabled, apisecret.AccessDenied: Enabled} {
+		after := w.Apply(100, "me", []Outcome{{Target: Target{5, apisecret.Disable}, Settles: true, Item: failed(code, 1)}})
+
+		if l := after.Leases[0]; l.State != want || l.Fault == nil || l.Fault.Code != code {
+			t.Errorf("%s: got %+v, want it %s, and its error", code, l, want)
+		}
+	}
+}
