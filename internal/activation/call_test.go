@@ -63,7 +63,7 @@ func TestCall_beginsNothingAtItsLimitAndIsSilentThen(t *testing.T) {
 		{Action: apisecret.Enable, Identifier: 1000, Origin: origin, Before: time.Now().Add(-time.Millisecond)},
 		{Action: apisecret.Enable, Identifier: 1001, Origin: origin, Before: time.Now().Add(150 * time.Millisecond)}, // when there is no token yet
 		{Action: apisecret.Enable, Identifier: 1002, Origin: origin, Before: time.Now().Add(time.Minute), Reason: "CHG1"},
-		{Action: apisecret.Enable, Identifier: 1003, Origin: origin, Loud: func(apisecret.Item) bool { return false }},
+		{Action: apisecret.Enable, Identifier: 1003, Origin: origin, Audited: func(apisecret.Item) bool { return false }},
 	})
 
 	late := apisecret.DeadlineExceeded

@@ -67,7 +67,7 @@ type Call struct {
 	Origin       telemetry.Origin
 	Before       time.Time                 // no attempt is begun at this time or later; zero: whenever
 	Unrestricted bool                      // it is carried out though Allowed lacks the identifier
-	Loud         func(apisecret.Item) bool // whether it leaves an audit line; nil: it does
+	Audited      func(apisecret.Item) bool // whether it leaves an audit line; nil: it does
 }
 
 // Done is what came of a Call.
@@ -152,7 +152,7 @@ func (j *job) one(ctx context.Context, c *Call) Done {
 	}
 	entry.Duration = time.Since(began)
 	telemetry.Done(ctx, entry.Item)
-	if c.Loud == nil || c.Loud(entry.Item) {
+	if c.Audited == nil || c.Audited(entry.Item) {
 		j.Telemetry.Audit(ctx, entry)
 	}
 	return Done{entry.Item, t.open}

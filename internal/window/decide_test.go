@@ -78,7 +78,7 @@ func TestCall_isToldOfWhenItsOutcomeChangesAndOnceAnHour(t *testing.T) {
 		noted := false
 		call := Call{Target: Target{5, apisecret.Disable}, Window: &Window{Leases: []Lease{row.lease}}}
 
-		got := call.asked(told+row.after, time.Time{}, &noted).Loud(row.item)
+		got := call.asked(told+row.after, time.Time{}, &noted).Audited(row.item)
 
 		if got != row.want || noted != row.want {
 			t.Errorf("%s: got %t and noted %t, want %t", row.name, got, noted, row.want)

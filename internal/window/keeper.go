@@ -256,7 +256,7 @@ func (c *Call) asked(now Instant, beginBy time.Time, told *bool) activation.Call
 	w := c.Window
 	if w == nil {
 		a.Origin = telemetry.Origin{Source: "guard"}
-		a.Loud = func(item apisecret.Item) bool { return item.Outcome != apisecret.AlreadyDisabled }
+		a.Audited = func(item apisecret.Item) bool { return item.Outcome != apisecret.AlreadyDisabled }
 		return a
 	}
 	a.Origin, a.Reason = telemetry.Origin{Source: "window", Window: w.ID, Caller: w.OpenedBy}, w.Reason
@@ -264,7 +264,7 @@ func (c *Call) asked(now Instant, beginBy time.Time, told *bool) activation.Call
 		a.Origin.Caller, a.Reason = w.Ended.By, cmp.Or(w.Ended.Reason, w.Reason)
 	}
 	l := w.lease(c.Identifier)
-	a.Loud = func(item apisecret.Item) bool {
+	a.Audited = func(item apisecret.Item) bool {
 		same := item.Error != nil && l.Fault != nil && item.Error.Code == l.Fault.Code || item.Error == nil && l.Off
 		*told = !same || now >= l.Told+toldAfter
 		return *told

@@ -205,7 +205,7 @@ func (b *bench) Call(ctx context.Context, orders []activation.Call) []activation
 			all[at] = activation.Done{Item: failed(apisecret.DeadlineExceeded, 1), Open: true}
 			continue
 		}
-		o.Loud(apisecret.Item{})
+		o.Audited(apisecret.Item{})
 		all[at].Item = apisecret.Item{Outcome: o.Action.Changed(), Attempts: 1}
 	}
 	return all

@@ -54,7 +54,7 @@ func (s *segura) Call(_ context.Context, orders []activation.Call) []activation.
 			item.Outcome = o.Action.Changed()
 			s.enabled[o.Identifier] = enable
 		}
-		if o.Loud(item) {
+		if o.Audited(item) {
 			s.told++
 		}
 		all[at] = activation.Done{Item: item}
