@@ -79,12 +79,12 @@ func (t *table) apply(c change) {
 	}
 }
 
-// page returns the items of a partition, up to :now if that is asked for.
+// page returns the items of a partition whose keys come before :sk.
 func (t *table) page(values attributes, after string) map[string]any {
-	pk, now := values.text(":pk"), values.text(":now")
+	pk, end := values.text(":pk"), values.text(":sk")
 	page := []attributes{}
 	for _, sk := range slices.Sorted(maps.Keys(t.items[pk])) {
-		if sk <= after || now != "" && sk > now {
+		if sk <= after || sk >= end {
 			continue
 		}
 		if len(page) == pageItems {
