@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"segura-enable/internal/apisecret"
