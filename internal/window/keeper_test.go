@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -296,6 +297,43 @@ func TestChange_leavesAWindowThatIsClosedMeanwhileAsItIs(t *testing.T) {
 
 		if err := k.change(ctx, Window{ID: "w", Version: 1}, func(w *Window) *Window { return w }); err != nil {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// looks counts the reads that come before the first write.
+type looks struct {
+	*bench
+	read, before int
+}
+
+func (l *looks) Live(ctx context.Context) ([]Window, error) {
+	l.read++
+	return l.bench.Live(ctx)
+}
+
+func (l *looks) Write(ctx context.Context, w Window, e *Change, key *Key) error {
+	l.before = cmp.Or(l.before, l.read)
+	return l.bench.Write(ctx, w, e, key)
+}
+
+// Two windows that are closed at once may each be kept for the other's sake, where a read
+// that found the one over has the other as it was before.
+func TestSettle_keepsNothingByTheReadThatFirstFindsTheWindowOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		over, open := held("A", 0, Now()), held("B", 0, Now()+60)
+		over.setOver(true)
+		over.Version, open.Version = 1, 1
+		b.live["A"], b.live["B"], b.on[secret] = *over, *open, true
+		table := &looks{bench: b}
+		k.Table = table
+		if err := k.newRun("").settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		if got := b.closed["A"].Leases; len(got) != 1 || got[0].State != Kept || table.before != 2 {
+			t.Errorf("after %d reads: got %+v, want it kept after 2", table.before, got)
 		}
 	})
 }
