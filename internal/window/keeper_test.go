@@ -301,6 +301,25 @@ func TestChange_leavesAWindowThatIsClosedMeanwhileAsItIs(t *testing.T) {
 	})
 }
 
+func TestChange_isMadeToTheWindowAsItIsBehindAnothersChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBench(t, 1)
+		now := *held("w", 0, Now()+60)
+		now.Version, now.Until = 2, now.Until+60
+		b.live["w"], b.on[secret] = now, true
+		read := now
+		read.Version, read.Until = 1, now.Until-60
+
+		if err := k.change(t.Context(), read, Request{Caller: "me"}.end); err != nil {
+			t.Fatal(err)
+		}
+
+		if got := b.live["w"]; !got.Over || got.ClosedBy(Now()) != "me" || got.Until != now.Until {
+			t.Errorf("got %+v, want it closed, with its later end", got)
+		}
+	})
+}
+
 // looks counts the reads that come before the first write.
 type looks struct {
 	*bench
