@@ -144,3 +144,13 @@ func TestPlots_areWellFormedAndHaveALineForEachRow(t *testing.T) {
 		}
 	}
 }
+
+func TestPanel_showsWhatIsBeyondItsAxisAsBeyondIt(t *testing.T) {
+	p := panel{ticks: []tick{{1, "1"}}, highest: 100}
+
+	for _, v := range [][2]float64{{0.5, 1}, {1, 100}, {100, 200}} {
+		if below, above := p.y(v[0]), p.y(v[1]); below <= above {
+			t.Errorf("%v is drawn at %v, and %v at %v, which is no higher", v[0], below, v[1], above)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (r *Report) scalePlot() string {
 func (r *Report) sharesPlot() string {
 	duration := panel{
 		title: fmt.Sprintf("duration, from below: warm, %d and 10,000 identifiers", batchSize), highest: 200,
-		ticks:  []tick{{0.001, "1 ms"}, {0.01, "10 ms"}, {0.1, "100 ms"}, {1, "1 s"}, {10, "10 s"}, {100, "100 s"}},
+		ticks:  []tick{{0.0001, "0.1 ms"}, {0.001, "1 ms"}, {0.01, "10 ms"}, {0.1, "100 ms"}, {1, "1 s"}, {10, "10 s"}, {100, "100 s"}},
 		across: memories, unit: "MB",
 	}
 	price := panel{
@@ -93,7 +93,7 @@ func (p *panel) x(at int) float64 {
 
 func (p *panel) y(value float64) float64 {
 	share := math.Log(value/p.ticks[0].value) / math.Log(p.highest/p.ticks[0].value)
-	return plotTop + plotHeight*(1-min(max(share, 0), 1))
+	return plotTop + plotHeight*(1-share)
 }
 
 // line draws a line, but for values of zero, which were not measured.
