@@ -79,3 +79,19 @@ func TestCall_beginsNothingAtItsLimitAndIsSilentThen(t *testing.T) {
 		t.Errorf("got the audit lines %s", got)
 	}
 }
+
+func TestCall_survivesAPanicInTellingOfACall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seguratest.Options{AnyIdentifier: true})
+
+	got := w.Runner.Call(t.Context(), []activation.Call{
+		{Action: apisecret.Enable, Identifier: 1000, Audited: func(apisecret.Item) bool { panic("MARKER") }},
+		{Action: apisecret.Enable, Identifier: 1001},
+	})
+
+	for at, want := range []summary{failed(1000, 1, apisecret.InternalError, false), done(1001, apisecret.Enabled, 1)} {
+		if summarize(got[at].Item) != want || got[at].Open {
+			t.Errorf("got %+v, want %+v", got[at], want)
+		}
+	}
+}

@@ -133,10 +133,18 @@ type job struct {
 	cooldown cooldown
 }
 
-// one carries out one call and leaves its audit line.
-func (j *job) one(ctx context.Context, c *Call) Done {
+// one carries out one call and leaves its audit line. A panic in telling of it, too, is a
+// failure of this identifier alone.
+func (j *job) one(ctx context.Context, c *Call) (done Done) {
 	began := time.Now()
 	t := &try{job: j, what: c}
+	defer func() {
+		if p := recover(); p != nil {
+			LogPanic(ctx, j.Log, p)
+			failure := apisecret.NewError(apisecret.InternalError, "")
+			done = Done{apisecret.Item{Identifier: c.Identifier, Outcome: apisecret.Failed, Attempts: t.attempts, Error: failure}, t.open}
+		}
+	}()
 	entry := telemetry.Entry{Origin: c.Origin, Action: c.Action, Reason: c.Reason}
 	entry.Item = apisecret.Item{Identifier: c.Identifier, Outcome: apisecret.Failed}
 	answer, failure := t.guarded(ctx)
